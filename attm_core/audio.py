@@ -1,0 +1,98 @@
+"""Audio as float32 tensors (C, S) in [-1, 1]: reading, writing, resampling, checking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from attm_core.errors import InputError
+from attm_core.files import write_atomic
+
+MAX_CHANNELS = 8
+MAX_DURATION_S = 3600.0
+
+
+def check_wave(wave: Tensor, name: str = "audio") -> Tensor:
+    """Return ``wave`` if it is a finite float tensor (C, S) with S > 0.
+
+    Raises:
+        InputError: wrong rank, no sample, more than eight channels, or NaN or infinite samples.
+    """
+    if wave.ndim != 2:
+        raise InputError(f"{name} must have shape (C, S), got {tuple(wave.shape)}")
+    if not 1 <= wave.shape[0] <= MAX_CHANNELS:
+        raise InputError(f"{name} has {wave.shape[0]} channels; 1 to {MAX_CHANNELS} are allowed")
+    if wave.shape[1] == 0:
+        raise InputError(f"{name} has no samples")
+    if not torch.isfinite(wave).all():
+        raise InputError(f"{name} holds NaN or infinite samples")
+    return wave
+
+
+def load_audio(path: Path, max_duration_s: float = MAX_DURATION_S) -> tuple[Tensor, int]:
+    """Read an audio file.
+
+    Args:
+        path: WAV, FLAC, OGG, MP3, …: what libsndfile reads.
+        max_duration_s: longer files are refused before they are read.
+
+    Returns:
+        wave (C, S) float32, and its rate in Hz.
+
+    Raises:
+        InputError: missing, unreadable, empty or over-long file.
+    """
+    import soundfile
+
+    try:
+        info = soundfile.info(str(path))
+        if info.duration > max_duration_s:
+            raise InputError(
+                f"{path} lasts {info.duration:.0f} s, more than the {max_duration_s:.0f} s allowed"
+            )
+        data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise InputError(f"{path} cannot be read as audio: {error}") from error
+    return check_wave(torch.from_numpy(data.T.copy()), str(path)), int(rate)
+
+
+def save_audio(path: Path, wave: Tensor, sample_rate_hz: int, subtype: str | None = None) -> Path:
+    """Write (C, S) audio atomically; the suffix of ``path`` chooses the format.
+
+    Args:
+        path: where to write; ``.wav``, ``.flac``, ``.ogg`` or ``.mp3``.
+        wave: (C, S); samples beyond ±1 are clipped by integer formats.
+        sample_rate_hz: rate in Hz.
+        subtype: libsndfile subtype such as ``"PCM_16"``; the format's default if None.
+    """
+    import soundfile
+
+    data = check_wave(wave.detach().cpu().float(), "audio to save").numpy().T
+    return write_atomic(
+        path, lambda part: soundfile.write(str(part), data, sample_rate_hz, subtype=subtype)
+    )
+
+
+def to_mono(wave: Tensor) -> Tensor:
+    """Mean over channels, (C, S) → (1, S)."""
+    return wave.mean(dim=0, keepdim=True)
+
+
+def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
+    """Band-limited resampling along the last axis (windowed sinc, torchaudio)."""
+    if from_hz == to_hz:
+        return wave
+    import torchaudio.functional
+
+    resampled: Tensor = torchaudio.functional.resample(wave, from_hz, to_hz)
+    return resampled
+
+
+def fit_length(wave: Tensor, n_samples: int) -> Tensor:
+    """Cut or zero-pad the last axis to ``n_samples``."""
+    missing = n_samples - wave.shape[-1]
+    if missing <= 0:
+        return wave[..., :n_samples]
+    return torch.nn.functional.pad(wave, (0, missing))

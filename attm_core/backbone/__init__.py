@@ -1,0 +1,1 @@
+"""FluxAudio and the five score-conditioning heads (Sections III-A and III-B)."""

@@ -1,0 +1,1 @@
+"""Mel spectrogram, 1-D VAE and vocoder (Section III-A)."""

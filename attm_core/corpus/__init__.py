@@ -1,0 +1,1 @@
+"""Scores, arrangements, captions, segments, stems and preferences (Sections III-C, III-D)."""

@@ -1,0 +1,1 @@
+"""Frozen encoders of text and audio: the mini cast and the paper's."""

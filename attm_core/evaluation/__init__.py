@@ -1,0 +1,1 @@
+"""FAD-CLAP, CLAP score, Reward and the statistics of Section IV."""

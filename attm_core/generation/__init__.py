@@ -1,0 +1,1 @@
+"""Guidance, sampling and post-processing (Section III-E)."""

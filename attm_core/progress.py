@@ -1,0 +1,57 @@
+"""Progress of long work: a bar with time left on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+LOG_EVERY_S = 20.0
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def track(
+    items: Iterable[Item], description: str, total: int | None = None, start: int = 0
+) -> Iterator[Item]:
+    """Yield from ``items`` and show how far along they are.
+
+    Args:
+        items: what to iterate over.
+        description: what is being done, e.g. ``"SFT v1"``.
+        total: number of items if ``items`` has no length.
+        start: items already done before (a resumed run).
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items) + start
+    terminal = sys.stderr.isatty()
+    began = said = time.monotonic()
+    for done, item in enumerate(items, start=start + 1):
+        yield item
+        now = time.monotonic()
+        if now - said >= (0.2 if terminal else LOG_EVERY_S):
+            said = now
+            _say(_line(description, done, total, now - began, done - start), terminal)
+    elapsed = time.monotonic() - began
+    if terminal or elapsed >= LOG_EVERY_S:
+        _say(f"{description}: done in {_clock(elapsed)}", terminal, last=True)
+
+
+def _line(description: str, done: int, total: int | None, elapsed: float, fresh: int) -> str:
+    if not total:
+        return f"{description}: {done} ({_clock(elapsed)})"
+    left = elapsed / fresh * (total - done)
+    return f"{description}: {done}/{total}, {_clock(elapsed)} gone, {_clock(left)} left"
+
+
+def _say(line: str, terminal: bool, last: bool = False) -> None:
+    if terminal:
+        sys.stderr.write(f"\r\033[K{line}" + ("\n" if last else ""))
+    else:
+        sys.stderr.write(line + "\n")
+    sys.stderr.flush()

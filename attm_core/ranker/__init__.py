@@ -1,0 +1,1 @@
+"""TuneJury, the pairwise preference ranker (Section III-C)."""

@@ -1,0 +1,1 @@
+"""Profiles, cached stages and the experiments behind every table and figure."""

@@ -1,0 +1,1 @@
+"""Flow matching, the three stages of the chain, and post-hoc EMA (Section III-D)."""
