@@ -1,0 +1,115 @@
+"""A stage of the study: a configuration whose fields are its inputs, cached under its identity.
+
+Stages are pydantic models with an `exca.TaskInfra`. A stage that needs another holds it as a field,
+so ``CRPOStage(start=ExpertStage(start=SFTStage(...)))`` names a whole chain, and changing one
+number re-runs just what depends on it. The same object runs here, in a pool, or on Slurm
+(``infra.cluster``).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import exca
+import pydantic
+
+from attm_core.files import read_json, write_json
+
+CACHE_VARIABLE = "ATTM_CACHE"
+RECORD_NAME = "stage.json"
+
+
+def cache_root() -> Path:
+    """Where stages keep what they made: ``$ATTM_CACHE``, or ``.cache/attm`` where we stand."""
+    return Path(os.environ.get(CACHE_VARIABLE, ".cache/attm")).resolve()
+
+
+@runtime_checkable
+class Runnable(Protocol):
+    """What the scheduler needs of a stage."""
+
+    infra: exca.TaskInfra
+
+    def run(self) -> str:
+        """Do the work unless its result is cached."""
+        ...
+
+
+class Stage(pydantic.BaseModel):
+    """Base of all stages: places the cache and knows the stages it depends on.
+
+    A subclass adds its inputs as fields, ``infra = exca.TaskInfra(version=…)`` and a method
+    ``run`` under ``@infra.apply``; the version is raised when the stage's code changes meaning.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
+
+    def model_post_init(self, context: Any) -> None:
+        """Give the stage's infra its cache folder and let failed runs be tried again."""
+        infra = getattr(self, "infra", None)
+        if infra is not None and infra.folder is None:
+            infra.folder = cache_root()
+            infra.mode = "retry"
+
+    @property
+    def folder(self) -> Path:
+        """The stage's own folder in the cache."""
+        infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
+        return Path(infra.uid_folder(create=True))
+
+    @property
+    def parents(self) -> list[Stage]:
+        """The stages that this one reads from."""
+        return [value for _, value in self if isinstance(value, Stage)]
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is in the cache."""
+        infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
+        return bool(infra.status() == "completed")
+
+    @property
+    def label(self) -> str:
+        """A short name for progress lines and the compute account."""
+        return type(self).__name__.removesuffix("Stage")
+
+    def record(self) -> dict[str, Any]:
+        """Wall time, CPU time and peak memory of the run that made the result."""
+        record: dict[str, Any] = read_json(self.folder / RECORD_NAME)
+        return record
+
+    @contextmanager
+    def recording(self) -> Iterator[Path]:
+        """Yield the folder to fill; afterwards note what the work cost."""
+        wall, cpu = time.monotonic(), time.process_time()
+        yield self.folder
+        record = {
+            "label": self.label,
+            "wall_s": round(time.monotonic() - wall, 3),
+            "cpu_s": round(time.process_time() - cpu, 3),
+            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }
+        write_json(self.folder / RECORD_NAME, record)
+
+
+def ancestry(stages: list[Stage]) -> list[Stage]:
+    """The given stages and all they depend on, each once, dependencies first."""
+    ordered: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        uid: str = stage.infra.uid()  # type: ignore[attr-defined]
+        if uid in ordered:
+            return
+        for parent in stage.parents:
+            visit(parent)
+        ordered[uid] = stage
+
+    for stage in stages:
+        visit(stage)
+    return list(ordered.values())
