@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from attm_core.errors import InputError
+from attm_core.evaluation.clap_score import clap_score, cosine_per_item, shuffled_clap_score
+
+
+def test_by_hand() -> None:
+    text = [[1.0, 0.0], [3.0, 4.0], [0.0, 0.0]]
+    audio = [[1.0, 1.0], [6.0, 8.0], [1.0, 0.0]]
+    assert cosine_per_item(text, audio) == pytest.approx([2**-0.5, 1.0, 0.0], abs=1e-8)
+
+
+def test_epsilon_is_in_the_denominator() -> None:
+    tiny = [[1e-4], [1e-4]]
+    assert cosine_per_item(tiny, tiny) == pytest.approx([0.5, 0.5])
+
+
+def test_scale_of_the_embeddings_does_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    text, audio = rng.normal(size=(2, 20, 8))
+    assert cosine_per_item(5 * text, audio / 3) == pytest.approx(
+        cosine_per_item(text, audio), abs=1e-7
+    )
+
+
+def test_score_has_mean_and_interval() -> None:
+    rng = np.random.default_rng(0)
+    text = rng.normal(size=(30, 8))
+    score = clap_score(text, text + rng.normal(size=(30, 8)))
+    assert score.mean.low < score.per_prompt.mean() < score.mean.high
+    assert score.describe().startswith("CLAP 0.")
+
+
+def test_shuffled_floor_pairs_nothing_with_itself() -> None:
+    score = shuffled_clap_score(np.eye(12), np.eye(12), np.random.default_rng(0))
+    assert score.per_prompt.max() == 0.0
+    assert shuffled_clap_score(np.eye(2), np.eye(2), np.random.default_rng(0)).mean.estimate == 0.0
+
+
+def test_bad_embeddings_are_refused() -> None:
+    with pytest.raises(InputError, match="share a shape"):
+        cosine_per_item(np.zeros((2, 3)), np.zeros((3, 3)))
+    with pytest.raises(InputError, match="NaN"):
+        cosine_per_item([[np.nan]], [[1.0]])

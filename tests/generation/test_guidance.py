@@ -1,0 +1,100 @@
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from attm_core.errors import ConfigError, InputError
+from attm_core.generation.guidance import JointGuidance, guide, joint_guidance
+
+
+@dataclass(frozen=True)
+class Text:
+    tokens: Tensor
+    pooled: Tensor
+
+
+class LinearField:
+    """v = x + t + pooled + s, with a log of the batch sizes it was asked for."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, x_t: Tensor, t: Tensor, conditions: Text, s: Tensor | None) -> Tensor:
+        self.batches.append(len(x_t))
+        score = 0 if s is None else s[:, None, None]
+        return x_t + t[:, None, None] + conditions.pooled[:, :1, None] + score
+
+    def null_conditions(self, batch: int) -> Text:
+        return text(batch, -1.0)
+
+
+def text(batch: int, value: float) -> Text:
+    return Text(torch.full((batch, 2, 3), value), torch.full((batch, 3), value))
+
+
+X = torch.zeros(2, 4, 1)
+S = torch.full((2,), 5.0)
+
+
+def test_equation_2_by_hand() -> None:
+    assert joint_guidance(torch.tensor([3.0]), torch.tensor([1.0]), 4.0).item() == 9.0
+
+
+def test_affine_in_w_between_the_branches() -> None:
+    v_cond, v_null = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(joint_guidance(v_cond, v_null, 1.0), v_cond)
+    torch.testing.assert_close(joint_guidance(v_cond, v_null, 0.0), v_null)
+    torch.testing.assert_close(joint_guidance(v_cond, v_cond, 7.0), v_cond)
+
+
+@pytest.mark.parametrize(
+    ("axis", "negative", "expected"),
+    [
+        ("joint", None, 0.5 - 1 + 4 * (2 + 1 + 5)),  # ∅ = −1, c = 2, s = 5, ∅_s = 0, t = 0.5
+        ("joint", -3.0, 0.5 - 3 + 4 * (2 + 3 + 5)),
+        ("text", None, 0.5 - 1 + 5 + 4 * (2 + 1)),
+        ("score", None, 0.5 + 2 + 4 * 5),
+    ],
+)
+def test_variants_of_the_unconditional_branch(
+    axis: str, negative: float | None, expected: float
+) -> None:
+    other = None if negative is None else text(2, negative)
+    guided = guide(LinearField(), text(2, 2.0), S, 4.0, other, axis)
+    assert guided(X, 0.5)[0, 0, 0].item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("w", "batch"), [(4.0, 4), (1.0, 2), (0.0, 2)])
+def test_runs_no_branch_without_weight(w: float, batch: int) -> None:
+    model = LinearField()
+    guide(model, text(2, 2.0), S, w)(X, 0.5)
+    assert model.batches == [batch]
+
+
+def test_skipped_branches_change_nothing() -> None:
+    for w in (0.0, 1.0):
+        near = guide(LinearField(), text(2, 2.0), S, w + 1e-7)(X, 0.5)
+        exact = guide(LinearField(), text(2, 2.0), S, w)(X, 0.5)
+        torch.testing.assert_close(exact, near, atol=1e-5, rtol=0)
+
+
+def test_without_score_head() -> None:
+    guided = guide(LinearField(), text(2, 2.0), None, 4.0)
+    assert guided(X, 0.0)[0, 0, 0].item() == pytest.approx(-1 + 4 * 3)
+
+
+def test_conditions_are_stacked_once_for_all_steps() -> None:
+    guided = guide(LinearField(), text(2, 2.0), S, 4.0)
+    assert guided.branches[0] is guided.branches[0]
+
+
+def test_bad_requests_are_refused() -> None:
+    with pytest.raises(ConfigError, match="'audio' is not one of"):
+        guide(LinearField(), text(2, 2.0), S, 4.0, None, "audio")
+    with pytest.raises(ConfigError, match="needs a score"):
+        guide(LinearField(), text(2, 2.0), None, 4.0, None, "score")
+    with pytest.raises(InputError, match="batch size"):
+        JointGuidance(LinearField(), text(2, 2.0), text(3, 0.0), S, S, 4.0)
+    with pytest.raises(InputError, match="both be given"):
+        JointGuidance(LinearField(), text(2, 2.0), text(2, 0.0), S, None, 4.0)
