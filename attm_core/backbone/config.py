@@ -1,0 +1,131 @@
+"""Sizes of FluxAudio (Section III-A), and the conditions it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from attm_core.backbone.score_heads import HEAD_NAMES, HeadName
+from attm_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class FluxAudioConfig:
+    """Sizes of one FluxAudio; the defaults are FluxAudio-S at 44.1 kHz.
+
+    Attributes:
+        n_channels: latent channels C.
+        n_latents: latent frames N (430 for 10 s at 44.1 kHz).
+        n_tokens: text tokens T.
+        token_width: width F of a text token.
+        pooled_width: width P of the pooled text embedding.
+        width: model width D, a multiple of ``2 · n_heads``.
+        n_heads: attention heads.
+        n_joint: joint (text and audio) blocks.
+        n_fused: audio-only blocks after them.
+        ffn_ratio: the SwiGLU hidden width is ⅔ · ffn_ratio · D …
+        ffn_multiple: … rounded up to a multiple of this (256 in the reference).
+        score_head: one of :data:`attm_core.backbone.score_heads.HEAD_NAMES`.
+        score_features: Fourier features of the score, even.
+        score_bandwidth: their standard frequency, in radians per unit of reward.
+
+    Raises:
+        ConfigError: the sizes contradict each other.
+    """
+
+    n_channels: int = 40
+    n_latents: int = 430
+    n_tokens: int = 77
+    token_width: int = 1024
+    pooled_width: int = 512
+    width: int = 448
+    n_heads: int = 7
+    n_joint: int = 4
+    n_fused: int = 8
+    ffn_ratio: float = 4.0
+    ffn_multiple: int = 256
+    score_head: HeadName = "none"
+    score_features: int = 256
+    score_bandwidth: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.n_heads):
+            raise ConfigError(f"width {self.width} is not a multiple of 2 × {self.n_heads} heads")
+        if self.score_head not in HEAD_NAMES:
+            raise ConfigError(f"unknown score head {self.score_head!r}; one of {HEAD_NAMES}")
+        if self.score_features % 2 or self.score_bandwidth <= 0:
+            raise ConfigError("score_features must be even and score_bandwidth positive")
+        if self.n_joint < 1:
+            raise ConfigError("at least one joint block is needed: text enters nowhere else")
+
+    @property
+    def ffn_hidden(self) -> int:
+        """Hidden width of every SwiGLU."""
+        hidden = int(2 * int(self.width * self.ffn_ratio) / 3)
+        return -(-hidden // self.ffn_multiple) * self.ffn_multiple
+
+    @property
+    def head_width(self) -> int:
+        """Channels of one attention head, d."""
+        return self.width // self.n_heads
+
+    def with_head(self, score_head: HeadName) -> FluxAudioConfig:
+        """The same sizes with another score head."""
+        return replace(self, score_head=score_head)
+
+    @classmethod
+    def mini(cls, width: int = 96, n_heads: int = 3, **sizes: object) -> FluxAudioConfig:
+        """A small FluxAudio for the mini study: 2 + 2 blocks, 32 latents of 16 channels.
+
+        ``sizes`` overrides any field, for instance ``n_tokens``, ``token_width``, ``score_head``.
+        """
+        small = {
+            "n_channels": 16, "n_latents": 32, "n_tokens": 24, "token_width": 384,
+            "pooled_width": 128, "n_joint": 2, "n_fused": 2, "ffn_multiple": 32,
+        }  # fmt: skip
+        return cls(width=width, n_heads=n_heads, **{**small, **sizes})  # type: ignore[arg-type]
+
+
+FLUX_AUDIO_S_44K = FluxAudioConfig()
+FLUX_AUDIO_S_16K = FluxAudioConfig(n_channels=20, n_latents=312)
+FLUX_AUDIO_L_44K = FluxAudioConfig(width=896, n_heads=14)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Text features of a batch: tokens (B, T, F) and a pooled embedding (B, P)."""
+
+    tokens: Float[Tensor, "B T F"]
+    pooled: Float[Tensor, "B P"]
+
+    def __len__(self) -> int:
+        return self.pooled.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor | Sequence[int]) -> Conditions:
+        """The rows of a slice, index list or boolean mask."""
+        return Conditions(self.tokens[rows], self.pooled[rows])
+
+    def where(self, keep: Bool[Tensor, " B"], other: Conditions) -> Conditions:
+        """These conditions in the rows of ``keep``, ``other``'s elsewhere (text dropout)."""
+        return Conditions(
+            torch.where(keep[:, None, None], self.tokens, other.tokens),
+            torch.where(keep[:, None], self.pooled, other.pooled),
+        )
+
+    def repeat(self, times: int) -> Conditions:
+        """The whole batch ``times`` times in a row."""
+        return Conditions(self.tokens.repeat(times, 1, 1), self.pooled.repeat(times, 1))
+
+    def to(self, target: torch.device | torch.dtype | str) -> Conditions:
+        """On another device or in another dtype."""
+        return Conditions(self.tokens.to(target), self.pooled.to(target))
+
+    @staticmethod
+    def cat(parts: Sequence[Conditions]) -> Conditions:
+        """One batch from several."""
+        tokens = torch.cat([part.tokens for part in parts])
+        return Conditions(tokens, torch.cat([part.pooled for part in parts]))
