@@ -1,0 +1,200 @@
+"""Post-hoc EMA: choose the averaging length after training (Section III-D(b), σ_rel 0.05 and 0.1).
+
+Karras et al. (2024), "Analyzing and Improving the Training Dynamics of Diffusion Models",
+Section 3: weights are averaged with the power profile ``p(τ) ∝ τ^γ`` over training time
+τ ∈ [0, t], whose relative width σ_rel fixes γ. Two such averages are tracked and stored now and
+then; an average of any other σ_rel is the combination of stored ones whose profile is nearest in
+the least-squares sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from attm_core.errors import CheckpointError, ConfigError
+from attm_core.files import load_tensors, save_tensors
+
+SIGMA_RELS = (0.05, 0.1)
+MAX_SIGMA_REL = 12**-0.5  # γ = 0, the plain mean of all steps; nothing wider is a power profile
+
+
+def gamma_of(sigma_rel: float) -> float:
+    """The exponent γ ≥ 0 of the power profile of relative width ``sigma_rel``.
+
+    Root of ``γ³ + 7γ² + (16 − σ⁻²)γ + 12 − σ⁻² = 0``; 0.05 → 16.97, 0.1 → 6.94.
+
+    Raises:
+        ConfigError: ``sigma_rel`` is outside (0, 12^−½].
+    """
+    if not 0 < sigma_rel <= MAX_SIGMA_REL:
+        raise ConfigError(f"sigma_rel lies in (0, {MAX_SIGMA_REL:.3f}], not {sigma_rel}")
+    inverse = sigma_rel**-2
+    roots = np.roots([1.0, 7.0, 16.0 - inverse, 12.0 - inverse])
+    return max(0.0, float(roots.real.max()))
+
+
+def decay(n_steps: int, gamma: float, every: int = 1) -> float:
+    """The factor of the old average when it is updated at step ``n_steps``, ``every`` steps late.
+
+    Karras et al. shrink by ``(1 − 1/t)^(γ+1)`` at step t; over several steps the product
+    telescopes to ``((t − every)/t)^(γ+1)``.
+    """
+    # PAPER-SILENT: the released code takes the geometric mean of this factor at t and t + 1; the
+    # two agree to first order in 1/t, and this one gives the power profile exactly.
+    return float((1.0 - every / n_steps) ** (gamma + 1.0))
+
+
+class PowerEma:
+    """Running averages of a model's trainable weights, one for each σ_rel.
+
+    Args:
+        model: the model whose weights are followed.
+        sigma_rels: relative widths to track.
+        every: steps between updates.
+    """
+
+    def __init__(
+        self, model: nn.Module, sigma_rels: Iterable[float] = SIGMA_RELS, every: int = 1
+    ) -> None:
+        self.gammas = tuple(gamma_of(sigma) for sigma in sigma_rels)
+        self.every = every
+        self._weights = trainable(model)
+        live = list(self._weights.values())
+        self._averages = [[weight.detach().clone() for weight in live] for _ in self.gammas]
+
+    @torch.no_grad()
+    def update(self, n_steps: int) -> None:
+        """Take in the weights after ``n_steps`` steps (the first step is 1)."""
+        if n_steps % self.every:
+            return
+        live: list[Tensor] = list(self._weights.values())
+        for gamma, average in zip(self.gammas, self._averages, strict=True):
+            torch._foreach_lerp_(average, live, 1.0 - decay(n_steps, gamma, self.every))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All averages by name, ``{index}.{weight}``, as they are (not copies)."""
+        return {
+            f"{index}.{name}": tensor
+            for index, average in enumerate(self._averages)
+            for name, tensor in zip(self._weights, average, strict=True)
+        }
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up averages given by `tensors`."""
+        for name, tensor in self.tensors().items():
+            tensor.copy_(tensors[name])
+
+    def save_snapshot(self, folder: Path, n_steps: int) -> Path:
+        """Store the averages of step ``n_steps`` for `synthesize`."""
+        return save_tensors(
+            snapshot_path(folder, n_steps),
+            self.tensors(),
+            {"gammas": " ".join(map(repr, self.gammas)), "step": str(n_steps)},
+        )
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The trainable parameters of ``model`` by name."""
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def snapshot_path(folder: Path, n_steps: int) -> Path:
+    """Where the averages of step ``n_steps`` are stored."""
+    return Path(folder) / f"step_{n_steps:08d}.safetensors"
+
+
+def profile_products(
+    steps_a: NDArray[np.float64],
+    gammas_a: NDArray[np.float64],
+    steps_b: NDArray[np.float64],
+    gammas_b: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Inner products ∫ p_a(τ)·p_b(τ) dτ of power profiles, (a, b), in float64.
+
+    ``p(τ) = (γ + 1)·τ^γ / t^(γ+1)`` on [0, t]; the integral runs to the smaller t.
+    """
+    t_a, gamma_a = steps_a[:, None], gammas_a[:, None]
+    t_b, gamma_b = steps_b[None, :], gammas_b[None, :]
+    until = np.minimum(t_a, t_b)
+    shares = (until / t_a) ** (gamma_a + 1) * (until / t_b) ** (gamma_b + 1)
+    scale = (gamma_a + 1) * (gamma_b + 1) / (gamma_a + gamma_b + 1)
+    return np.asarray(scale * shares / until)
+
+
+def synthesis_weights(
+    steps: NDArray[np.float64], gammas: NDArray[np.float64], step: int, sigma_rel: float
+) -> NDArray[np.float64]:
+    """Coefficients of the stored averages whose sum is nearest to the profile (``step``, σ_rel)."""
+    target = np.array([float(step)]), np.array([gamma_of(sigma_rel)])
+    gram = profile_products(steps, gammas, steps, gammas)
+    against = profile_products(steps, gammas, *target)[:, 0]
+    # least squares: close snapshots make the Gram matrix nearly singular
+    return np.asarray(np.linalg.lstsq(gram * step, against * step, rcond=None)[0])
+
+
+def synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict[str, Tensor]:
+    """Weights averaged with relative width ``sigma_rel`` up to ``step``, from stored snapshots.
+
+    Args:
+        folder: where `PowerEma.save_snapshot` wrote.
+        sigma_rel: any width; near or between the tracked ones the fit is close.
+        step: end of the profile; None is the last snapshot.
+
+    Returns:
+        The trainable weights by name, float32.
+
+    Raises:
+        CheckpointError: there is no snapshot at or before ``step``.
+    """
+    stored = sorted(Path(folder).glob("step_*.safetensors"))
+    paths = [path for path in stored if step is None or _step_of(path) <= step]
+    if not paths:
+        raise CheckpointError(f"{folder} holds no snapshot of averaged weights up to step {step}")
+    gammas = _gammas_of(paths[0])
+    steps = np.repeat([float(_step_of(path)) for path in paths], len(gammas))
+    weights = synthesis_weights(
+        steps, np.tile(gammas, len(paths)), step or _step_of(paths[-1]), sigma_rel
+    )
+    return _combine(paths, weights.reshape(len(paths), len(gammas)))
+
+
+def load_ema(model: nn.Module, folder: Path, sigma_rel: float, step: int | None = None) -> None:
+    """Put the averaged weights of `synthesize` into ``model``.
+
+    Raises:
+        CheckpointError: no snapshots, or they are of another model.
+    """
+    averaged, own = synthesize(folder, sigma_rel, step), trainable(model)
+    if averaged.keys() != own.keys():
+        raise CheckpointError(f"the averages in {folder} are of a model with other weights")
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(averaged[name])
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step_"))
+
+
+def _gammas_of(path: Path) -> NDArray[np.float64]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as stream:
+        return np.array([float(text) for text in stream.metadata()["gammas"].split()])
+
+
+def _combine(paths: list[Path], weights: NDArray[np.float64]) -> dict[str, Tensor]:
+    total: dict[str, Tensor] = {}
+    for path, coefficients in zip(paths, weights, strict=True):
+        for key, tensor in load_tensors(path).items():
+            index, name = key.split(".", 1)
+            part = tensor.double() * coefficients[int(index)]
+            total[name] = total[name] + part if name in total else part
+    return {name: tensor.float() for name, tensor in total.items()}

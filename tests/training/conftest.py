@@ -1,0 +1,71 @@
+"""A tiny backbone and clips to train it on in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from attm_core.backbone.config import FluxAudioConfig
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.randomness import torch_generator
+from attm_core.training.data import LatentSet
+from attm_core.training.objective import TrainConfig
+from attm_core.training.optimisation import OptimConfig
+
+SHAPE = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
+
+
+def tiny_model(score_head: str = "global_adaln", seed: int = 0) -> FluxAudio:
+    config = FluxAudioConfig(
+        **SHAPE,
+        width=16,
+        n_heads=2,
+        n_joint=1,
+        n_fused=1,
+        ffn_multiple=8,
+        score_head=score_head,
+        score_features=8,
+    )
+    model = FluxAudio(config, torch_generator(seed, "model"))
+    model.set_null_text(torch.full((2, 5), -1.0), torch.full((6,), -1.0))
+    return model
+
+
+def tiny_set(n: int = 24, seed: int = 0) -> LatentSet:
+    draw = torch_generator(seed, "clips")
+    score = torch.randn(n, generator=draw)
+    mean = score[:, None, None] + 0.5 * torch.randn(n, 4, 3, generator=draw)
+    std = 0.1 + 0.1 * torch.rand(n, 4, 3, generator=draw)
+    tokens = torch.randn(n, 2, 5, generator=draw)
+    return LatentSet(mean, std, tokens, torch.randn(n, 6, generator=draw), score)
+
+
+def tiny_train(n_steps: int = 12, **changes: object) -> TrainConfig:
+    optim = OptimConfig(lr=1e-2, warmup_steps=3, precision="fp32")
+    settings = {"optim": optim, "save_every": 5, "validate_every": 4, "snapshot_every": 4}
+    return TrainConfig(n_steps, **{**settings, **changes})
+
+
+@pytest.fixture
+def make_model() -> Callable[..., FluxAudio]:
+    return tiny_model
+
+
+@pytest.fixture
+def make_set() -> Callable[..., LatentSet]:
+    return tiny_set
+
+
+@pytest.fixture
+def make_train() -> Callable[..., TrainConfig]:
+    return tiny_train
+
+
+@pytest.fixture
+def same_weights() -> Callable[[FluxAudio, FluxAudio], bool]:
+    def same(one: FluxAudio, other: FluxAudio) -> bool:
+        pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+        return all(torch.equal(a, b) for a, b in pairs)
+
+    return same
