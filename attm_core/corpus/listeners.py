@@ -1,0 +1,182 @@
+"""Simulated listeners: what a clip is worth to one of them, and how they vote and rate.
+
+Stand-ins for the people behind Music Arena, MusicPrefs, AIME and SongEval (Section III-C). To
+listener l a clip is worth
+
+    u_l = w_q · z(quality) + w_f · z(fit to the prompt) + v_l · voice,   v_l ~ N(w_v, spread²)
+
+where z is the standard score over the clips that take part, ``fit`` counts only for listeners who
+see the prompt, and ``voice`` is the amplitude of the sung part over that of the instruments where
+the listener hears the mix, and 0 for an instrumental stem. With w_v > 0 the average listener likes
+a voice somewhat, and some do not: this is the one built-in reason for a ranker's score to track
+vocal presence, and `ListenerConfig.voice_weight = 0` takes it out.
+
+Votes follow Rao and Kupper's extension of Bradley–Terry to ties, temperature τ, threshold θ:
+P(A) = σ((u_A − u_B)/τ − θ), P(B) = σ((u_B − u_A)/τ − θ), and a tie otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from attm_core.errors import ConfigError, InputError
+
+KINDS = ("mix", "instrumental")
+REQUIRED = ("quality", "has_voice", "voice_level", "tags", "caption", "piece_id", "split")
+
+
+@dataclass(frozen=True)
+class ListenerConfig:
+    """Tastes of the population; utilities are in units of the votes' logit at temperature 1.
+
+    Attributes:
+        quality_weight: w_q, per standard deviation of production quality.
+        fit_weight: w_f, per standard deviation of fit to the prompt.
+        voice_weight: w_v, mean taste for a voice as loud as the instruments.
+        voice_spread: standard deviation of that taste over listeners.
+        n_listeners: listeners a source draws its votes from.
+    """
+
+    quality_weight: float = 1.2
+    fit_weight: float = 0.7
+    voice_weight: float = 0.6
+    voice_spread: float = 0.5
+    n_listeners: int = 32
+
+    def __post_init__(self) -> None:
+        if self.voice_spread < 0 or self.n_listeners < 1:
+            raise ConfigError("listeners need a spread of at least 0 and a panel of at least 1")
+
+
+@dataclass(frozen=True)
+class Items:
+    """n things heard: a clip each, and whether its mix or its instrumental stem.
+
+    Attributes:
+        rows: (n,) positions in the clip table.
+        is_mix: (n,) True where the mix is heard.
+        prompt_rows: (n,) position of the clip whose text is the prompt.
+    """
+
+    rows: NDArray[np.int64]
+    is_mix: NDArray[np.bool_]
+    prompt_rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClipWorth:
+    """What of a clip listeners care about, as standard scores over the clips that take part.
+
+    Attributes:
+        quality: (clips,) z(quality).
+        voice: (clips,) amplitude of the sung part over that of the instruments, 0 without one.
+        fit: (clips, clips) z(fit) of column clip to row clip's prompt.
+    """
+
+    quality: NDArray[np.float64]
+    voice: NDArray[np.float64]
+    fit: NDArray[np.float64]
+
+    def common(
+        self, items: Items, config: ListenerConfig, sees_prompt: bool
+    ) -> NDArray[np.float64]:
+        """Utility (n,) without the taste for voices: the part all listeners agree on."""
+        worth = config.quality_weight * self.quality[items.rows]
+        if sees_prompt:
+            worth = worth + config.fit_weight * self.fit[items.prompt_rows, items.rows]
+        return worth
+
+    def heard_voice(self, items: Items) -> NDArray[np.float64]:
+        """Voice (n,) that is heard: that of the mixes."""
+        return np.where(items.is_mix, self.voice[items.rows], 0.0)
+
+
+def clip_worth(
+    table: pd.DataFrame, clap_fit: NDArray[np.float64], pool: NDArray[np.int64]
+) -> ClipWorth:
+    """Standard scores of all clips of ``table`` relative to those of ``pool``.
+
+    Args:
+        table: clips, one a row; see ``REQUIRED`` for the columns.
+        clap_fit: (clips, clips); entry [p, c] is how well clip c fits the prompt taken from clip p.
+        pool: rows of the clips that listeners hear.
+
+    Raises:
+        InputError: missing columns, a fit of the wrong shape or not finite, or a voice without
+            level.
+    """
+    if missing := [name for name in REQUIRED if name not in table]:
+        raise InputError(f"the clip table lacks the columns {missing}")
+    if clap_fit.shape != (len(table), len(table)) or not np.isfinite(clap_fit).all():
+        raise InputError(
+            f"clap_fit must be finite and {len(table)} × {len(table)}, got {clap_fit.shape}"
+        )
+    quality = table["quality"].to_numpy(dtype=np.float64)
+    return ClipWorth(
+        quality=_standard(quality, quality[pool]),
+        voice=voice_presence(table),
+        fit=_standard(np.asarray(clap_fit, dtype=np.float64), clap_fit[np.ix_(pool, pool)]),
+    )
+
+
+def voice_presence(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Amplitude of each clip's sung part over that of its instruments; 0 where nobody sings.
+
+    Args:
+        table: clips with ``has_voice`` and ``voice_level`` (dB against the instruments).
+
+    Raises:
+        InputError: a sung clip whose level is not finite.
+    """
+    sung = table["has_voice"].to_numpy(dtype=bool)
+    level_db = table["voice_level"].to_numpy(dtype=np.float64)
+    if not np.isfinite(level_db[sung]).all():
+        raise InputError("every clip with a voice needs a finite voice_level in dB")
+    return np.where(sung, 10.0 ** (np.where(sung, level_db, 0.0) / 20.0), 0.0)
+
+
+def draw_tastes(config: ListenerConfig, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Tastes for voices v_l (listeners,) of one panel."""
+    return generator.normal(config.voice_weight, config.voice_spread, size=config.n_listeners)
+
+
+def vote_probabilities(
+    advantage: NDArray[np.float64], tie_threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """P(A) and P(B) of Rao–Kupper votes, elementwise; what is left to 1 is the tie.
+
+    Args:
+        advantage: (u_A − u_B) / τ.
+        tie_threshold: θ ≥ 0; 0 is plain Bradley–Terry without ties.
+    """
+    return expit(advantage - tie_threshold), expit(-advantage - tie_threshold)
+
+
+def rate(
+    utility: NDArray[np.float64],
+    mood: NDArray[np.float64],
+    noise: float,
+    generator: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Ratings from 1 to 5, one an entry of ``utility``: 3 for 0, one point more for 1.5 more.
+
+    Args:
+        utility: worth of each song to each annotator.
+        mood: what an annotator adds on every axis of a song, in rating points.
+        noise: standard deviation of a single rating, in rating points.
+        generator: of the noise.
+    """
+    heard = 3.0 + utility / 1.5 + mood + noise * generator.standard_normal(utility.shape)
+    ratings: NDArray[np.float64] = np.clip(np.rint(heard), 1.0, 5.0)
+    return ratings
+
+
+def _standard(values: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+    spread = float(reference.std())
+    scores: NDArray[np.float64] = (values - float(reference.mean())) / (spread or 1.0)
+    return scores
