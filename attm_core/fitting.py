@@ -1,0 +1,132 @@
+"""The optimisation loop of the small frozen parts (CLAP, MERT and codec stand-ins).
+
+AdamW under a one-cycle schedule, gradients clipped, forward pass in bfloat16 where that is faster:
+enough for a minute of training. The stages of the paper have their own loops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from attm_core.errors import InputError
+from attm_core.progress import track
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How long and how fast to train.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: items a step.
+        learning_rate: peak rate; linear warm-up, then half a cosine to zero.
+        weight_decay: of AdamW.
+        warmup_fraction: share of the steps spent warming up.
+        max_grad_norm: gradients are scaled down to this norm.
+        bf16: run the forward pass under bfloat16 autocast.
+    """
+
+    steps: int
+    batch_size: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    warmup_fraction: float = 0.1
+    max_grad_norm: float = 1.0
+    bf16: bool = True
+
+    def rate_factor(self, step: int) -> float:
+        """Learning rate at ``step`` as a share of the peak, in (0, 1]."""
+        warmup = max(1, round(self.warmup_fraction * self.steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup))
+
+
+def shuffled_batches(
+    n_items: int, batch_size: int, n_batches: int, generator: Generator
+) -> Iterator[Tensor]:
+    """Rows of ``n_batches`` batches: each pass over the items is a new permutation.
+
+    The remainder of a pass that does not fill a batch is dropped; a set smaller than one batch is
+    one batch.
+
+    Raises:
+        InputError: there is no item.
+    """
+    if n_items == 0:
+        raise InputError("nothing to train on: the set is empty")
+    batch_size = min(batch_size, n_items)
+    rows = torch.empty(0, dtype=torch.long)
+    for _ in range(n_batches):
+        if len(rows) < batch_size:
+            rows = torch.randperm(n_items, generator=generator)
+        yield rows[:batch_size]
+        rows = rows[batch_size:]
+
+
+def fit(
+    module: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    n_items: int,
+    config: FitConfig,
+    generator: Generator,
+    description: str,
+) -> None:
+    """Minimise ``loss(rows)`` over the parameters of ``module``, in place; ends in eval mode.
+
+    Args:
+        module: what is trained.
+        loss: scalar loss of the items with these row numbers (B,); runs under autocast.
+        n_items: size of the training set.
+        config: schedule.
+        generator: draws the batches.
+        description: for the progress line.
+    """
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    # One fused update instead of a Python loop over a hundred small tensors.
+    optimizer = torch.optim.AdamW(
+        parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    module.train()
+    batches = shuffled_batches(n_items, config.batch_size, config.steps, generator)
+    for step, rows in enumerate(track(batches, description, total=config.steps)):
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * config.rate_factor(step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            value = loss(rows)
+        optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        optimizer.step()
+    module.eval()
+
+
+def random_crops(items: Tensor, width: int, generator: Generator) -> Tensor:
+    """One window of ``width`` along the last axis of each item, at a random place of its own.
+
+    Args:
+        items: (B, M, L).
+        width: frames to keep; all of them if L ≤ ``width``.
+        generator: draws the places.
+
+    Returns:
+        (B, M, min(width, L)).
+    """
+    spare = items.shape[-1] - width
+    if spare <= 0:
+        return items
+    starts = torch.randint(spare + 1, (len(items),), generator=generator)
+    return crop_at(items, starts, width)
+
+
+def crop_at(items: Tensor, starts: Tensor, width: int) -> Tensor:
+    """Windows of ``width`` frames of (B, M, L) that begin at ``starts`` (B,)."""
+    pieces = [
+        item[:, start : start + width] for item, start in zip(items, starts.tolist(), strict=True)
+    ]
+    return torch.stack(pieces)
