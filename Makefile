@@ -1,0 +1,54 @@
+# make book [PROFILE=smoke|mini|paper]   environment, study, notebooks, book
+# make test                              environment, whole test suite
+# make smoke | check | serve | lock | screenshots
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help environment book study notebooks smoke test check serve lock screenshots
+
+PROFILE ?= mini
+JOBS ?= 2
+PORT ?= 8000
+BIN := .venv/bin
+
+# Without a network, requests to model hubs hang for minutes; fetching is asked for explicitly.
+export HF_HUB_OFFLINE ?= 1
+
+help:
+	@grep -E '^# make' Makefile | cut -c3-
+
+environment:
+	@scripts/environment
+
+study: environment
+	$(BIN)/attm study --profile $(PROFILE)
+
+notebooks: study
+	$(BIN)/attm notebooks --profile $(PROFILE) --jobs $(JOBS)
+
+book: notebooks
+	$(BIN)/attm book --profile $(PROFILE)
+
+smoke:
+	$(MAKE) book PROFILE=smoke
+
+test: environment
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto
+
+check: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_house_rules.py tests/test_project_files.py
+
+serve: environment
+	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+# Keeps what is pinned already; remove a line from requirements.lock to let it move.
+lock: environment
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 \
+	  --no-header --no-annotate --quiet --output-file requirements.lock
+
+# Every page in a real browser, as pictures to look at (needs Debian's chromium).
+screenshots: environment
+	scripts/screenshots

@@ -1,0 +1,103 @@
+"""Tables that a screen reader can read, with the paper's figure beside ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from attm_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = "—"
+
+
+@dataclass(frozen=True)
+class HtmlView:
+    """HTML for the notebook and the book, and a plain form for a terminal."""
+
+    html: str
+    plain: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.plain
+
+
+def show_table(
+    frame: pd.DataFrame, caption: str, formats: Mapping[str, str] | None = None
+) -> HtmlView:
+    """A table with a caption; the index is the row header. End a cell with it.
+
+    Args:
+        frame: one line a row; NaN and None print as a dash.
+        caption: what the table holds (required).
+        formats: format specification of a column, e.g. ``{"FAD": ".3f"}``.
+
+    Raises:
+        InputError: no caption, or a format for a column that is not there.
+    """
+    formats = dict(formats or {})
+    if not caption.strip():
+        raise InputError("a table needs a caption")
+    if unknown := set(formats) - set(frame.columns):
+        raise InputError(f"no column {', '.join(sorted(unknown))} to format")
+    columns = list(frame.columns)
+    forms = [formats.get(column, "") for column in columns]
+    head = [str(frame.index.name or ""), *map(str, columns)]
+    rows = [
+        [str(name), *(_cell(value, form) for value, form in zip(row, forms, strict=True))]
+        for name, *row in frame.itertuples(index=True, name=None)
+    ]
+    return HtmlView(_html(head, rows, caption), f"{caption}\n{frame.to_string()}")
+
+
+def show_comparison(
+    frame: pd.DataFrame, caption: str, digits: int = 3, names: tuple[str, str] = ("ours", "paper")
+) -> HtmlView:
+    """Ours beside the paper's, with the difference.
+
+    Args:
+        frame: columns ``names``, possibly more; a row a quantity.
+        caption: what the table holds.
+        digits: decimals of the three numeric columns.
+        names: the column that is ours and the column that is the paper's.
+
+    Raises:
+        InputError: one of the two columns is missing.
+    """
+    ours, paper = names
+    if not {ours, paper} <= set(frame.columns):
+        raise InputError(f"the comparison needs columns '{ours}' and '{paper}'")
+    shown = frame.copy()
+    place = list(frame.columns).index(paper) + 1
+    shown.insert(place, "difference", frame[ours] - frame[paper])
+    formats = {ours: f".{digits}f", paper: f".{digits}f", "difference": f"+.{digits}f"}
+    return show_table(shown, caption, formats)
+
+
+def _cell(value: Any, specification: str) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return MISSING
+    text = format(value, specification)
+    return text.replace("-", "−", 1) if text[:1] == "-" and text[1:2].isdigit() else text
+
+
+def _html(head: list[str], rows: list[list[str]], caption: str) -> str:
+    top = "".join(f'<th scope="col">{escape(name) or "&nbsp;"}</th>' for name in head)
+    lines = (
+        f'<tr><th scope="row">{escape(row[0])}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<table class="attm-table"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    )
