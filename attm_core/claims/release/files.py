@@ -1,0 +1,135 @@
+"""Where the public artefacts lie and what each of their files holds.
+
+The folder has the layout of the authors' repositories: ``ttm-humanpref/`` (prompts, scores, audio)
+and ``tunejury/`` (calibration, score tables, splits). Any subset of the clips will do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from attm_core.errors import AssetError, InputError
+from attm_core.files import read_json
+
+RELEASED_VARIABLE = "ATTM_RELEASED_DIR"
+SYSTEMS = ("baseline", "sub1", "sub2")
+METRICS = ("clap", "reward")
+AUDIO_SUFFIXES = (".flac", ".wav")
+
+
+@dataclass(frozen=True, order=True)
+class Clip:
+    """One public clip: which system made it, for which prompt, and where it lies."""
+
+    system: str
+    prompt_id: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Release:
+    """The public artefacts in one folder.
+
+    Args:
+        folder: holds ``ttm-humanpref/`` and ``tunejury/``.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        if not (self.folder / "ttm-humanpref").is_dir():
+            raise AssetError(
+                f"{self.folder} holds no ttm-humanpref/: run `attm assets fetch released` or point "
+                f"{RELEASED_VARIABLE} at the folder"
+            )
+
+    def path(self, name: str) -> Path:
+        """Path of a file inside the folder.
+
+        Raises:
+            AssetError: the file is absent.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            raise AssetError(f"{name} is missing from the public release in {self.folder}")
+        return path
+
+    def prompts(self) -> dict[int, str]:
+        """The 100 prompts by id."""
+        return {int(row["id"]): row["prompt"] for row in self._json("ttm-humanpref/prompts.json")}
+
+    def ranker_prompts(self) -> dict[int, str]:
+        """The prompts that the ranker's repository publishes under the name SDD-100, by id."""
+        return {int(row["prompt_id"]): row["prompt"] for row in self._json("tunejury/sdd100.json")}
+
+    def scores(self, metric: str) -> pd.DataFrame:
+        """Per-prompt scores: a row a prompt id, a column a system.
+
+        Args:
+            metric: ``"clap"`` or ``"reward"``.
+
+        Raises:
+            InputError: a system or a value is missing.
+        """
+        table = pd.DataFrame.from_dict(
+            self._json(f"ttm-humanpref/{metric}_scores.json"), orient="index"
+        )
+        table.index = table.index.astype(int)
+        if set(table.columns) != set(SYSTEMS) or table.isna().any(axis=None):
+            raise InputError(f"{metric}_scores.json must give {', '.join(SYSTEMS)} for each prompt")
+        return table.sort_index()[list(SYSTEMS)]
+
+    def clips(self) -> list[Clip]:
+        """The clips that are here, by system and prompt."""
+        return sorted(self._find_clips())
+
+    def _find_clips(self) -> Iterator[Clip]:
+        for system in SYSTEMS:
+            folder = self.folder / "ttm-humanpref" / "audio" / system
+            by_id = {
+                int(path.stem): path
+                for path in sorted(folder.glob("*"))
+                if path.suffix in AUDIO_SUFFIXES and path.stem.isdigit()
+            }
+            yield from (Clip(system, number, path) for number, path in by_id.items())
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A CSV file of the ranker's release.
+
+        Raises:
+            AssetError: the file is absent.
+        """
+        return pd.read_csv(self.path(f"tunejury/{name}.csv"))
+
+    def calibration(self) -> dict[str, object]:
+        """The ranker's published reliability bins."""
+        overall: dict[str, object] = self._json("tunejury/calibration_bins.json")["overall"]
+        return overall
+
+    def split_ids(self, name: str) -> list[str]:
+        """Pair ids of ``train``, ``val`` or ``test``, one per line in the file."""
+        return self.path(f"tunejury/splits/{name}.txt").read_text().split()
+
+    def split_file(self, name: str) -> dict[str, object]:
+        """One source's split file with its metadata."""
+        content: dict[str, object] = self._json(f"tunejury/splits/{name}.json")
+        return content
+
+    def _json(self, name: str) -> Any:
+        return read_json(self.path(name))
+
+
+def find_release(folder: Path | None = None) -> Release | None:
+    """The release in ``folder``, else where ``ATTM_RELEASED_DIR`` points, else None.
+
+    Raises:
+        AssetError: a folder is named but holds no release.
+    """
+    named = folder or os.environ.get(RELEASED_VARIABLE)
+    return Release(Path(named)) if named else None
