@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.randomness import torch_generator

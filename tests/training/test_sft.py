@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 import torch
-from attm_core.training.null_dropout import NullConfig
+
 from attm_core.training.sft import SFTConfig, SFTObjective, ValidationLoss, train_sft
 
 
@@ -15,3 +17,53 @@ def test_training_lowers_the_validation_loss_and_logs_every_step(
     assert result.log["validation_loss"].dropna().index.tolist() == list(range(3, 40, 4))
     assert result.log["validation_loss"].iloc[-1] == ValidationLoss(valid)(model)
     assert result.log["validation_loss"].iloc[-1] < 0.8 * before
+
+
+def test_a_step_is_a_function_of_seed_and_step(make_model, make_set):
+    clips = make_set()
+    one, other = (SFTObjective(make_model(), clips, SFTConfig(batch_size=8)) for _ in range(2))
+    one.draw(0)
+    assert torch.equal(one.draw(7).noise, other.draw(7).noise)
+    assert torch.equal(one.draw(7).rows, other.draw(7).rows)
+    assert not torch.equal(one.draw(7).noise, one.draw(8).noise)
+    assert not torch.equal(one.draw(7).noise, one.draw(7).epsilon)
+
+
+def test_the_untrained_loss_is_that_of_zero_velocity(make_model, make_set):
+    model, clips = make_model(), make_set()
+    model.set_latent_statistics(*clips.statistics())
+    objective = SFTObjective(model, clips, SFTConfig(batch_size=8))
+    draw = objective.draw(0)
+    x_0 = model.normalize(clips.at(draw.rows, draw.epsilon).latents)
+    wanted = (draw.noise - x_0).square().mean(dim=(1, 2))
+    torch.testing.assert_close(objective.losses(model, draw)["loss"], wanted)
+
+
+def test_validation_does_not_depend_on_how_it_is_batched(make_model, make_set):
+    model, valid = make_model(), make_set(11)
+    model.set_latent_statistics(*valid.statistics())
+    whole, parts = ValidationLoss(valid, batch_size=64), ValidationLoss(valid, batch_size=3)
+    assert abs(whole(model) - parts(model)) < 1e-6
+    assert whole(model) == whole(model)
+    assert whole(model) != ValidationLoss(valid, seed=1)(model)
+
+
+def test_the_baseline_ignores_the_scores(make_model, make_set, make_train, tmp_path, same_weights):
+    clips, config = make_set(), SFTConfig(make_train(6), batch_size=8)
+    other = replace(clips, score=clips.score + 3)
+    models = [make_model("none"), make_model("none")]
+    for index, (model, train) in enumerate(zip(models, (clips, other), strict=True)):
+        train_sft(model, train, None, config, tmp_path / str(index))
+    assert same_weights(*models)
+
+
+def test_a_score_head_learns_from_the_scores(make_model, make_set, make_train, tmp_path):
+    """The clips' level is their score, so s must move the velocity of a trained model."""
+    model, clips = make_model("input_add"), make_set(64)
+    train_sft(model, clips, None, SFTConfig(make_train(80), batch_size=16), tmp_path)
+    batch = clips.at(torch.arange(8), torch.zeros(8, 4, 3))
+    x_t, t = torch.zeros(8, 4, 3), torch.full((8,), 0.9)
+    with torch.no_grad():
+        low, high = (model(x_t, t, batch.conditions, torch.full((8,), s)) for s in (-1.0, 1.0))
+    # v = x_1 − x_0 falls as the data level rises
+    assert (high - low).mean() < -0.2

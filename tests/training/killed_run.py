@@ -1,0 +1,29 @@
+"""A training run that kills itself with SIGKILL at a step: ``killed_run.py FOLDER STEP``."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from attm_core.training.loop import fit
+from attm_core.training.sft import SFTConfig, SFTObjective
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import tiny_model, tiny_set, tiny_train
+
+
+class Killed(SFTObjective):
+    """The SFT objective, until the step given on the command line."""
+
+    def draw(self, step: int):
+        if step == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().draw(step)
+
+
+if __name__ == "__main__":
+    model, clips, train = tiny_model(), tiny_set(), tiny_train()
+    model.set_latent_statistics(*clips.statistics())
+    objective = Killed(model, clips, SFTConfig(train, batch_size=8))
+    weight = model.t_embed.mlp[0].weight
+    fit(model, objective, train, Path(sys.argv[1]), validate=lambda: float(weight.sum()))

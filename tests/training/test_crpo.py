@@ -1,0 +1,129 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from attm_core.errors import InputError
+from attm_core.randomness import torch_generator
+from attm_core.training.crpo import (
+    CRPOConfig,
+    CRPOObjective,
+    PairSet,
+    build_pairs,
+    crpo_loss,
+    preference_logit,
+    train_crpo,
+)
+from attm_core.training.null_dropout import NullConfig
+from attm_core.training.objective import TrainConfig
+
+
+@pytest.fixture
+def policy(make_model, make_set):
+    """A model that is past its zero initialisation."""
+    model = make_model("input_add")
+    model.set_latent_statistics(*make_set().statistics())
+    draw = torch_generator(3, "weights")
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.add_(0.1 * torch.randn(weight.shape, generator=draw))
+    return model
+
+
+@pytest.fixture
+def pairs(make_set) -> PairSet:
+    return PairSet(make_set(16, seed=1), make_set(16, seed=2))
+
+
+def test_pairs_are_the_best_and_the_worst_under_one_prompt():
+    scores = np.array([[0.1, 0.5, 0.3], [0.2, 0.2, 0.2], [0.9, 0.1, np.nan], [0.4, 0.0, 0.4]])
+    pairs = build_pairs(scores)
+    assert pairs.prompts.tolist() == [0, 3]
+    assert pairs.winners.tolist() == [1, 0]
+    assert pairs.losers.tolist() == [0, 1]
+    assert pairs.n_skipped == 2
+
+
+def test_a_gap_can_be_asked_for_and_one_sample_is_no_pair():
+    scores = np.array([[0.1, 0.5], [0.2, 0.25]])
+    assert build_pairs(scores, min_gap=0.1).prompts.tolist() == [0]
+    with pytest.raises(InputError, match="N ≥ 2"):
+        build_pairs(scores[:, :1])
+
+
+def test_pairs_that_do_not_match_are_refused(make_set):
+    with pytest.raises(InputError, match="winners do not match"):
+        PairSet(make_set(4), make_set(5))
+
+
+def test_equation_1_by_hand():
+    losses = [torch.tensor([value]) for value in (1.0, 1.2, 1.001, 1.2005)]
+    inside = preference_logit(*losses, beta=2000)
+    # −½·2000·[(1.0 − 1.2) − (1.001 − 1.2005)] = −1000·(−0.2 + 0.1995) = 0.5
+    assert inside.item() == pytest.approx(0.5, abs=2e-4)
+    loss = crpo_loss(torch.tensor([0.5]), losses[0], lambda_fm=0.3)
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-0.5)) + 0.3 * 1.0)
+
+
+def test_the_logit_rises_as_the_winner_fits_better_and_the_loser_worse():
+    one = torch.ones(1)
+    assert preference_logit(0.999 * one, one, one, one) > 0
+    assert preference_logit(one, 1.001 * one, one, one) > 0
+    assert preference_logit(1.001 * one, one, one, one) < 0
+
+
+def test_the_first_term_is_ln_2_at_the_start(policy, pairs):
+    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=8))
+    losses = objective.losses(policy, objective.draw(0))
+    assert losses["preference"].tolist() == pytest.approx([math.log(2)] * 8)
+    torch.testing.assert_close(losses["loss"], math.log(2) + losses["winner_flow"])
+    assert losses["winner_flow"].min() > 0
+
+
+def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(policy, pairs):
+    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=8, nulls=NullConfig(0.5, 0.5)))
+    seen = []
+
+    def spy(x_t, t, conditions, s):
+        seen.append((x_t, t, conditions.tokens, conditions.pooled, s))
+        return policy(x_t, t, conditions, s)
+
+    draw = objective.draw(2)
+    objective.reference = spy_module = torch.nn.Module()
+    spy_module.forward = spy
+    objective.losses(spy, draw)
+    for own, frozen in zip(*seen, strict=True):
+        assert torch.equal(own, frozen)
+    x_t, t, tokens, pooled, s = seen[0]
+    for shared in (t, tokens, pooled, s):
+        assert torch.equal(shared[:8], shared[8:])
+    sides = [pairs.winners, pairs.losers]
+    x_0 = [policy.normalize(side.at(draw.rows, draw.epsilon).latents) for side in sides]
+    noise = [(x - (1 - draw.t[:, None, None]) * z) for x, z in zip(x_t.chunk(2), x_0, strict=True)]
+    torch.testing.assert_close(noise[0], noise[1])
+    assert (s == 0).sum() == 2 * draw.no_score.sum()
+
+
+def test_training_prefers_the_winners_and_leaves_the_reference_alone(
+    policy, pairs, make_train, tmp_path
+):
+    train: TrainConfig = make_train(60)
+    config = CRPOConfig(train, batch_size=8, beta=50.0, nulls=NullConfig(0, 0))
+    result = train_crpo(policy, pairs, config, tmp_path)
+    log = result.log
+    assert log["preference"].iloc[0] == pytest.approx(math.log(2))
+    assert log["preference"].iloc[-10:].mean() < 0.8 * math.log(2)
+    assert log["implicit_accuracy"].iloc[-10:].mean() > 0.7
+
+
+def test_the_reference_has_no_gradient_and_is_not_optimised(policy, pairs):
+    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=4))
+    before = [weight.clone() for weight in objective.reference.parameters()]
+    objective.losses(policy, objective.draw(0))["loss"].mean().backward()
+    assert all(weight.grad is None for weight in objective.reference.parameters())
+    with torch.no_grad():
+        next(policy.parameters()).add_(1)
+    after = objective.reference.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))

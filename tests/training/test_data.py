@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from attm_core.errors import InputError
+from attm_core.randomness import torch_generator
+from attm_core.training.data import LatentSet, Mixture, RowSampler
+
+
+def test_a_visit_draws_mean_plus_std_times_noise(make_set):
+    clips = make_set()
+    rows = torch.tensor([3, 3, 0])
+    batch = clips.batch(rows, torch_generator(0, "visit"))
+    epsilon = torch.randn(3, 4, 3, generator=torch_generator(0, "visit"))
+    torch.testing.assert_close(batch.latents, clips.mean[rows] + clips.std[rows] * epsilon)
+    assert not torch.equal(batch.latents[0], batch.latents[1])
+    assert torch.equal(batch.conditions.tokens, clips.tokens[rows])
+    assert torch.equal(batch.score, clips.score[rows])
+
+
+def test_captions_stored_once_give_the_same_batch(make_set):
+    clips = make_set(6)
+    index = torch.tensor([2, 2, 0, 1, 0, 1])
+    shared = replace(clips, tokens=clips.tokens[:3], pooled=clips.pooled[:3], caption_index=index)
+    spelled = replace(clips, tokens=clips.tokens[index], pooled=clips.pooled[index])
+    rows, epsilon = torch.tensor([5, 0, 2]), torch.zeros(3, 4, 3)
+    for one, other in [(shared, spelled), (shared.subset(rows), spelled.subset(rows))]:
+        picked = rows if len(one) == 6 else torch.arange(3)
+        batch, wanted = one.at(picked, epsilon), other.at(picked, epsilon)
+        assert torch.equal(batch.conditions.tokens, wanted.conditions.tokens)
+        assert torch.equal(batch.conditions.pooled, wanted.conditions.pooled)
+
+
+def test_half_precision_storage_trains_in_float32(make_set):
+    clips = make_set()
+    half = replace(clips, mean=clips.mean.half(), std=clips.std.half(), tokens=clips.tokens.half())
+    batch = half.batch(torch.arange(4), torch_generator(0, "half"))
+    assert {batch.latents.dtype, batch.conditions.tokens.dtype} == {torch.float32}
+
+
+def test_statistics_are_those_of_the_samples(make_set):
+    clips = make_set(40)
+    mean, std = clips.statistics(block=7)
+    rows = torch.arange(40).repeat(500)
+    samples = clips.batch(rows, torch_generator(0, "many")).latents.flatten(0, 1)
+    torch.testing.assert_close(mean, samples.mean(dim=0), atol=0.02, rtol=0)
+    torch.testing.assert_close(std, samples.std(dim=0), atol=0.02, rtol=0)
+
+
+def test_sets_that_do_not_fit_are_refused(make_set):
+    clips = make_set(4)
+    with pytest.raises(InputError, match="must both be"):
+        replace(clips, std=clips.std[:2])
+    with pytest.raises(InputError, match="need a caption_index"):
+        replace(clips, tokens=clips.tokens[:2], pooled=clips.pooled[:2])
+    with pytest.raises(InputError, match="4 rows of the 4 captions"):
+        replace(clips, caption_index=torch.tensor([0, 1, 2, 4]))
+    with pytest.raises(InputError, match="score every clip"):
+        replace(clips, score=torch.tensor([0.0, 1.0, float("nan"), 2.0]))
+
+
+def test_a_pass_visits_every_row_once_and_the_next_in_another_order(make_set):
+    sampler = RowSampler(make_set(10), batch_size=4, seed=1)
+    rows = torch.cat([sampler.rows(step) for step in range(5)])
+    first, second = rows[:10], rows[10:]
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(10))
+    assert first.tolist() != second.tolist()
+
+
+def test_rows_of_a_step_do_not_depend_on_the_steps_before(make_set):
+    clips = make_set(10)
+    walked = RowSampler(clips, 4, seed=1)
+    expected = [walked.rows(step).tolist() for step in range(40)]
+    assert RowSampler(clips, 4, seed=1).rows(37).tolist() == expected[37]
+    assert RowSampler(clips, 4, seed=2).rows(37).tolist() != expected[37]
+
+
+def test_a_batch_may_be_longer_than_a_pass(make_set):
+    rows = RowSampler(make_set(3), batch_size=8, seed=0).rows(5)
+    assert len(rows) == 8
+    assert rows.bincount(minlength=3).min() >= 2
+
+
+def test_a_mixture_oversamples_its_parts(make_set):
+    train, experts = make_set(10, seed=1), make_set(2, seed=2)
+    mixture = Mixture((train, experts), (1, 5))
+    rows = torch.cat([RowSampler(mixture, 10, seed=0).rows(step) for step in range(2)])
+    assert rows.bincount().tolist() == [1] * 10 + [5] * 2
+
+
+def test_a_mixture_gathers_from_each_part_in_the_order_asked(make_set):
+    train, experts = make_set(10, seed=1), make_set(2, seed=2)
+    rows, epsilon = torch.tensor([11, 0, 10, 9]), torch.randn(4, 4, 3)
+    batch = Mixture((train, experts), (1, 5)).at(rows, epsilon)
+    for place, (part, row) in enumerate([(experts, 1), (train, 0), (experts, 0), (train, 9)]):
+        alone = part.at(torch.tensor([row]), epsilon[place, None])
+        assert torch.equal(batch.latents[place], alone.latents[0])
+        assert torch.equal(batch.conditions.tokens[place], alone.conditions.tokens[0])
+        assert batch.score[place] == alone.score[0]
+
+
+def test_bad_mixtures_and_empty_sets_are_refused(make_set):
+    clips = make_set(4)
+    with pytest.raises(InputError, match="factor ≥ 1"):
+        Mixture((clips,), (0,))
+    narrow = LatentSet(
+        clips.mean[..., :2], clips.std[..., :2], clips.tokens, clips.pooled, clips.score
+    )
+    with pytest.raises(InputError, match="one shape"):
+        Mixture((clips, narrow), (1, 1))
+    with pytest.raises(InputError, match="empty set"):
+        RowSampler(clips.subset(torch.arange(0)), 2, seed=0)

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from torch import nn
+
+from attm_core.errors import CheckpointError, ConfigError
+from attm_core.training.ema import (
+    PowerEma,
+    decay,
+    gamma_of,
+    load_ema,
+    profile_products,
+    synthesize,
+)
+
+N_STEPS = 240
+
+
+def weights_by_hand(n_steps: int, gamma: float, every: int = 1) -> np.ndarray:
+    """Share of each stored step in the average: the profile's integral over the step."""
+    edges = np.arange(0, n_steps + 1, every) / n_steps
+    return np.diff(edges ** (gamma + 1))
+
+
+def walk(seed: int = 0) -> torch.Tensor:
+    steps = np.random.default_rng(seed).normal(size=(N_STEPS, 5))
+    return torch.tensor(np.cumsum(steps, axis=0) / 4, dtype=torch.float32)
+
+
+def run(path: torch.Tensor, folder, every: int = 1, snapshot_every: int = 40) -> PowerEma:
+    model = nn.Linear(5, 1, bias=False)
+    ema = PowerEma(model, every=every)
+    for step, weight in enumerate(path, start=1):
+        model.weight.data.copy_(weight)
+        ema.update(step)
+        if step % snapshot_every == 0:
+            ema.save_snapshot(folder, step)
+    return ema
+
+
+def test_gamma_of_the_papers_widths():
+    assert gamma_of(0.05) == pytest.approx(16.9722, abs=1e-4)
+    assert gamma_of(0.1) == pytest.approx(6.9372, abs=1e-4)
+    assert gamma_of(12**-0.5) == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(ConfigError, match="sigma_rel lies in"):
+        gamma_of(0.3)
+
+
+@pytest.mark.parametrize("sigma_rel", [0.05, 0.1, 0.2])
+def test_gamma_gives_a_profile_of_that_relative_width(sigma_rel):
+    gamma = gamma_of(sigma_rel)
+    mean = quad(lambda tau: (gamma + 1) * tau ** (gamma + 1), 0, 1)[0]
+    square = quad(lambda tau: (gamma + 1) * tau ** (gamma + 2), 0, 1)[0]
+    assert np.sqrt(square - mean**2) == pytest.approx(sigma_rel, rel=1e-6)
+
+
+@pytest.mark.parametrize("every", [1, 8])
+def test_tracked_average_is_the_weighted_mean_of_the_path(tmp_path, every):
+    path = walk()
+    ema = run(path, tmp_path, every)
+    for index, gamma in enumerate(ema.gammas):
+        wanted = weights_by_hand(N_STEPS, gamma, every) @ path[every - 1 :: every].double().numpy()
+        np.testing.assert_allclose(ema.tensors()[f"{index}.weight"][0], wanted, atol=1e-5)
+
+
+def test_late_updates_shrink_as_much_as_every_single_one():
+    product = np.prod([decay(step, 7.0) for step in range(91, 101)])
+    assert decay(100, 7.0, every=10) == pytest.approx(product)
+
+
+def test_profile_products_are_the_integrals():
+    def profile(tau: float, t: float, gamma: float) -> float:
+        return (gamma + 1) * tau**gamma / t ** (gamma + 1) if tau <= t else 0.0
+
+    got = profile_products(*(np.array([v]) for v in (80.0, 7.0, 100.0, 17.0)))[0, 0]
+    wanted = quad(lambda tau: profile(tau, 80, 7) * profile(tau, 100, 17), 0, 80)[0]
+    assert got == pytest.approx(wanted, rel=1e-8)
+
+
+def test_synthesis_of_a_tracked_width_returns_the_tracked_average(tmp_path):
+    ema = run(walk(), tmp_path)
+    for index, sigma_rel in enumerate((0.05, 0.1)):
+        got = synthesize(tmp_path, sigma_rel)["weight"]
+        torch.testing.assert_close(got, ema.tensors()[f"{index}.weight"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("sigma_rel", "step"), [(0.07, 240), (0.15, 240), (0.08, 200)])
+def test_synthesis_of_another_width_is_near_the_direct_average(tmp_path, sigma_rel, step):
+    path = walk()
+    run(path, tmp_path)
+    direct = weights_by_hand(step, gamma_of(sigma_rel)) @ path[:step].double().numpy()
+    got = synthesize(tmp_path, sigma_rel, step)["weight"][0].numpy()
+    assert np.abs(got - direct).max() < 0.02 * np.abs(path.numpy()).max()
+
+
+def test_load_ema_puts_the_average_into_the_model(tmp_path):
+    run(walk(), tmp_path)
+    model = nn.Linear(5, 1, bias=False)
+    load_ema(model, tmp_path, 0.1)
+    assert torch.equal(model.weight, synthesize(tmp_path, 0.1)["weight"])
+    with pytest.raises(CheckpointError, match="other weights"):
+        load_ema(nn.Linear(5, 1), tmp_path, 0.1)
+    with pytest.raises(CheckpointError, match="no snapshot"):
+        synthesize(tmp_path / "empty", 0.1)

@@ -1,0 +1,174 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from attm_core.errors import CheckpointError, ConfigError
+from attm_core.training.ema import synthesize
+from attm_core.training.loop import fit
+from attm_core.training.objective import TrainingError, take_part
+from attm_core.training.optimisation import OptimConfig
+from attm_core.training.sft import SFTConfig, SFTObjective, train_sft
+
+KILLED = Path(__file__).with_name("killed_run.py")
+
+
+class Stop(Exception):
+    """Stands for a kill."""
+
+
+def stopping(objective: SFTObjective, at: int) -> SFTObjective:
+    draw = objective.draw
+
+    def until(step: int):
+        if step == at:
+            raise Stop
+        return draw(step)
+
+    objective.draw = until
+    return objective
+
+
+def run(model, clips, train, folder, stop: int | None = None):
+    model.set_latent_statistics(*clips.statistics())
+    objective = SFTObjective(model, clips, SFTConfig(train, batch_size=8))
+    if stop is not None:
+        objective = stopping(objective, stop)
+    return fit(
+        model, objective, train, folder, validate=lambda: float(model.t_embed.mlp[0].weight.sum())
+    )
+
+
+@pytest.mark.parametrize("stop", [2, 5, 9])
+def test_a_stopped_run_resumes_to_the_same_bits(
+    make_model, make_set, make_train, same_weights, tmp_path, stop
+):
+    whole, resumed, clips = make_model(), make_model(), make_set()
+    wanted = run(whole, clips, make_train(), tmp_path / "whole")
+    with pytest.raises(Stop):
+        run(make_model(), clips, make_train(), tmp_path / "cut", stop=stop)
+    got = run(resumed, clips, make_train(), tmp_path / "cut")
+    assert same_weights(whole, resumed)
+    pd.testing.assert_frame_equal(got.log, wanted.log, check_exact=True)
+    for sigma_rel in (0.05, 0.1):
+        averages = [synthesize(result.ema_folder, sigma_rel) for result in (got, wanted)]
+        assert all(torch.equal(averages[0][name], averages[1][name]) for name in averages[0])
+
+
+def test_a_run_killed_with_sigkill_resumes_to_the_same_bits(
+    make_model, make_set, make_train, same_weights, tmp_path
+):
+    command = [sys.executable, str(KILLED), str(tmp_path / "cut"), "7"]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert (tmp_path / "cut" / "state.safetensors").exists()
+    assert not (tmp_path / "cut" / "log.csv").exists()
+    whole, resumed, clips = make_model(), make_model(), make_set()
+    run(whole, clips, make_train(), tmp_path / "whole")
+    run(resumed, clips, make_train(), tmp_path / "cut")
+    assert same_weights(whole, resumed)
+
+
+def test_a_finished_run_is_loaded_not_trained(make_model, make_set, make_train, tmp_path):
+    clips = make_set()
+    first = run(make_model(), clips, make_train(), tmp_path)
+    again = run(make_model(), clips, make_train(), tmp_path, stop=0)
+    pd.testing.assert_frame_equal(first.log, again.log, check_exact=True)
+    stored = pd.read_csv(tmp_path / "log.csv", float_precision="round_trip")
+    pd.testing.assert_frame_equal(first.log, stored, check_exact=True)
+
+
+def test_the_log_has_losses_norms_and_validations(make_model, make_set, make_train, tmp_path):
+    log = run(make_model(), make_set(), make_train(), tmp_path).log
+    assert list(log.columns) == ["step", "loss", "grad_norm", "validation_loss"]
+    assert log["step"].tolist() == list(range(1, 13))
+    assert np.isfinite(log[["loss", "grad_norm"]].to_numpy()).all()
+    assert log["step"][log["validation_loss"].notna()].tolist() == [4, 8, 12]
+
+
+def test_another_configuration_data_or_start_is_refused(make_model, make_set, make_train, tmp_path):
+    run(make_model(), make_set(), make_train(), tmp_path)
+    others = [
+        (make_model(), make_set(), make_train(13)),
+        (make_model(seed=1), make_set(), make_train()),
+        (make_model(), make_set(23), make_train()),
+    ]
+    for model, clips, train in others:
+        with pytest.raises(CheckpointError, match="belongs to a run with another"):
+            run(model, clips, train, tmp_path)
+
+
+def test_a_truncated_state_is_a_typed_error(make_model, make_set, make_train, tmp_path):
+    run(make_model(), make_set(), make_train(), tmp_path)
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="not a readable safetensors"):
+        run(make_model(), make_set(), make_train(), tmp_path)
+
+
+def test_accumulation_does_not_change_the_numbers(make_model, make_set, make_train, tmp_path):
+    models = []
+    for parts in (1, 4):
+        optim = OptimConfig(lr=1e-2, warmup_steps=3, precision="fp32", accumulation=parts)
+        models.append(make_model())
+        run(models[-1], make_set(), make_train(optim=optim), tmp_path / str(parts))
+    for one, other in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(make_model, make_set, make_train, tmp_path):
+    optim = OptimConfig(accumulation=3)
+    with pytest.raises(ConfigError, match="batch of 8 cannot be cut"):
+        run(make_model(), make_set(), make_train(optim=optim), tmp_path)
+
+
+def test_a_loss_that_is_no_number_names_its_step(make_model, make_set, make_train, tmp_path):
+    clips = make_set()
+    broken = SFTObjective(make_model(), clips, SFTConfig(batch_size=8))
+    broken.model.set_latent_statistics(*clips.statistics())
+    draw = broken.draw
+
+    def poisoned(step: int):
+        drawn = draw(step)
+        if step == 6:
+            drawn.noise.fill_(float("nan"))
+        return drawn
+
+    broken.draw = poisoned
+    with pytest.raises(TrainingError, match="not finite at step 7;"):
+        fit(broken.model, broken, make_train(), tmp_path)
+    resumed = fit(
+        make_fresh(make_model, clips),
+        SFTObjective(broken.model, clips, SFTConfig(batch_size=8)),
+        make_train(),
+        tmp_path,
+    )
+    assert np.isfinite(resumed.log["loss"]).all()
+
+
+def make_fresh(make_model, clips):
+    model = make_model()
+    model.set_latent_statistics(*clips.statistics())
+    return model
+
+
+def test_bf16_training_follows_fp32(make_model, make_set, make_train, tmp_path):
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        optim = OptimConfig(lr=3e-3, warmup_steps=0, precision=precision, eps=1e-8)
+        config = SFTConfig(make_train(optim=optim), batch_size=8)
+        result = train_sft(make_model(), make_set(), None, config, tmp_path / precision)
+        losses[precision] = result.log["loss"].to_numpy()
+    assert not np.array_equal(losses["fp32"], losses["bf16"])
+    np.testing.assert_allclose(losses["bf16"], losses["fp32"], rtol=0.05)
+
+
+def test_parts_of_a_draw_make_up_the_draw(make_model, make_set):
+    draw = SFTObjective(make_model(), make_set(), SFTConfig(batch_size=8)).draw(3)
+    parts = [take_part(draw, index, 4) for index in range(4)]
+    assert torch.equal(torch.cat([part.noise for part in parts]), draw.noise)
+    assert torch.equal(torch.cat([part.rows for part in parts]), draw.rows)
