@@ -1,4 +1,4 @@
-"""Loudness to −16.5 LUFS under a true-peak ceiling of −1 dBTP: Section III-E(b), ITU-R BS.1770-4."""
+"""Loudness to −16.5 LUFS, true peak below −1 dBTP: Section III-E(b), ITU-R BS.1770-4."""
 
 from __future__ import annotations
 
@@ -83,10 +83,9 @@ def integrated_loudness(wave: Float[Tensor, "C S"], sample_rate_hz: int) -> floa
         raise InputError(
             f"loudness is defined for up to {MAX_LOUDNESS_CHANNELS} channels, got {wave.shape[0]}"
         )
-    if wave.shape[1] < GATE_S * sample_rate_hz:
-        raise InputError(
-            f"loudness needs at least {GATE_S} s of audio, got {wave.shape[1] / sample_rate_hz:.3f} s"
-        )
+    duration_s = wave.shape[1] / sample_rate_hz
+    if duration_s < GATE_S:
+        raise InputError(f"loudness needs at least {GATE_S} s of audio, got {duration_s:.3f} s")
     data = wave.detach().cpu().double().numpy().T
     if not data.any():
         return -math.inf
@@ -116,17 +115,17 @@ def true_peak(wave: Float[Tensor, "C S"]) -> float:
         InputError: not audio, see ``audio.check_wave``.
     """
     check_wave(wave)
-    signal = torch.nn.functional.pad(wave.detach().float(), (TAPS_A_SIDE, TAPS_A_SIDE))
+    margin = TAPS_A_SIDE + 1  # one sample beyond each end, so that an end can be a peak
+    signal = torch.nn.functional.pad(wave.detach().float(), (margin, margin))
     blocks = range(0, wave.shape[1], BLOCK_SAMPLES)
-    margin = 2 * TAPS_A_SIDE
-    peaks = [_block_peak(signal[:, start : start + BLOCK_SAMPLES + margin]) for start in blocks]
+    peaks = [_block_peak(signal[:, start : start + BLOCK_SAMPLES + 2 * margin]) for start in blocks]
     return max(*peaks, float(wave.abs().max()))
 
 
 def _block_peak(block: Tensor) -> float:
-    """Peak of the oversampled ``block`` (C, TAPS_A_SIDE + S + TAPS_A_SIDE)."""
+    """Peak of the oversampled ``block`` (C, S), which carries its margins."""
     kernel = _interpolator().to(block.device)
-    fine = torch.nn.functional.conv1d(block[:, None], kernel).abs_()  # (C, 8, S + 1)
+    fine = torch.nn.functional.conv1d(block[:, None], kernel).abs_()  # (C, 8, S − 63)
     at = fine.flatten(1).topk(min(CANDIDATES, fine[0].numel())).indices
     phase, sample = at // fine.shape[2], at % fine.shape[2]
     place = sample * OVERSAMPLING + phase  # index in time order
