@@ -28,7 +28,7 @@ DYNAMICS_WORDS = {"soft": "softly", "medium": "", "loud": "powerfully"}
 # {tempo} and {mood} are adjectives, {pace} an adverbial, {voices} starts with a comma or a blank.
 TEMPLATES = (
     "A {tempo}, {mood} {work} in {key} for {instruments}{voices}.",
-    "{Instruments}{voices} playing a {mood} {work} {pace}.",
+    "{Instruments} in a {mood} {work} {pace}{voices}.",
     "{Mood} {tempo} music in {key}: a {work} arranged for {instruments}{voices}.",
     "This is a {tempo} {work}, {mood} and {mood2}, with {instruments}{voices}.",
     "{Instruments} play {manner} in {key}, {mood} and {tempo}{voices}.",
@@ -36,6 +36,7 @@ TEMPLATES = (
     "{Mood}, {mood2} {work} {pace}; the instruments are {instruments}{voices}.",
     "{Tempo} {mode} key {work} on {instruments}{voices}, {mood} in mood.",
 )
+VOICE_JOINTS = (" with", " together with", ", joined by")
 INSTRUMENTAL_ENDINGS = ("", "", ", instrumental", ", without voices")
 
 
@@ -109,4 +110,5 @@ def _moods(arrangement: Arrangement) -> tuple[str, ...]:
 def _voices(arrangement: Arrangement, generator: np.random.Generator) -> str:
     if arrangement.singer is None:
         return INSTRUMENTAL_ENDINGS[generator.integers(len(INSTRUMENTAL_ENDINGS))]
-    return f" with {arrangement.singer.word}"
+    joint = VOICE_JOINTS[generator.integers(len(VOICE_JOINTS))]
+    return f"{joint} {arrangement.singer.word}"

@@ -37,7 +37,7 @@ class CorpusConfig:
     n_prompts: int = 100
     sample_rate_hz: int = 16_000
     n_samples: int = 65_536
-    voice_share: float = 0.38
+    voice_share: float = 0.44
     seed: int = 42
     parse_limit_s: float = 60.0
     render_limit_s: float = 20.0

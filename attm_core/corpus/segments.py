@@ -91,4 +91,5 @@ def cut(
     begin = np.maximum(notes[:, 0] - start_quarters, 0.0)
     end = np.minimum(notes[:, 0] + notes[:, 1] - start_quarters, length_quarters)
     keep = end - begin > 1e-3
-    return np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]
+    inside: NDArray[np.float64] = np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]
+    return inside

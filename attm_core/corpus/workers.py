@@ -42,6 +42,7 @@ def _serve(pipe: Connection, function: Callable[[Any], Any]) -> None:
             index, task = pipe.recv()
         except EOFError:
             return
+        answer: tuple[int, Any, str | None]
         try:
             answer = (index, function(task), None)
         except Exception as error:  # anything a task raises is its own failure, not the run's
