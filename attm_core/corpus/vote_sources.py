@@ -78,7 +78,7 @@ class PreferenceConfig:
     candidates: int = 4
     listeners: ListenerConfig = field(default_factory=ListenerConfig)
     annotators_per_song: int = 4
-    annotator_noise: float = 1.2
+    annotator_noise: float = 0.9
     rating_noise: float = 0.9
     min_songs: int = 120
     n_replicates: int = 200

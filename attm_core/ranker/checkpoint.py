@@ -77,7 +77,7 @@ def _read_tensors(path: Path) -> Mapping[str, Tensor]:
             f"{path} holds more than tensors and was not loaded, since a pickle can run code; "
             "fetch it again from its source"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError) as error:
         raise CheckpointError(
             f"{path} is corrupt or truncated ({error}); fetch it again"
         ) from error

@@ -98,7 +98,7 @@ def train_ranker(
     order = torch_generator(seed, "ranker", "order")
     head.set_dropout_generator(torch_generator(seed, "ranker", "dropout"))
     optimizer = torch.optim.AdamW(
-        head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
     records: list[EpochRecord] = []
     best = _Best(config.min_delta)

@@ -1,0 +1,125 @@
+"""Accuracy, reliability bins and ECE: by hand, in limits, and against the released file."""
+
+import math
+
+import numpy as np
+import pytest
+
+from attm_core.errors import InputError
+from attm_core.files import read_json
+from attm_core.ranker.calibration import (
+    ReliabilityBin,
+    accuracy_by,
+    calibration_report,
+    expected_calibration_error,
+    hits,
+    pairwise_accuracy,
+    reliability_bins,
+)
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+def drawn_votes(n: int, scale: float = 1.0) -> tuple[np.ndarray, list[str]]:
+    """Margins, and votes drawn with probability σ(scale · margin)."""
+    generator = np.random.default_rng(0)
+    margin = generator.normal(0, 2, n)
+    a_wins = generator.random(n) < 1 / (1 + np.exp(-scale * margin))
+    return margin, ["model_a" if a else "model_b" for a in a_wins]
+
+
+def test_accuracy_by_hand_leaves_ties_out():
+    margin = np.array([1.0, -1.0, 2.0, 5.0, -3.0])
+    assert pairwise_accuracy(margin, ["model_a", "model_b", "model_b", "tie", "model_a"]) == 0.5
+
+
+def test_a_ranker_that_says_nothing_is_at_one_half():
+    assert pairwise_accuracy(np.zeros(3), ["model_a", "model_b", "model_b"]) == 0.5
+
+
+def test_swapping_sides_keeps_every_hit():
+    margin, winner = drawn_votes(100)
+    swapped = [{"model_a": "model_b", "model_b": "model_a"}[vote] for vote in winner]
+    assert np.array_equal(hits(margin, winner), hits(-margin, swapped))
+
+
+def test_ece_by_hand():
+    margin = np.array([0.1, -0.2, 1.0, -2.0])
+    winner = ["model_b", "model_b", "model_a", "model_b"]  # wrong, right, right, right
+    first, second = reliability_bins(margin, winner, n_bins=2)
+    assert (first.n, first.margin_lo, first.margin_hi, first.empirical_winrate) == (
+        2,
+        0.1,
+        0.2,
+        0.5,
+    )
+    confidence = [(sigmoid(0.1) + sigmoid(0.2)) / 2, (sigmoid(1.0) + sigmoid(2.0)) / 2]
+    assert first.mean_confidence == pytest.approx(confidence[0])
+    assert second.mean_abs_margin == pytest.approx(1.5)
+    expected = (abs(confidence[0] - 0.5) + abs(confidence[1] - 1.0)) / 2
+    assert expected_calibration_error((first, second)) == pytest.approx(expected)
+
+
+def test_the_remainder_goes_to_the_last_bin():
+    margin, winner = drawn_votes(2035)
+    assert [one.n for one in reliability_bins(margin, winner)] == [203] * 9 + [208]
+
+
+def test_votes_drawn_from_the_margins_are_calibrated_and_overconfidence_shows():
+    margin, winner = drawn_votes(20_000)
+    honest = calibration_report(margin, winner)
+    assert honest.expected_calibration_error < 0.015
+    assert calibration_report(3 * margin, winner).expected_calibration_error > 0.1
+    assert calibration_report(3 * margin, winner).accuracy_overall == honest.accuracy_overall
+
+
+def test_report_counts_ties_and_reads_as_plain_values():
+    margin, winner = drawn_votes(40)
+    report = calibration_report(np.append(margin, [0.3, -4.0]), [*winner, "tie", "tie"])
+    assert (report.n_total, report.n_ties) == (40, 2)
+    assert report.bins == calibration_report(margin, winner).bins
+    assert report.to_dict()["bins"][0]["n"] == 4
+    assert list(report.table().columns)[:3] == ["bin", "margin_lo", "margin_hi"]
+
+
+def test_accuracy_of_each_source():
+    table = accuracy_by(
+        ["AIME", "AIME", "SongEval", "AIME"],
+        np.array([1.0, 1.0, -1.0, 1.0]),
+        ["model_a", "model_b", "model_b", "tie"],
+    )
+    assert table.loc["AIME"].tolist() == [2, 0.5]
+    assert table.loc["SongEval"].tolist() == [1, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("margin", "winner", "message"),
+    [
+        ([1.0], ["model_a", "model_b"], "do not match"),
+        ([float("nan")], ["model_a"], "NaN or infinite"),
+        ([1.0], ["BOTH_BAD"], "BOTH_BAD"),
+        ([1.0], ["tie"], "at least one vote"),
+    ],
+)
+def test_bad_votes_are_refused(margin, winner, message):
+    with pytest.raises(InputError, match=message):
+        pairwise_accuracy(np.array(margin), winner)
+
+
+def test_too_few_votes_for_the_bins_are_refused():
+    with pytest.raises(InputError, match="3 votes that are not ties cannot fill 10 bins"):
+        reliability_bins(np.arange(3.0), ["model_a"] * 3)
+
+
+@pytest.mark.released
+def test_released_ece_and_accuracy_follow_from_the_released_bins(released_dir):
+    stored = read_json(released_dir / "tunejury" / "calibration_bins.json")["overall"]
+    bins = [ReliabilityBin(**one) for one in stored["bins"]]
+    assert [one.n for one in bins] == [203] * 9 + [208]
+    assert expected_calibration_error(bins) == pytest.approx(
+        stored["expected_calibration_error"], abs=1e-12
+    )
+    accuracy = sum(one.n * one.empirical_winrate for one in bins) / stored["n_total"]
+    assert accuracy == pytest.approx(stored["accuracy_overall"], abs=1e-12)

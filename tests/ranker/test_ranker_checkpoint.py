@@ -1,0 +1,128 @@
+"""Heads on disk: round trips, released layouts, and files that must be refused."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from attm_core.errors import CheckpointError
+from attm_core.files import save_tensors
+from attm_core.randomness import torch_generator
+from attm_core.ranker.checkpoint import FeatureWidths, load_head, save_head
+from attm_core.ranker.tunejury import TuneJuryHead
+
+
+def make_head(*widths: int, hidden: tuple[int, ...] = (8, 4)) -> TuneJuryHead:
+    clap, mert, text = widths
+    return TuneJuryHead(clap, mert, hidden, text_width=text, generator=torch_generator(3, "h"))
+
+
+def test_safetensors_round_trip_keeps_weights_widths_and_scores(tmp_path):
+    head = make_head(3, 5, 2).eval()
+    loaded = load_head(save_head(head, tmp_path / "head.safetensors"))
+    assert loaded.feature_widths == (3, 5, 2)
+    assert loaded.hidden == (8, 4)
+    inputs = torch.randn(6, 3), torch.randn(6, 5), torch.randn(6, 2)
+    assert torch.equal(head(*inputs), loaded(*inputs))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+def test_released_layout_is_known_from_its_2048_inputs(tmp_path, suffix):
+    head = make_head(512, 1024, 512, hidden=(16, 8))
+    torch.save(head.state_dict(), tmp_path / f"tunejury{suffix}")
+    loaded = load_head(tmp_path / f"tunejury{suffix}")
+    assert loaded.feature_widths == (512, 1024, 512)
+    assert not loaded.training
+
+
+def test_clap_only_head_is_known_from_its_512_inputs(tmp_path):
+    torch.save({"state_dict": make_head(512, 0, 0).state_dict()}, tmp_path / "a1.pt")
+    assert load_head(tmp_path / "a1.pt").feature_widths == (512, 0, 0)
+
+
+def test_encoder_swap_head_has_other_names_and_needs_its_widths(tmp_path):
+    state = {
+        name.replace("net.", "score."): value
+        for name, value in make_head(6, 0, 6).state_dict().items()
+    }
+    torch.save(state, tmp_path / "muq.pt")
+    with pytest.raises(CheckpointError, match=r"12 inputs and does not say how they divide"):
+        load_head(tmp_path / "muq.pt")
+    assert load_head(tmp_path / "muq.pt", FeatureWidths(6, 0, 6)).hidden == (8, 4)
+    with pytest.raises(CheckpointError, match="add up to 11"):
+        load_head(tmp_path / "muq.pt", FeatureWidths(6, 0, 5))
+
+
+def test_nan_weights_are_refused(tmp_path):
+    state = make_head(512, 0, 0).state_dict()
+    state["net.4.weight"][0, 0] = float("nan")
+    torch.save(state, tmp_path / "head.pt")
+    with pytest.raises(CheckpointError, match=r"NaN or infinite values in 'net\.4\.weight'"):
+        load_head(tmp_path / "head.pt")
+
+
+class Touch:
+    """Unpickling it would create a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path):
+    torch.save({"net.0.weight": Touch(tmp_path / "ran")}, tmp_path / "head.pt")
+    with pytest.raises(CheckpointError, match="a pickle can run code"):
+        load_head(tmp_path / "head.pt")
+    (tmp_path / "raw.pt").write_bytes(pickle.dumps(Touch(tmp_path / "ran"), protocol=2))
+    with pytest.raises(CheckpointError, match="a pickle can run code"):
+        load_head(tmp_path / "raw.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("keep", [0, 20, 3000])
+def test_truncated_files_are_refused(tmp_path, suffix, keep):
+    whole = tmp_path / f"whole{suffix}"
+    head = make_head(512, 0, 0)
+    save_head(head, whole) if suffix == ".safetensors" else torch.save(head.state_dict(), whole)
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(whole.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"cut"):
+        load_head(cut)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_missing_files_are_named(tmp_path, suffix):
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_head(tmp_path / f"none{suffix}")
+
+
+def test_other_models_are_refused(tmp_path):
+    save_tensors(tmp_path / "other.safetensors", {"encoder.weight": torch.zeros(2, 2)})
+    with pytest.raises(CheckpointError, match=r"holds a tensor 'encoder\.weight'"):
+        load_head(tmp_path / "other.safetensors")
+    save_tensors(tmp_path / "short.safetensors", {"net.0.weight": torch.zeros(2, 512)})
+    with pytest.raises(CheckpointError, match="no chain of linear layers"):
+        load_head(tmp_path / "short.safetensors")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(CheckpointError, match="not a state dict"):
+        load_head(tmp_path / "list.pt")
+
+
+def test_a_missing_tensor_is_named(tmp_path):
+    state = make_head(512, 0, 0).state_dict()
+    del state["net.1.running_var"]
+    torch.save(state, tmp_path / "head.pt")
+    with pytest.raises(CheckpointError, match=r"net\.1\.running_var"):
+        load_head(tmp_path / "head.pt")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bytes_that_are_no_checkpoint_are_refused(tmp_path, seed):
+    noise = torch.randint(0, 256, (500,), generator=torch_generator(seed, "bytes"))
+    (tmp_path / "noise.pt").write_bytes(bytes(noise.tolist()))
+    with pytest.raises(CheckpointError, match="noise"):
+        load_head(tmp_path / "noise.pt")

@@ -1,0 +1,57 @@
+"""Votes to tensors: each side finds its own features, empty prompts are zeros."""
+
+import pandas as pd
+import pytest
+import torch
+
+from attm_core.errors import InputError
+from attm_core.ranker.pairs import gather_pairs, targets
+
+VOTES = pd.DataFrame(
+    {
+        "row_a": [0, 2, 1],
+        "kind_a": ["mix", "instrumental", "mix"],
+        "row_b": [1, 2, 0],
+        "kind_b": ["mix", "mix", "instrumental"],
+        "prompt": ["calm", "", "calm"],
+        "winner": ["model_a", "tie", "model_b"],
+    }
+)
+CLAP = {
+    "mix": torch.tensor([[0.0], [1.0], [2.0]]),
+    "instrumental": torch.tensor([[10.0], [11.0], [12.0]]),
+}
+MERT = {kind: torch.cat([table, -table], dim=1) for kind, table in CLAP.items()}
+
+
+def test_each_side_gets_the_features_of_its_row_and_kind():
+    pairs = gather_pairs(VOTES, CLAP, MERT, {"calm": torch.tensor([7.0])})
+    assert pairs.a.clap_audio[:, 0].tolist() == [0.0, 12.0, 1.0]
+    assert pairs.b.clap_audio[:, 0].tolist() == [1.0, 2.0, 10.0]
+    assert pairs.b.mert.tolist() == [[1.0, -1.0], [2.0, -2.0], [10.0, -10.0]]
+    assert pairs.a.clap_text[:, 0].tolist() == [7.0, 0.0, 7.0]
+    assert torch.equal(pairs.a.clap_text, pairs.b.clap_text)
+    assert pairs.target.tolist() == [1.0, 0.5, 0.0]
+
+
+def test_rows_of_any_index_are_gathered_by_position():
+    shuffled = VOTES.set_index(pd.Index([9, 4, 7]))
+    pairs = gather_pairs(shuffled, CLAP, MERT, {"calm": torch.tensor([7.0])})
+    assert pairs.a.clap_audio[:, 0].tolist() == [0.0, 12.0, 1.0]
+
+
+def test_pairs_are_indexed_together():
+    pairs = gather_pairs(VOTES, CLAP, MERT, {"calm": torch.tensor([7.0])})[torch.tensor([2])]
+    assert len(pairs) == 1
+    assert pairs.target.tolist() == [0.0]
+    assert pairs.b.clap_audio.tolist() == [[10.0]]
+
+
+def test_a_prompt_without_embedding_is_named():
+    with pytest.raises(InputError, match="1 prompts have no embedding, the first 'calm'"):
+        gather_pairs(VOTES, CLAP, MERT, {})
+
+
+def test_unknown_winners_are_refused():
+    with pytest.raises(InputError, match="BOTH_BAD"):
+        targets(["model_a", "BOTH_BAD"])

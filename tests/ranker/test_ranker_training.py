@@ -1,0 +1,134 @@
+"""RankNet training: the loss by hand, batches, early stopping, reproducibility, learning."""
+
+import math
+
+import pytest
+import torch
+
+from attm_core.errors import ConfigError, InputError
+from attm_core.randomness import torch_generator
+from attm_core.ranker.pairs import PairFeatures
+from attm_core.ranker.training import (
+    RankerTrainingConfig,
+    batches,
+    ranknet_loss,
+    train_ranker,
+    validation_loss,
+)
+from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
+
+FAST = RankerTrainingConfig(learning_rate=3e-3, max_epochs=12, patience=12)
+
+
+def make_head(dropout: float = 0.5) -> TuneJuryHead:
+    return TuneJuryHead(4, 6, (16, 8), dropout, torch_generator(0, "head"))
+
+
+def make_pairs(n: int, seed: int = 0) -> PairFeatures:
+    """Votes that follow the first CLAP coordinate."""
+    generator = torch_generator(seed, "pairs")
+    a, b = (
+        ClipFeatures(*(torch.randn(n, width, generator=generator) for width in (4, 6, 4)))
+        for _ in range(2)
+    )
+    return PairFeatures(a, b, (a.clap_audio[:, 0] > b.clap_audio[:, 0]).float())
+
+
+def accuracy(head: TuneJuryHead, pairs: PairFeatures) -> float:
+    with torch.no_grad():
+        margin = head.score(pairs.a) - head.score(pairs.b)
+    return float(((margin > 0) == (pairs.target > 0.5)).float().mean())
+
+
+def test_loss_by_hand():
+    score_a, score_b = torch.tensor([2.0, 0.0, 1.0]), torch.tensor([0.0, 3.0, 1.0])
+    loss = ranknet_loss(score_a, score_b, torch.tensor([1.0, 1.0, 0.5]))
+    # −log σ(2), −log σ(−3), and log 2 for a tie between equal scores.
+    by_hand = math.log1p(math.exp(-2)) + math.log1p(math.exp(3)) + math.log(2)
+    assert float(loss) == pytest.approx(by_hand / 3)
+
+
+def test_a_tie_costs_least_at_equal_scores():
+    half = torch.tensor([0.5])
+    costs = [float(ranknet_loss(torch.tensor([d]), torch.zeros(1), half)) for d in (-1.0, 0.0, 1.0)]
+    assert costs[0] == pytest.approx(costs[2])
+    assert costs[1] < costs[0]
+
+
+def test_swapping_the_sides_and_the_vote_changes_nothing():
+    a, b, y = torch.randn(5), torch.randn(5), torch.tensor([1.0, 0.0, 0.5, 1.0, 0.0])
+    assert float(ranknet_loss(a, b, y)) == pytest.approx(float(ranknet_loss(b, a, 1 - y)))
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(64, [32, 32]), (70, [32, 32, 6]), (65, [32, 33]), (5, [5]), (33, [33])]
+)
+def test_batches_cover_every_pair_once_and_never_hold_one(n, sizes):
+    parts = list(batches(n, 32, torch_generator(0, "order")))
+    assert [len(part) for part in parts] == sizes
+    assert sorted(torch.cat(parts).tolist()) == list(range(n))
+
+
+def test_training_learns_and_keeps_the_best_weights():
+    train, valid, test = make_pairs(400, 1), make_pairs(100, 2), make_pairs(400, 3)
+    head = make_head(dropout=0.1)
+    history = train_ranker(head, train, valid, FAST, seed=5)
+    assert accuracy(head, test) > 0.85
+    assert not head.training
+    assert validation_loss(head, valid) == pytest.approx(history.best_valid_loss, rel=1e-5)
+    losses = [record.valid_loss for record in history.records]
+    assert history.best_valid_loss <= min(losses) + FAST.min_delta
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_global_stream():
+    runs = []
+    for seed, noise in ((5, 1), (5, 7), (6, 1)):
+        torch.rand(noise)
+        head = make_head()
+        train_ranker(head, make_pairs(65), make_pairs(20, 2), FAST, seed)
+        runs.append(head.net[0].weight)
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_training_stops_when_validation_no_longer_improves():
+    train, valid = make_pairs(64), make_pairs(32, 2)
+    opposite = PairFeatures(valid.a, valid.b, 1 - valid.target)
+    config = RankerTrainingConfig(learning_rate=3e-3, max_epochs=60, patience=3)
+    history = train_ranker(make_head(0.0), train, opposite, config, seed=0)
+    assert len(history.records) < 60
+    assert len(history.records) - 1 - history.best_epoch == 3
+
+
+def test_batchnorm_sees_each_side_alone():
+    pairs = make_pairs(32)
+    head = make_head(0.0)
+    one_epoch = RankerTrainingConfig(max_epochs=1)
+    first = head.net[0]
+    weight = first.weight.detach().clone()
+    train_ranker(head, pairs, pairs, one_epoch, seed=0)
+    assert int(head.net[1].num_batches_tracked) == 2
+    means = [
+        torch.cat([side.clap_audio, side.mert, side.clap_text], dim=1).matmul(weight.T).mean(dim=0)
+        for side in (pairs.a, pairs.b)
+    ]
+    expected = 0.9 * (0.1 * means[0]) + 0.1 * means[1]  # momentum 0.1, side A first
+    torch.testing.assert_close(head.net[1].running_mean, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_features_with_nan_end_in_a_typed_error():
+    pairs = make_pairs(40)
+    pairs.a.mert[3, 2] = float("nan")
+    with pytest.raises(InputError, match="loss is not finite"):
+        train_ranker(make_head(), pairs, make_pairs(10), FAST, seed=0)
+
+
+def test_too_few_pairs_are_refused():
+    with pytest.raises(InputError, match="1 training and 5 validation pairs are too few"):
+        train_ranker(make_head(), make_pairs(1), make_pairs(5), FAST, seed=0)
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 1}, {"learning_rate": 0.0}, {"patience": 0}])
+def test_impossible_recipes_are_refused(wrong):
+    with pytest.raises(ConfigError, match="ranker training needs"):
+        RankerTrainingConfig(**wrong)

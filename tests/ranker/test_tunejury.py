@@ -1,0 +1,115 @@
+"""The score head: names, counts, feature order, initialisation, dropout stream."""
+
+import math
+
+import pytest
+import torch
+
+from attm_core.errors import InputError
+from attm_core.randomness import torch_generator
+from attm_core.ranker.tunejury import ClipFeatures, StreamDropout, TuneJuryHead
+
+
+def small_head(seed: int = 0, **options: object) -> TuneJuryHead:
+    return TuneJuryHead(3, 5, (8, 4), generator=torch_generator(seed, "head"), **options)
+
+
+def features(n: int, seed: int = 0, widths: tuple[int, int, int] = (3, 5, 3)) -> ClipFeatures:
+    generator = torch_generator(seed, "features")
+    return ClipFeatures(*(torch.randn(n, width, generator=generator) for width in widths))
+
+
+def test_paper_head_has_the_30_released_names_and_2791169_parameters():
+    head = TuneJuryHead()
+    linear = {f"net.{i}.{name}" for i in (0, 4, 8, 12, 16) for name in ("weight", "bias")}
+    norm_names = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    norms = {f"net.{i}.{name}" for i in (1, 5, 9, 13) for name in norm_names}
+    assert set(head.state_dict()) == linear | norms
+    assert len(head.state_dict()) == 30
+    assert sum(parameter.numel() for parameter in head.parameters()) == 2_791_169
+    assert head.state_dict()["net.0.weight"].shape == (1024, 2048)
+
+
+def test_weights_are_kaiming_normal_by_fan_out_with_zero_biases():
+    head = TuneJuryHead(256, 512, (512, 256), generator=torch_generator(1, "init"))
+    weight = head.state_dict()["net.0.weight"]
+    assert float(weight.std()) == pytest.approx(math.sqrt(2 / 512), rel=0.02)
+    assert float(weight.mean()) == pytest.approx(0.0, abs=1e-3)
+    assert not head.state_dict()["net.0.bias"].any()
+
+
+def test_initialisation_follows_its_generator_and_leaves_the_global_stream_alone():
+    state = torch.get_rng_state()
+    first, again, other = small_head(0), small_head(0), small_head(1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first.net[0].weight, again.net[0].weight)
+    assert not torch.equal(first.net[0].weight, other.net[0].weight)
+
+
+def test_features_enter_as_clap_audio_then_mert_then_clap_text():
+    head = TuneJuryHead(1, 1, (), generator=torch_generator(0, "head"), text_width=1)
+    with torch.no_grad():
+        head.net[0].weight.copy_(torch.tensor([[100.0, 10.0, 1.0]]))
+    score = head(torch.tensor([[1.0]]), torch.tensor([[2.0]]), torch.tensor([[3.0]]))
+    assert score.tolist() == [123.0]
+
+
+def test_score_by_hand_through_batchnorm_and_relu():
+    head = TuneJuryHead(1, 0, (2,), text_width=0, generator=torch_generator(0, "head")).eval()
+    with torch.no_grad():
+        head.net[0].weight.copy_(torch.tensor([[1.0], [-1.0]]))
+        head.net[1].running_mean.copy_(torch.tensor([1.0, 0.0]))
+        head.net[1].running_var.copy_(torch.tensor([4.0, 1.0]) - head.net[1].eps)
+        head.net[4].weight.copy_(torch.tensor([[2.0, 5.0]]))
+        head.net[4].bias.fill_(0.5)
+    empty = torch.zeros(2, 0)
+    score = head(torch.tensor([[4.0], [-3.0]]), empty, empty)
+    # 4: relu((4 − 1)/2) = 1.5 and relu(−4) = 0;  −3: relu(−2) = 0 and relu(3) = 3.
+    assert score.tolist() == pytest.approx([2 * 1.5 + 0.5, 5 * 3.0 + 0.5])
+
+
+def test_a_head_without_mert_and_text_ignores_them():
+    head = TuneJuryHead(3, 0, (4,), text_width=0, generator=torch_generator(0, "h")).eval()
+    one = features(6)
+    other = ClipFeatures(one.clap_audio, one.mert + 1, one.clap_text - 1)
+    assert torch.equal(head.score(one), head.score(other))
+
+
+@pytest.mark.parametrize("widths", [(4, 5, 3), (3, 4, 3), (3, 5, 2)])
+def test_a_wrong_width_is_named(widths):
+    name = ("CLAP audio", "MERT", "CLAP text")[
+        [a != b for a, b in zip(widths, (3, 5, 3), strict=True)].index(True)
+    ]
+    with pytest.raises(InputError, match=f"{name} features have shape"):
+        small_head().eval().score(features(2, widths=widths))
+
+
+def test_a_head_without_inputs_is_refused():
+    with pytest.raises(InputError, match="is empty"):
+        TuneJuryHead(0, 0)
+
+
+def test_dropout_draws_from_its_generator_and_keeps_the_mean():
+    layer = StreamDropout(0.5)
+    layer.generator = torch_generator(0, "dropout")
+    state = torch.get_rng_state()
+    dropped = layer(torch.ones(200, 200))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert float(dropped.mean()) == pytest.approx(1.0, abs=0.02)
+    layer.generator = torch_generator(0, "dropout")
+    assert torch.equal(layer(torch.ones(200, 200)), dropped)
+    assert torch.equal(layer.eval()(dropped), dropped)
+
+
+def test_training_without_a_dropout_stream_is_refused():
+    with pytest.raises(InputError, match="set_dropout_generator"):
+        small_head().train().score(features(4))
+
+
+def test_clip_features_are_indexed_together():
+    some = features(5)
+    picked = some[torch.tensor([3, 1])]
+    assert len(picked) == 2
+    assert torch.equal(picked.mert[0], some.mert[3])
+    assert torch.equal(picked.clap_text[1], some.clap_text[1])
