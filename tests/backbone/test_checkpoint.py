@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import io
+import pickle
+
+import pytest
+import torch
+
+from attm_core.backbone.checkpoint import (
+    SCORE_KEYS,
+    cross_load,
+    load_model,
+    load_reference_state_dict,
+    save_model,
+)
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.errors import CheckpointError
+from attm_core.files import save_tensors
+
+
+@pytest.fixture
+def model(small, generator, randomise):
+    return randomise(FluxAudio(small.with_head("global_adaln"), generator))
+
+
+def test_saved_model_comes_back_with_its_configuration(model, tmp_path, inputs):
+    path = save_model(model, tmp_path / "model.safetensors")
+    again = load_model(path)
+    assert again.config == model.config
+    scores = torch.ones(3)
+    assert torch.equal(again(*inputs, scores), model(*inputs, scores))
+
+
+def test_unset_statistics_survive_the_round_trip(small, generator, tmp_path):
+    again = load_model(save_model(FluxAudio(small, generator), tmp_path / "m.safetensors"))
+    assert torch.isnan(again.latent_mean).all()
+
+
+def test_cross_load_transfers_every_key_and_changes_the_forward(model, inputs):
+    v2 = cross_load(model, "input_add")
+    assert v2.config.score_head == "input_add"
+    for key, value in model.state_dict().items():
+        assert torch.equal(v2.state_dict()[key], value)
+    scores = torch.ones(3)
+    assert not torch.allclose(v2(*inputs, scores), model(*inputs, scores), atol=1e-3)
+    back = cross_load(v2, "global_adaln")
+    assert torch.equal(back(*inputs, scores), model(*inputs, scores))
+
+
+def test_cross_load_owns_its_weights(model):
+    v2 = cross_load(model, "input_add")
+    with torch.no_grad():
+        v2.score_embed.mlp[0].bias.add_(1.0)
+    assert not torch.equal(v2.score_embed.mlp[0].bias, model.score_embed.mlp[0].bias)
+
+
+@pytest.mark.parametrize("head", ["audio_prepend", "per_block_adaln", "none"])
+def test_cross_load_between_other_heads_is_refused(model, head):
+    with pytest.raises(CheckpointError, match=f"does not fit FluxAudio with score head '{head}'"):
+        cross_load(model, head)
+
+
+def test_reference_state_dict_loads_with_the_quirks_of_its_loader(model, inputs):
+    state = dict(model.state_dict())
+    pooled = state.pop("empty_string_feat_c")
+    state |= {"latent_rot": torch.zeros(2), "text_rot": torch.zeros(2)}
+    state |= {"t_embed.freqs": torch.zeros(128)}
+    # The pooled null text is the token mean, which only fits when F = P.
+    with pytest.raises(CheckpointError, match="empty_string_feat_c has shape"):
+        load_reference_state_dict(state, model.config)
+    state["empty_string_feat_c"] = pooled
+    assert torch.equal(load_reference_state_dict(state, model.config)(*inputs), model(*inputs))
+    assert "latent_rot" in state, "the caller's dict is not changed"
+
+
+def test_pickled_reference_file_loads_under_other_score_key_names(model, tmp_path, inputs):
+    other = {ours: theirs for theirs, ours in SCORE_KEYS.items() if theirs != ours}
+    state = {other.get(key, key): value for key, value in model.state_dict().items()}
+    assert set(state) != set(model.state_dict())
+    torch.save(state, tmp_path / "released.pth")
+    again = load_reference_state_dict(tmp_path / "released.pth", model.config)
+    assert torch.equal(again(*inputs, torch.ones(3)), model(*inputs, torch.ones(3)))
+
+
+def test_score_key_table_reaches_each_of_the_five_keys(model):
+    five = {key for key in model.state_dict() if key.startswith("score_")}
+    assert set(SCORE_KEYS.values()) == five
+
+
+def test_truncated_and_foreign_files_are_refused(model, tmp_path):
+    path = save_model(model, tmp_path / "model.safetensors")
+    content = path.read_bytes()
+    for kept in (0, 5, 200, len(content) - 10):
+        path.write_bytes(content[:kept])
+        with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+            load_model(path)
+    save_tensors(path, {"a": torch.zeros(1)})
+    with pytest.raises(CheckpointError, match="is not a attm-flux-audio-1 file"):
+        load_model(path)
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_model(tmp_path / "absent.safetensors")
+
+
+def test_truncated_pickle_is_refused(model, tmp_path):
+    buffer = io.BytesIO()
+    torch.save(model.state_dict(), buffer)
+    path = tmp_path / "broken.pth"
+    for kept in (0, 100, 5000):
+        path.write_bytes(buffer.getvalue()[:kept])
+        with pytest.raises(CheckpointError, match="not a plain pickled state dict"):
+            load_reference_state_dict(path, model.config)
+
+
+class Mine:
+    """What a hostile pickle looks like: it calls a function when it is read."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
+def test_code_in_a_pickle_is_never_run(model, tmp_path):
+    trace = tmp_path / "trace"
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"a": Mine(trace)}))
+    with pytest.raises(CheckpointError, match="holds code, which is never executed"):
+        load_reference_state_dict(tmp_path / "evil.pth", model.config)
+    assert not trace.exists()
+
+
+def test_pickle_of_something_else_is_refused(model, tmp_path):
+    torch.save({"step": 3}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match="not a dict of tensors only"):
+        load_reference_state_dict(tmp_path / "other.pth", model.config)
+
+
+def test_nan_weights_wrong_shapes_and_wrong_keys_are_named(model):
+    state = dict(model.state_dict())
+    with pytest.raises(CheckpointError, match=r"final_layer\.conv\.bias holds NaN"):
+        load_reference_state_dict(
+            state | {"final_layer.conv.bias": torch.full((4,), torch.nan)}, model.config
+        )
+    with pytest.raises(CheckpointError, match=r"has shape \(3,\), wanted \(4,\)"):
+        load_reference_state_dict(state | {"final_layer.conv.bias": torch.zeros(3)}, model.config)
+    with pytest.raises(CheckpointError, match="r_embed is unknown"):
+        load_reference_state_dict(state | {"r_embed": torch.zeros(3)}, model.config)
+    del state["final_layer.conv.bias"]
+    with pytest.raises(CheckpointError, match=r"final_layer\.conv\.bias is missing"):
+        load_reference_state_dict(state, model.config)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attm_core.backbone.config import FLUX_AUDIO_S_44K, Conditions, FluxAudioConfig
+from attm_core.errors import ConfigError
+
+
+def test_hidden_width_rounds_up_as_in_the_reference():
+    assert FLUX_AUDIO_S_44K.ffn_hidden == 1280  # ⅔ · 1792 = 1194
+    assert FluxAudioConfig.mini(width=64, n_heads=2).ffn_hidden == 192  # ⅔ · 256 = 170
+    assert FluxAudioConfig.mini(width=96, ffn_multiple=256).ffn_hidden == 256  # exactly
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"width": 100}, "multiple of 2 × 7"),
+        ({"score_head": "film"}, "unknown score head 'film'"),
+        ({"score_features": 7}, "score_features must be even"),
+        ({"n_joint": 0}, "at least one joint block"),
+    ],
+)
+def test_contradictory_sizes_are_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        FluxAudioConfig(**wrong)
+
+
+def test_conditions_where_keeps_and_replaces_whole_rows():
+    ours = Conditions(torch.ones(3, 2, 4), torch.ones(3, 5))
+    null = Conditions(torch.zeros(3, 2, 4), torch.zeros(3, 5))
+    mixed = ours.where(torch.tensor([True, False, True]), null)
+    assert mixed.tokens[:, 0, 0].tolist() == [1, 0, 1]
+    assert mixed.pooled[:, 0].tolist() == [1, 0, 1]
+
+
+def test_conditions_select_repeat_and_join():
+    rows = Conditions(torch.arange(6.0).view(3, 1, 2), torch.arange(3.0)[:, None])
+    assert len(rows) == 3
+    assert rows[[2, 0]].pooled.flatten().tolist() == [2, 0]
+    assert rows[1:].repeat(2).pooled.flatten().tolist() == [1, 2, 1, 2]
+    assert torch.equal(Conditions.cat([rows[:1], rows[1:]]).tokens, rows.tokens)
+    assert rows.to(torch.float64).pooled.dtype == torch.float64

@@ -1,0 +1,170 @@
+"""FluxAudio: the published structure, the reference's numbers, the initial state, bad input.
+
+The golden files come from ``python tests/backbone/make_golden.py REFERENCE``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from attm_core.backbone.config import FLUX_AUDIO_S_16K, FLUX_AUDIO_S_44K
+from attm_core.backbone.flux_audio import Conditions, FluxAudio, FluxAudioConfig
+from attm_core.errors import InputError
+
+sys.path.insert(0, str(Path(__file__).parent))
+from seeded_weights import TINY, formula_weights, tiny_inputs
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def structure(config: FluxAudioConfig) -> dict[str, torch.Tensor]:
+    """Names and shapes without the memory."""
+    model = FluxAudio.__new__(FluxAudio)
+    torch.nn.Module.__init__(model)
+    with torch.device("meta"):
+        model._build(config)
+    return model.state_dict()
+
+
+def test_velocity_is_that_of_the_reference_under_the_same_weights():
+    golden = json.loads((GOLDEN / "flux_audio_tiny.json").read_text())
+    model = FluxAudio(FluxAudioConfig(**TINY), torch.Generator())
+    model.load_state_dict(formula_weights(model.state_dict()), strict=True)
+    given = tiny_inputs()
+    wanted = torch.tensor(golden["velocity"])
+    with torch.no_grad():
+        got = model(given["x_t"], given["t"], Conditions(given["tokens"], given["pooled"]))
+    assert wanted.std() > 0.5
+    assert torch.linalg.norm(got - wanted) < 1e-5 * torch.linalg.norm(wanted)
+
+
+def test_full_size_state_dict_is_the_published_one():
+    golden = json.loads((GOLDEN / "flux_audio_s_44k_keys.json").read_text())
+    ours = {key: list(value.shape) for key, value in structure(FLUX_AUDIO_S_44K).items()}
+    assert ours == golden["shapes"]
+    assert len(ours) == 198
+
+
+@pytest.mark.parametrize(
+    ("config", "keys", "parameters"),
+    [
+        (FLUX_AUDIO_S_44K, 198, 120_311_288),
+        (FLUX_AUDIO_S_16K, 198, 120_185_788),
+        (replace(FLUX_AUDIO_S_16K, width=896, n_heads=14), 198, 478_497_084),
+        # 5 more keys: 128 frequencies, Linear 256 → 448, Linear 448 → 448.
+        (FLUX_AUDIO_S_44K.with_head("global_adaln"), 203, 120_311_288 + 128 + 115_136 + 201_152),
+    ],
+)
+def test_key_and_parameter_counts_of_the_published_sizes(config, keys, parameters):
+    state = structure(config)
+    assert len(state) == keys
+    assert sum(value.numel() for value in state.values()) == parameters
+
+
+def test_initial_velocity_is_exactly_zero_and_blocks_are_identities(small, generator, inputs):
+    model = FluxAudio(small, generator)
+    assert torch.equal(model(*inputs), torch.zeros(3, 9, 4))
+    z = torch.randn(3, 9, 16, generator=generator)
+    c = torch.randn(3, 1, 16, generator=generator)
+    assert torch.equal(model.fused_blocks[0](z, c, model.audio_table), z)
+
+
+def test_initial_weights_come_from_the_generator_alone(small):
+    before = torch.random.get_rng_state()
+    one, same, other = (FluxAudio(small, torch.Generator().manual_seed(k)) for k in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    for key, value in one.state_dict().items():
+        assert torch.equal(value.nan_to_num(), same.state_dict()[key].nan_to_num())
+    assert not torch.equal(one.text_input_proj[0].weight, other.text_input_proj[0].weight)
+    assert all(torch.isfinite(p).all() for n, p in one.named_parameters() if "latent_" not in n[:7])
+
+
+def test_initial_scales_follow_the_reference(generator):
+    model = FluxAudio(FluxAudioConfig.mini(), generator)
+    assert model.t_embed.mlp[0].weight.std().item() == pytest.approx(0.02, rel=0.05)
+    qkv = model.fused_blocks[0].attn.qkv
+    assert qkv.weight.abs().max() <= (6 / (96 + 288)) ** 0.5
+    assert not qkv.bias.any()
+    conv = model.fused_blocks[0].linear1
+    assert conv.weight.abs().max() <= (96 * 3) ** -0.5
+    assert conv.bias.any()
+
+
+def test_rows_do_not_depend_on_their_batch(small, generator, inputs, randomise):
+    model = randomise(FluxAudio(small, generator))
+    x_t, t, conditions = inputs
+    whole = model(x_t, t, conditions)
+    alone = model(x_t[1:2], t[1:2], conditions[1:2])
+    assert torch.allclose(whole[1:2], alone, atol=1e-5)
+    swapped = model(x_t, t, Conditions(conditions.tokens.flip(0), conditions.pooled))
+    assert not torch.allclose(whole, swapped, atol=1e-3)
+
+
+def test_bfloat16_autocast_stays_close_and_returns_the_input_dtype(
+    small, generator, inputs, randomise
+):
+    model = randomise(FluxAudio(small, generator))
+    with torch.no_grad():
+        exact = model(*inputs)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model(*inputs)
+    assert rounded.dtype == torch.float32
+    assert torch.linalg.norm(rounded - exact) < 0.05 * torch.linalg.norm(exact)
+
+
+def test_every_weight_of_every_head_gets_a_gradient(small, generator, inputs, randomise):
+    for head in ("none", "per_block_adaln", "audio_prepend", "text_prepend"):
+        model = randomise(FluxAudio(small.with_head(head), generator))
+        scores = None if head == "none" else torch.tensor([0.5, 1.0, 2.0])
+        model(*inputs, scores).square().sum().backward()
+        still = [n for n, p in model.named_parameters() if p.requires_grad and not p.grad.any()]
+        # The text queries of the last joint block have no reader: its text is dropped.
+        assert still == ["joint_blocks.1.text_block.attn.q_norm.weight"]
+        assert all(p.grad is not None for p in model.parameters() if p.requires_grad), "for DDP"
+
+
+def test_normalize_by_hand_and_round_trip(small, generator):
+    model = FluxAudio(small, generator)
+    model.set_latent_statistics(torch.tensor([1.0, 0, 0, 0]), torch.tensor([2.0, 1, 1, 1]))
+    x = torch.full((1, 9, 4), 5.0)
+    assert model.normalize(x)[0, 0].tolist() == [2.0, 5.0, 5.0, 5.0]
+    assert torch.equal(model.unnormalize(model.normalize(x)), x)
+    assert torch.equal(x, torch.full((1, 9, 4), 5.0)), "the argument is not changed"
+
+
+def test_unset_or_impossible_statistics_are_refused(small, generator):
+    model = FluxAudio(small, generator)
+    with pytest.raises(InputError, match="no latent statistics"):
+        model.normalize(torch.zeros(1, 9, 4))
+    with pytest.raises(InputError, match="must be positive"):
+        model.set_latent_statistics(torch.zeros(4), torch.zeros(4))
+    with pytest.raises(InputError, match="must hold 4 finite values"):
+        model.set_latent_statistics(torch.zeros(3), torch.ones(4))
+
+
+def test_null_text_is_what_was_stored(small, generator):
+    model = FluxAudio(small, generator)
+    tokens, pooled = torch.randn(5, 12, generator=generator), torch.randn(10, generator=generator)
+    model.set_null_text(tokens, pooled)
+    null = model.null_conditions(2)
+    assert torch.equal(null.tokens[1], tokens)
+    assert torch.equal(null.pooled[0], pooled)
+    with pytest.raises(InputError, match="null-text tokens"):
+        model.set_null_text(tokens * torch.nan, pooled)
+
+
+def test_wrong_shapes_and_unknown_scores_are_refused(small, generator, inputs):
+    model = FluxAudio(small, generator)
+    x_t, t, conditions = inputs
+    with pytest.raises(InputError, match="latents have shape"):
+        model(x_t[:, :5], t, conditions)
+    with pytest.raises(InputError, match="conditions have tokens"):
+        model(x_t, t, Conditions(conditions.tokens[:, :2], conditions.pooled))
+    with pytest.raises(InputError, match="no score head"):
+        model(x_t, t, conditions, torch.ones(3))

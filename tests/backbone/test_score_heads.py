@@ -1,0 +1,116 @@
+"""The five heads: the same start as without a head, the null score, their own way in."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.backbone.score_heads import HEAD_NAMES, ScoreEmbedding, fourier_frequencies
+
+HEADS = HEAD_NAMES[1:]
+SCORES = torch.tensor([-1.0, 0.7, 5.0])
+
+
+@pytest.fixture
+def with_backbone_of(small, generator, randomise):
+    """A model with a freshly initialised head on the random weights of a model without one."""
+
+    def make(head):
+        plain = randomise(FluxAudio(small, generator))
+        model = FluxAudio(small.with_head(head), generator)
+        loaded = model.load_state_dict(plain.state_dict(), strict=False)
+        assert not loaded.unexpected_keys
+        assert all(key.startswith("score_") for key in loaded.missing_keys)
+        return plain, model
+
+    return make
+
+
+@pytest.mark.parametrize("head", ["global_adaln", "input_add", "per_block_adaln"])
+def test_v1_v2_v4_start_exactly_at_the_model_without_a_head(head, with_backbone_of, inputs):
+    plain, model = with_backbone_of(head)
+    assert torch.equal(model(*inputs, SCORES), plain(*inputs))
+
+
+@pytest.mark.parametrize("head", ["audio_prepend", "text_prepend"])
+def test_v3_v5_start_independent_of_the_score(head, with_backbone_of, inputs):
+    plain, model = with_backbone_of(head)
+    assert torch.equal(model(*inputs, SCORES), model(*inputs))
+    assert not torch.equal(model(*inputs), plain(*inputs)), "a zero token still takes attention"
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_starts_at_zero_velocity_from_scratch(head, small, generator, inputs):
+    model = FluxAudio(small.with_head(head), generator)
+    assert not model(*inputs, SCORES).any()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_trained_heads_answer_to_the_score_row_by_row(head, small, generator, inputs, randomise):
+    model = randomise(FluxAudio(small.with_head(head), generator))
+    changed = model(*inputs, SCORES) - model(*inputs, SCORES + torch.tensor([0.0, 1.0, 0.0]))
+    assert changed[1].abs().max() > 1e-3
+    assert not changed[0].any()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_null_score_is_the_number_zero_through_the_embedding(
+    head, small, generator, inputs, randomise
+):
+    model = randomise(FluxAudio(small.with_head(head), generator))
+    assert torch.equal(model(*inputs), model(*inputs, torch.zeros(3)))
+    assert model.score_embed(torch.zeros(1)).any(), "Fourier(0) is not a zero embedding"
+
+
+def test_v1_and_v2_share_one_graph_of_203_keys_and_differ_in_use(
+    small, generator, inputs, randomise
+):
+    v1 = randomise(FluxAudio(small.with_head("global_adaln"), generator))
+    v2 = FluxAudio(small.with_head("input_add"), generator)
+    v2.load_state_dict(v1.state_dict(), strict=True)
+    score_keys = [key for key in v1.state_dict() if key.startswith("score_")]
+    assert len(score_keys) == 5
+    assert not torch.allclose(v1(*inputs, SCORES), v2(*inputs, SCORES), atol=1e-3)
+
+
+def test_input_add_is_a_shift_of_every_audio_token(small, generator, inputs, randomise):
+    model = randomise(FluxAudio(small.with_head("input_add"), generator))
+    x_t, t, conditions = inputs
+    projected = model.project(conditions)
+    shift = model._enter(x_t, t, projected, SCORES).audio - model.audio_input_proj(x_t)
+    e_s = model.score_embed(SCORES)
+    assert torch.allclose(shift, e_s[:, None].expand_as(shift), atol=1e-5)
+
+
+def test_frequencies_are_half_normal_quantiles():
+    frequencies = fourier_frequencies(128, 0.5)
+    assert torch.equal(frequencies, fourier_frequencies(128, 0.5)), "no randomness"
+    assert torch.all(frequencies.diff() > 0)
+    # The quartiles of |N(0, σ²)| are 0.3186 σ and 1.1503 σ.
+    assert frequencies[31:33].mean() == pytest.approx(0.5 * 0.3186, abs=1e-3)
+    assert frequencies[95:97].mean() == pytest.approx(0.5 * 1.1503, abs=2e-3)
+
+
+@pytest.mark.parametrize("bandwidth", [0.25, 0.5, 1.0])
+def test_feature_correlation_falls_off_as_the_bandwidth_says(bandwidth):
+    def features(s: float) -> torch.Tensor:
+        angle = s * fourier_frequencies(2048, bandwidth)
+        return torch.cat([angle.cos(), angle.sin()])
+
+    correlation = torch.cosine_similarity(features(5.0), features(2.76), dim=0)
+    wanted = math.exp(-0.5 * (bandwidth * 2.24) ** 2)
+    assert correlation == pytest.approx(wanted, abs=5e-3)
+
+
+def test_embedding_shape_and_zero_start(generator):
+    with torch.device("meta"):
+        embedding = ScoreEmbedding(16, 8, 1.0)
+    embedding = embedding.to_empty(device="cpu")
+    torch.nn.init.xavier_uniform_(embedding.mlp[0].weight, generator=generator)
+    torch.nn.init.zeros_(embedding.mlp[0].bias)
+    embedding.initialize()
+    assert torch.equal(embedding(torch.tensor([0.0, 3.0])), torch.zeros(2, 16))
+    assert embedding.freqs.shape == (4,)
