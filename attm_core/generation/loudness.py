@@ -140,7 +140,8 @@ def _at(fine: Tensor, place: Tensor) -> Tensor:
     """Values (C, k) of ``fine`` (C, 8, S) at time-ordered indices, held at both ends."""
     place = place.clamp(0, fine[0].numel() - 1)
     index = place % OVERSAMPLING * fine.shape[2] + place // OVERSAMPLING
-    return fine.flatten(1).gather(1, index)
+    values: Tensor = fine.flatten(1).gather(1, index)
+    return values
 
 
 @lru_cache(maxsize=1)

@@ -262,8 +262,8 @@ def separation_quality(
     for _ in range(3):
         estimates.append(separator.no_vocals_batch(estimates[-1]))
     ratios = [si_sdr_db(estimate, instrumental) for estimate in estimates]
-    medians = [float(ratio[voiced].median()) for ratio in (ratios[0], ratios[1], ratios[3])]
-    return SeparationQuality(*medians, clean_db=float(ratios[3][~voiced].median()))
+    untouched, one, three = (float(ratios[i][voiced].median()) for i in (0, 1, 3))
+    return SeparationQuality(untouched, one, three, float(ratios[3][~voiced].median()))
 
 
 def si_sdr_db(estimate: Float[Tensor, "B S"], target: Float[Tensor, "B S"]) -> Float[Tensor, "B"]:  # noqa: UP037
