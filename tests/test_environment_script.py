@@ -1,0 +1,98 @@
+"""`scripts/environment` with a stand-in for Python that only leaves traces of what it was asked."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FAKE_PYTHON = """#!/usr/bin/env bash
+case "$*" in
+  "-V") echo "Python 3.11.9" ;;
+  *Python.h*) echo "$0" ;;
+  "-c "*) exit 0 ;;
+  "-m venv .venv")
+    mkdir -p .venv/bin && cp "$0" .venv/bin/python
+    printf '#!/usr/bin/env bash\\necho "uv $*" >>calls\\n[ ! -e kill-uv ]\\n' >.venv/bin/uv
+    chmod +x .venv/bin/uv; echo venv >>calls ;;
+  *) echo "python $*" >>calls; [ ! -e kill-pip ] || ! grep -q requirements.lock <<<"$*" ;;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    shutil.copy2(ROOT / "scripts" / "environment", tmp_path / "scripts")
+    for name in ("requirements.lock", "requirements-bootstrap.lock", "pyproject.toml"):
+        (tmp_path / name).write_text(name)
+    python = tmp_path / "python3.11"
+    python.write_text(FAKE_PYTHON)
+    python.chmod(0o755)
+    return tmp_path
+
+
+def run(project: Path) -> tuple[int, list[str]]:
+    """Exit status and what was called."""
+    calls = project / "calls"
+    calls.unlink(missing_ok=True)
+    command = ["bash", "scripts/environment"]
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHON": str(project / "python3.11")}
+    finished = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, check=False
+    )
+    return finished.returncode, calls.read_text().splitlines() if calls.exists() else []
+
+
+def test_it_installs_only_hashed_files_and_the_project(project):
+    status, calls = run(project)
+    assert status == 0
+    assert calls[0] == "venv"
+    assert "--require-hashes -r requirements-bootstrap.lock" in calls[1]
+    assert "--require-hashes -r requirements.lock" in calls[2]
+    assert "--no-deps" in calls[3] and "--editable ." in calls[3]
+    assert len(calls) == 4
+
+
+def test_a_second_run_does_nothing(project):
+    run(project)
+    assert run(project) == (0, [])
+
+
+def test_a_changed_lock_is_installed_into_the_same_environment(project):
+    run(project)
+    (project / "requirements.lock").write_text("changed")
+    status, calls = run(project)
+    assert status == 0
+    assert "venv" not in calls
+    assert any("-r requirements.lock" in call for call in calls)
+
+
+def test_a_killed_installation_is_started_afresh(project):
+    for name in ("kill-uv", "kill-pip"):
+        (project / name).touch()
+    assert run(project)[0] != 0
+    assert not (project / ".venv/.installed").exists()
+    (project / ".venv/left-over").touch()
+    for name in ("kill-uv", "kill-pip"):
+        (project / name).unlink()
+    status, calls = run(project)
+    assert (status, calls[0]) == (0, "venv")
+    assert not (project / ".venv/left-over").exists()
+
+
+def test_a_broken_folder_without_marker_is_replaced(project):
+    (project / ".venv" / "bin").mkdir(parents=True)
+    (project / ".venv" / "bin" / "python").write_text("not a program")
+    status, calls = run(project)
+    assert (status, calls[0]) == (0, "venv")
+
+
+def test_pip_takes_over_where_uv_cannot(project):
+    (project / "kill-uv").touch()
+    status, calls = run(project)
+    assert status == 0
+    assert any(
+        call.startswith("python -m pip") and "-r requirements.lock" in call for call in calls
+    )

@@ -1,0 +1,206 @@
+"""The rules of CONTRIBUTING.md that a machine can check; there is no list of exceptions."""
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from attm_core.publishing.departures import TAG
+from attm_core.publishing.parameters import declared
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "attm_core").rglob("*.py"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
+HEAVY = ["bigvgan", "demucs", "laion_clap", "librosa", "music21"]
+HEAVY += ["papermill", "sphinx", "torchvision", "transformers"]
+SAMPLERS = {"rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
+IN_PLACE_SAMPLERS = {
+    "normal_",
+    "uniform_",
+    "random_",
+    "bernoulli_",
+    "exponential_",
+    "trunc_normal_",
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, FUNCTION)]
+
+
+def body_lines(node: ast.FunctionDef) -> int:
+    """Lines of the body without the docstring."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+def parameter_count(node: ast.FunctionDef) -> int:
+    given = node.args
+    names = [item.arg for item in given.posonlyargs + given.args + given.kwonlyargs]
+    return len([name for name in names if name not in ("self", "cls")])
+
+
+def tracked_files() -> list[Path]:
+    command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    listing = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
+
+
+def dotted(node: ast.expr) -> str:
+    return ast.unparse(node) if isinstance(node, ast.Attribute | ast.Name) else ""
+
+
+def unseeded(tree: ast.AST) -> list[str]:
+    """Calls that draw from, or set, a global random state or another global switch of torch."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = dotted(node.func)
+        last = name.rpartition(".")[2]
+        seeded = any(keyword.arg == "generator" for keyword in node.keywords)
+        method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        draws = name in {f"torch.{sampler}" for sampler in SAMPLERS} or method in IN_PLACE_SAMPLERS
+        if (
+            (draws and not seeded)
+            or (
+                last in {"manual_seed", "manual_seed_all", "randn_like", "rand_like", "seed_all"}
+                and not method_of_generator(node)
+            )
+            or re.match(r"torch\.(set_|use_deterministic|backends\.)", name)
+            or re.match(r"(np|numpy)\.random\.(?!default_rng|Generator|SeedSequence)", name)
+            or re.match(r"random\.(seed|random|choice|shuffle|sample|randint|uniform)$", name)
+        ):
+            found.append(f"line {node.lineno}: {name or method}")
+    return found
+
+
+def method_of_generator(node: ast.Call) -> bool:
+    """Whether the call is ``torch.Generator(…).manual_seed(…)`` or on a name of a generator."""
+    receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
+    return "generator" in ast.unparse(receiver).lower() if receiver is not None else False
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_fits_its_limits(path):
+    source = path.read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 300
+    assert ast.get_docstring(ast.parse(source)), "say what the module is, and of which section"
+    for node in functions(path):
+        assert body_lines(node) <= 40, f"{node.name} is too long"
+        assert parameter_count(node) <= 7, f"{node.name} has too many parameters"
+
+
+def test_median_function_is_short():
+    lengths = [body_lines(node) for path in MODULES for node in functions(path)]
+    assert statistics.median(lengths) <= 12
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_randomness_is_passed_in(path):
+    assert unseeded(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "torch.manual_seed(0)",
+        "torch.set_num_threads(1)",
+        "torch.randn(3)",
+        "x.normal_()",
+        "torch.randn_like(x)",
+        "np.random.rand(3)",
+        "random.seed(1)",
+        "torch.backends.cudnn.flags()",
+    ],
+)
+def test_the_randomness_check_sees(line):
+    assert unseeded(ast.parse(line))
+
+
+def test_the_randomness_check_allows_generators():
+    allowed = (
+        "torch.randn(3, generator=g); np.random.default_rng(1); torch.Generator().manual_seed(1)"
+    )
+    assert unseeded(ast.parse(allowed)) == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_tags_of_departures_are_well_formed(path):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if re.search(r"#\s*PAPER[-_ ](?!DEVIATION|SILENT)[A-Z]", line) or re.search(
+            r"#\s*PAPER-(DEVIATION|SILENT)(?!:\s*\S)", line
+        ):
+            pytest.fail(f"{name_of(path)}:{number}: not '{TAG.pattern}' with a reason")
+
+
+def python(code: str) -> str:
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_the_package_is_light():
+    loaded = python("import attm_core, sys; print(*sys.modules)").split()
+    assert not set(loaded) & {"torch", "numpy", "pandas", *HEAVY}
+
+
+def test_importing_every_module_loads_nothing_heavy_and_says_nothing():
+    names = [name_of(path)[:-3].replace("/", ".").removesuffix(".__init__") for path in MODULES]
+    names = [name for name in names if not name.endswith("__main__")]
+    code = "import importlib, sys\n"
+    code += f"for name in {names!r}: importlib.import_module(name)\n"
+    code += f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert python(code) == "[]\n"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_notebook_is_thin_and_clean(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    declared(notebook, path.name)
+    assert notebook.metadata.get("kernelspec", {}).get("name") == "python3"
+    assert "papermill" not in notebook.metadata
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for number, cell in enumerate(code, start=1):
+        assert not cell.outputs and cell.execution_count is None, f"cell {number} has output"
+        assert len(cell.source.splitlines()) <= 15, f"cell {number} is too long"
+        assert not re.search(r"^\s*[!%]", cell.source, re.MULTILINE), f"cell {number} has magic"
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, FUNCTION):
+                assert node.end_lineno - node.lineno < 8, f"{node.name} belongs into attm_core"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=name_of)
+def test_notebook_checks_its_parameters_first(path):
+    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    tagged = ["parameters" in cell.metadata.get("tags", []) for cell in code].index(True)
+    assert "check_injected()" in code[tagged + 1].source, "check right after the parameters cell"
+
+
+def test_no_file_knows_this_machine():
+    home, work = "/" + "root/", "/" + "work/"
+    hosts = ["files.python" + "hosted.org", "registry.npm" + "js.org", "pypi." + "org/simple"]
+    options = ["index" + "-url", "find" + "-links", "trusted" + "-host"]
+    forbidden = re.compile("|".join(map(re.escape, [*hosts, *options])) + rf"|(?<![\w.]){home}"
+                           rf"|(?<![\w.]){work}|/home/(?!runner)\w+/")  # fmt: skip
+    found = []
+    for path in tracked_files():
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{name_of(path)}: {match.group()}" for match in forbidden.finditer(text)]
+    assert not found
+
+
+def test_test_files_have_different_names():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -1,0 +1,122 @@
+"""Files at the top of the tree agree with each other."""
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from attm_core.publishing.layout import Layout
+from attm_core.publishing.staging import documents
+from attm_core.publishing.strict_yaml import read_yaml, toc_problems
+
+ROOT = Path(__file__).parents[1]
+# PyPI name → conda-forge name, where they differ.
+CONDA_NAMES = {"torch": "pytorch", "soundfile": "pysoundfile", "matplotlib": "matplotlib-base"}
+YAML_FILES = ["_config.yml", "_toc.yml", "environment.yml", "CITATION.cff"]
+YAML_FILES += [".github/workflows/book.yml"]
+
+
+def asked_for() -> dict[str, Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["dev"]
+    found = [Requirement(line) for line in lines]
+    return {canonicalize_name(item.name): item for item in found}
+
+
+def pins(name: str) -> dict[str, str]:
+    text = (ROOT / name).read_text()
+    return dict(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==(\S+)", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", YAML_FILES)
+def test_yaml_has_no_duplicate_key(name):
+    assert read_yaml(ROOT / name)
+
+
+def test_contents_and_sources_match():
+    toc = read_yaml(ROOT / "_toc.yml")
+    assert toc_problems(toc, documents(Layout(ROOT, "mini"))) == []
+
+
+def test_notebooks_are_never_executed_by_the_book():
+    assert read_yaml(ROOT / "_config.yml")["execute"]["execute_notebooks"] == "off"
+
+
+def test_conda_environment_asks_for_the_same():
+    entries = read_yaml(ROOT / "environment.yml")["dependencies"]
+    from_pip = next(entry["pip"] for entry in entries if isinstance(entry, dict))
+    lines = [entry for entry in entries if isinstance(entry, str) and entry != "pip"]
+    lines = [re.sub(r"(?<=\w)=(?=\d)", "==", line) for line in lines]
+    lines += [entry for entry in from_pip if not entry.startswith("-")]
+    conda = {canonicalize_name(item.name): str(item.specifier) for item in map(Requirement, lines)}
+    assert conda.pop("python") == "==3.11"
+    wanted = {
+        canonicalize_name(CONDA_NAMES.get(name, name)): str(item.specifier)
+        for name, item in asked_for().items()
+    }
+    assert conda == wanted
+
+
+def test_lock_holds_what_the_project_asks_for():
+    locked = {
+        canonicalize_name(name): version for name, version in pins("requirements.lock").items()
+    }
+    for name, requirement in asked_for().items():
+        assert name in locked, f"{name} is not locked: run make lock"
+        assert requirement.specifier.contains(locked[name], prereleases=True), name
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-bootstrap.lock"])
+def test_every_locked_file_has_a_hash(name):
+    blocks = re.split(r"^(?=\S)", (ROOT / name).read_text(), flags=re.MULTILINE)
+    without = [block.split()[0] for block in blocks if block.strip() and "--hash=" not in block]
+    assert pins(name)
+    assert without == []
+
+
+@pytest.mark.parametrize("name", [".ci/run", "scripts/environment", "scripts/screenshots"])
+def test_scripts_run_and_stop_at_the_first_error(name):
+    path = ROOT / name
+    assert os.access(path, os.X_OK)
+    assert "set -euo pipefail" in path.read_text()
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def dry_run(*arguments: str) -> str:
+    command = ["make", "--dry-run", "--no-print-directory", *arguments]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_make_book_goes_through_all_stages_in_order():
+    text = dry_run("book")
+    steps = ["scripts/environment", "attm study", "attm notebooks", "attm book"]
+    places = [text.index(step) for step in steps]
+    assert places == sorted(places)
+    assert text.count("--profile mini") == 3
+    assert dry_run("book", "PROFILE=smoke").count("--profile smoke") == 3
+
+
+@pytest.mark.parametrize("target", ["test", "check", "serve", "lock", "screenshots"])
+def test_make_has_the_target_and_makes_the_environment_first(target):
+    assert dry_run(target).startswith("scripts/environment")
+
+
+def test_ci_runs_rules_tests_and_the_smallest_book():
+    text = (ROOT / ".ci/run").read_text()
+    for step in ("make check", "make test", "make book PROFILE=smoke"):
+        assert f"step {step}" in text
+    assert ".ci/run" in (ROOT / ".github/workflows/book.yml").read_text()
+
+
+def test_readme_names_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert re.search(r"^make book\b", text, re.MULTILINE)
+    assert re.search(r"^make test\b", text, re.MULTILINE)
