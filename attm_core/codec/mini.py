@@ -179,13 +179,12 @@ class MelEncoder(nn.Module):
             nn.Conv1d(quarter, eighth, 2, 2),
             *[ResidualBlock1d(eighth) for _ in range(config.blocks)],
             nn.GroupNorm(8, eighth),
-            self.last,
         )
 
     def forward(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B C2 N"]:
         """Linear part plus residual; the log-variance is the network's alone."""
         linear = F.pad(self.linear(mel), (0, 0, 0, self.linear.out_channels))
-        posterior: Tensor = linear + self.network(mel)
+        posterior: Tensor = linear + self.last(self.network(mel))
         return posterior
 
 
@@ -208,12 +207,11 @@ class MelDecoder(nn.Module):
             nn.ConvTranspose1d(eighth, quarter, 2, 2),
             *[ResidualBlock1d(quarter) for _ in range(config.blocks)],
             nn.GroupNorm(8, quarter),
-            self.last,
         )
 
     def forward(self, latents: Float[Tensor, "B C N"]) -> Float[Tensor, "B M L"]:
         """Linear part plus residual."""
-        mel: Tensor = (self.linear(latents) + self.network(latents)).float()
+        mel: Tensor = (self.linear(latents) + self.last(self.network(latents))).float()
         return mel
 
 

@@ -113,7 +113,8 @@ class GriffinLim:
         frames = torch.fft.irfft(spectrum, n=self.mel.n_fft) * self.window
         weight = (self.window**2).expand(1, frames.shape[1], -1)
         # At the outer edges, inside the padding that is cut off later, the windows sum to nothing.
-        return self._overlap_add(frames) / self._overlap_add(weight).clamp_min(1e-3)
+        waves: Tensor = self._overlap_add(frames) / self._overlap_add(weight).clamp_min(1e-3)
+        return waves
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """(B, L, n_fft) → (B, (L − 1)·hop + n_fft)."""

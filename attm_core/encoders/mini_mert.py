@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,7 +132,7 @@ def disjoint_crops(
 
 
 def probe_r2(
-    features: NDArray[np.floating], targets: NDArray[np.floating], n_train: int, ridge: float = 1e-2
+    features: NDArray[Any], targets: NDArray[Any], n_train: int, ridge: float = 1e-2
 ) -> float:
     """R² on held-out rows of a ridge regression from ``features`` to ``targets``.
 
@@ -156,7 +157,7 @@ def probe_r2(
 
 
 def mert_quality(
-    mert: MiniMert, waves: Float[Tensor, "n S"], targets: NDArray[np.floating], n_train: int
+    mert: MiniMert, waves: Float[Tensor, "n S"], targets: NDArray[Any], n_train: int
 ) -> dict[str, float]:
     """Linear readability of ``targets``, e.g. the corpus' hidden production quality.
 

