@@ -126,7 +126,8 @@ SINGERS = (
 )
 
 TEMPO_RANGES_BPM = {"slow": (52.0, 74.0), "moderate": (84.0, 108.0), "fast": (126.0, 160.0)}
-VELOCITIES = {"soft": 56, "medium": 82, "loud": 112}
+DYNAMICS = ("soft", "medium", "loud")
+TUNE_DB, OTHERS_DB, DRUMS_DB = 0.0, -3.0, -4.0
 MAX_TRANSPOSITION = 3
 DOUBLED_SHARE = 0.5  # of the sung clips, how many have an instrument doubling the voice
 
@@ -136,7 +137,7 @@ class Line:
     """What one player plays: notes (n, 3) of start s, duration s, pitch; program −1 is drums."""
 
     program: int
-    velocity: int
+    level_db: float
     notes: Notes
 
 
@@ -159,7 +160,7 @@ class Arrangement:
 def arrange(
     piece: Piece, duration_s: float, has_voice: bool, generator: np.random.Generator
 ) -> Arrangement:
-    """Arrange some seconds of a piece for a random ensemble, tempo, key and loudness.
+    """Arrange some seconds of a piece for a random ensemble, tempo, key and dynamics.
 
     Args:
         piece: the score.
@@ -170,7 +171,7 @@ def arrange(
     ensemble = ENSEMBLES[generator.integers(len(ENSEMBLES))]
     tempo = str(generator.choice(list(TEMPO_RANGES_BPM)))
     tempo_bpm = round(float(generator.uniform(*TEMPO_RANGES_BPM[tempo])), 1)
-    dynamics = str(generator.choice(list(VELOCITIES)))
+    dynamics = str(generator.choice(DYNAMICS))
     shift = int(generator.integers(-MAX_TRANSPOSITION, MAX_TRANSPOSITION + 1))
     parts, beat_s = _window(piece, duration_s, tempo_bpm, generator), 60.0 / tempo_bpm
     parts = [part + np.array([0, 0, shift]) for part in parts]
@@ -179,13 +180,12 @@ def arrange(
         parts += accompany(parts[0], tonic, piece.mode, duration_s, (beat_s, generator))
     singer = SINGERS[generator.integers(len(SINGERS))] if has_voice else None
     doubled = singer is None or generator.random() < DOUBLED_SHARE
-    velocity = VELOCITIES[dynamics]
-    lines = _share_out(parts, ensemble, velocity, first=0 if doubled else 1)
+    lines = _share_out(parts, ensemble, first=0 if doubled else 1)
     words = tuple(dict.fromkeys(_word(ensemble, line.program) for line in lines))
     if ensemble.drums is not None:
-        lines.append(Line(-1, velocity, drum_pattern(ensemble.drums, duration_s, beat_s)))
+        lines.append(Line(-1, DRUMS_DB, drum_pattern(ensemble.drums, duration_s, beat_s)))
         words += ("drums",)
-    sung = () if singer is None else (Line(singer.program, velocity, fit_range(parts[0], singer)),)
+    sung = () if singer is None else (Line(singer.program, TUNE_DB, fit_range(parts[0], singer)),)
     return Arrangement(
         ensemble,
         singer,
@@ -211,16 +211,15 @@ def _window(
     return [part for part in cuts if len(part)]
 
 
-def _share_out(parts: Sequence[Notes], ensemble: Ensemble, velocity: int, first: int) -> list[Line]:
+def _share_out(parts: Sequence[Notes], ensemble: Ensemble, first: int) -> list[Line]:
     """Give each part from ``first`` on to a player: high parts to high players."""
     players = ensemble.players
     seat = np.linspace(0, len(players) - 1, len(parts)).round().astype(int)
     lines = []
     for i in range(min(first, len(parts) - 1), len(parts)):
         player = players[seat[i]]
-        # the tune a little before the rest
-        loudness = velocity if i == 0 else max(1, velocity - 8)
-        lines.append(Line(player.program, loudness, fit_range(parts[i], player)))
+        level_db = TUNE_DB if i == 0 else OTHERS_DB
+        lines.append(Line(player.program, level_db, fit_range(parts[i], player)))
     return lines
 
 
@@ -239,7 +238,7 @@ def _human(line: Line, generator: np.random.Generator) -> Line:
     """Starts a few milliseconds off the grid, as players are."""
     notes = line.notes.copy()
     notes[:, 0] = np.maximum(0.0, notes[:, 0] + generator.normal(0.0, 0.006, len(notes)))
-    return Line(line.program, line.velocity, notes)
+    return Line(line.program, line.level_db, notes)
 
 
 def _word(ensemble: Ensemble, program: int) -> str:

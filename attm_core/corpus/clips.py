@@ -25,14 +25,12 @@ from attm_core.corpus.production import (
 )
 from attm_core.corpus.rendering import render
 from attm_core.corpus.scores import Piece
-from attm_core.errors import RenderError
 from attm_core.randomness import numpy_generator
 
 TRACKS = ("mix", "instrumental", "vocals")
 VOICE_LEVELS_DB = (-7.0, 3.0)  # of the voice against the instruments
 CURATED_SPLIT = "reference"
 INSTRUMENTAL_SPLITS = ("reference", "prompts")
-MIN_LEVEL = 1e-3  # of a synthesizer's output that counts as sound
 FULL_SCALE = 32767
 
 
@@ -108,8 +106,6 @@ def _stems(
     size = (config.n_samples, config.sample_rate_hz)
     instrumental = render(arrangement.instruments, *size).astype(np.float64)
     level = rms(instrumental)
-    if level < MIN_LEVEL:
-        raise RenderError("the instruments are next to silent")
     if not arrangement.sung:
         return instrumental, np.zeros_like(instrumental)
     vocals = render(arrangement.sung, *size).astype(np.float64)

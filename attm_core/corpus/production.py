@@ -43,8 +43,8 @@ FAULTS = tuple(FAULT_WEIGHTS)
 ORDINARY_COUNTS, ORDINARY_SEVERITY = (0.15, 0.35, 0.30, 0.20), (0.15, 1.0)
 CURATED_COUNTS, CURATED_SEVERITY = (0.60, 0.40, 0.0, 0.0), (0.05, 0.35)
 
-MEAN_LEVEL_DBFS, LEVEL_SPREAD_DB = -21.0, 3.0
-DYNAMICS_DB = {"soft": -3.0, "medium": 0.0, "loud": 2.5}
+MEAN_LEVEL_DBFS, LEVEL_SPREAD_DB = -21.0, 1.5
+DYNAMICS_DB = {"soft": -5.0, "medium": 0.0, "loud": 3.5}
 PEAK_CEILING = 0.95
 MAINS_HZ = 50.0
 PAD_S = 0.5  # of silence, so that filters do not wrap round

@@ -15,6 +15,9 @@ from attm_core.errors import RenderError
 
 SOUNDFONT = "TimGM6mb.sf2"
 OVERSAMPLING = 2  # the synthesizer interpolates linearly: what aliases lies above what is kept
+REFERENCE_RMS = 0.1  # of a line at 0 dB while it sounds
+MIN_LEVEL = 1e-4  # of the synthesizer's output that counts as sound
+VELOCITY = 100  # symusic 0.5.9 plays all velocities alike
 TICKS_PER_SECOND = 960  # 480 ticks a quarter note at 120 quarter notes a minute
 
 
@@ -39,22 +42,50 @@ def _synthesizer(sample_rate_hz: int) -> Any:
 
 
 def render(lines: Sequence[Line], n_samples: int, sample_rate_hz: int) -> NDArray[np.float32]:
-    """Sound of some lines, (S,), at the synthesizer's own level (peaks may exceed 1).
+    """Sound of some lines, (S,); peaks may exceed 1.
+
+    The synthesizer gives every note its program's own strength, whatever the velocity, and
+    programs differ by 14 dB; so each program is rendered alone and mixed at its lines' level.
 
     Raises:
         RenderError: nothing to play, or the synthesizer returns silence or broken samples.
     """
-    if not any(len(line.notes) for line in lines):
+    by_program: dict[int, list[Line]] = {}
+    for line in lines:
+        if len(line.notes):
+            by_program.setdefault(line.program, []).append(line)
+    if not by_program:
         raise RenderError("there is no note to render")
-    raw = np.asarray(
-        _synthesizer(OVERSAMPLING * sample_rate_hz).render(_to_score(lines), stereo=False)
-    )
-    wave = _decimate(raw[0], n_samples)
-    if not np.isfinite(wave).all():
-        raise RenderError("the synthesizer returned samples that are not finite")
-    if float(np.abs(wave).max()) < 1e-4:
+    mix = np.zeros(OVERSAMPLING * n_samples, dtype=np.float32)
+    for group in by_program.values():
+        wave = _render_program(group, OVERSAMPLING * sample_rate_hz)[: len(mix)]
+        mix[: len(wave)] += wave
+    if not float(np.abs(mix).max()) > 0:
         raise RenderError("the synthesizer returned silence")
-    return wave
+    return _decimate(mix, n_samples)
+
+
+def _render_program(lines: Sequence[Line], rate: int) -> NDArray[np.float32]:
+    """One program's lines at the level of their powers together; silence stays silence.
+
+    Raises:
+        RenderError: samples that are not finite.
+    """
+    raw = np.asarray(_synthesizer(rate).render(_to_score(lines), stereo=False))
+    wave: NDArray[np.float32] = raw[0]
+    level = _sounding_rms(wave, rate)
+    if not np.isfinite(level):
+        raise RenderError("the synthesizer returned samples that are not finite")
+    wanted = REFERENCE_RMS * float(np.sqrt(sum(10 ** (line.level_db / 10) for line in lines)))
+    return wave * np.float32(wanted / level) if level > MIN_LEVEL else np.zeros_like(wave)
+
+
+def _sounding_rms(wave: NDArray[np.float32], rate: int) -> float:
+    """RMS of the twentieths of a second that sound, so that a sparse line is not blown up."""
+    frame = rate // 20
+    frames = np.pad(wave, (0, -len(wave) % frame)).reshape(-1, frame)
+    power = np.mean(np.square(frames), axis=1)
+    return float(np.sqrt(np.mean(power[power >= 0.1 * power.max()])))
 
 
 def _to_score(lines: Sequence[Line]) -> Any:
@@ -67,7 +98,7 @@ def _to_score(lines: Sequence[Line]) -> Any:
         track = Track(program=0 if drums else line.program, is_drum=drums)
         ticks = np.rint(line.notes[:, :2] * TICKS_PER_SECOND).astype(int)
         for (start, length), pitch in zip(ticks.tolist(), line.notes[:, 2].tolist(), strict=True):
-            track.notes.append(Note(start, max(length, 10), int(pitch), line.velocity))
+            track.notes.append(Note(start, max(length, 10), int(pitch), VELOCITY))
         score.tracks.append(track)
     return score
 
