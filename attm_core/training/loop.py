@@ -9,10 +9,9 @@ goes on from ``state.safetensors`` to the bit-identical end.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, cast
+from typing import TYPE_CHECKING, Generic
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from attm_core.errors import ConfigError
 from attm_core.files import write_atomic
 from attm_core.progress import track
-from attm_core.training.ema import PowerEma
+from attm_core.training.ema import PowerEma, trainable
 from attm_core.training.objective import (
     Draw,
     Objective,
@@ -36,6 +35,7 @@ from attm_core.training.optimisation import (
     make_optimizer,
     set_learning_rate,
 )
+from attm_core.training.processes import Processes
 from attm_core.training.state import (
     RunState,
     optimizer_tensors,
@@ -76,8 +76,7 @@ def fit(
         ConfigError: the batch cannot be cut into equal parts.
         TrainingError: a loss or gradient is not finite; the message names the step.
     """
-    run = _Run(model, objective, config, Path(folder), accelerator)
-    run.validate = validate
+    run = _Run(model, objective, config, Path(folder), validate, Processes(accelerator))
     start = run.resume()
     for step in track(range(start, config.n_steps), description, start=start):
         run.step(step)
@@ -88,40 +87,37 @@ def fit(
 class _Run(Generic[Draw]):
     """A run in progress: everything that `fit` has to carry from step to step."""
 
-    validate: Callable[[], float] | None = None
-
     def __init__(
         self,
         model: nn.Module,
         objective: Objective[Draw],
         config: TrainConfig,
         folder: Path,
-        accelerator: Accelerator | None,
+        validate: Callable[[], float] | None,
+        processes: Processes,
     ) -> None:
         self.config, self.objective, self.folder = config, objective, folder
-        self.accelerator = accelerator
+        self.validate, self.processes = validate, processes
         identity = {"train": asdict(config), "objective": dict(objective.describe())}
         self.identity = run_identity(identity, model)
-        if accelerator is not None:
-            model.to(accelerator.device)
-        self.model = model
+        self.model = processes.place(model).train()
         self.device = device_of(model)
         self.optimizer = make_optimizer(model.parameters(), config.optim)
         self.ema = PowerEma(model, config.sigma_rels, config.ema_every)
-        self.velocity = model if accelerator is None else accelerator.prepare_model(model)
-        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self.velocity = processes.wrap(model)
+        self.weights = list(trainable(model).values())
         self.columns: list[str] = []
         self.log = torch.zeros(0, 0, dtype=torch.float64)
         self.recent: list[Tensor] = []
         self._check_parts()
 
     def _check_parts(self) -> None:
-        n_processes = self.accelerator.num_processes if self.accelerator else 1
-        self.n_parts = n_processes * self.config.optim.accumulation
+        accumulation = self.config.optim.accumulation
+        self.n_parts = self.processes.count * accumulation
         if self.objective.batch_size % self.n_parts:
             raise ConfigError(
-                f"a batch of {self.objective.batch_size} cannot be cut into {n_processes} "
-                f"processes × {self.config.optim.accumulation} accumulation steps"
+                f"a batch of {self.objective.batch_size} cannot be cut into "
+                f"{self.processes.count} processes × {accumulation} accumulation steps"
             )
 
     @property
@@ -143,10 +139,11 @@ class _Run(Generic[Draw]):
         """One update on the draw of step ``step``."""
         optim = self.config.optim
         draw = self.objective.draw(step)
-        first = self.accelerator.process_index * optim.accumulation if self.accelerator else 0
+        first = self.processes.index * optim.accumulation
+        parts = range(first, first + optim.accumulation)
         values = [
-            self._backward(take_part(draw, first + part, self.n_parts), part)
-            for part in range(optim.accumulation)
+            self._backward(take_part(draw, part, self.n_parts), last=part == parts[-1])
+            for part in parts
         ]
         norm = nn.utils.clip_grad_norm_(self.weights, optim.clip_norm, foreach=True)
         set_learning_rate(self.optimizer, learning_rate(optim, step, self.config.n_steps))
@@ -155,19 +152,15 @@ class _Run(Generic[Draw]):
         self.ema.update(step + 1)
         self.recent.append(torch.cat([torch.stack(values).mean(dim=0), norm.detach()[None]]))
 
-    def _backward(self, part: Draw, index: int) -> Tensor:
+    def _backward(self, part: Draw, last: bool) -> Tensor:
         """Add the gradient of one part; the means of its losses."""
-        accumulation = self.config.optim.accumulation
-        alone = self.accelerator is None or index == accumulation - 1
-        with nullcontext() if alone else self.accelerator.no_sync(self.velocity):  # type: ignore[union-attr]
+        with self.processes.quiet(self.velocity, last):
             with autocast(self.config.optim, self.device):
                 losses = self.objective.losses(self.velocity, part)
-            if not self.columns:
-                self.columns = [*losses, "grad_norm", "validation_loss"]
-            means = torch.stack([loss.float().mean() for loss in losses.values()])
-            loss = losses["loss"].float().mean() / accumulation
-            loss.backward()
-        return means.detach()
+            means = {name: loss.float().mean() for name, loss in losses.items()}
+            (means["loss"] / self.config.optim.accumulation).backward()
+        self.columns = [*means, "grad_norm", "validation_loss"]
+        return torch.stack(list(means.values())).detach()
 
     def keep_books(self, n_done: int) -> None:
         """Log, validate, store averages and state, each when its time has come."""
@@ -175,11 +168,11 @@ class _Run(Generic[Draw]):
         validation = self._due(n_done, config.validate_every) and self.validate is not None
         snapshot = self._due(n_done, config.snapshot_every) and bool(config.sigma_rels)
         save = last or n_done % config.save_every == 0
-        if validation or save or n_done % CHECK_EVERY == 0:
+        if validation or snapshot or save or n_done % CHECK_EVERY == 0:
             self._flush(n_done)
         if validation:
             self._validate()
-        if snapshot and self._is_main:
+        if snapshot and self.processes.is_main:
             self.ema.save_snapshot(self.folder / "ema", n_done)
         if save:
             self._save(n_done)
@@ -187,18 +180,11 @@ class _Run(Generic[Draw]):
     def _due(self, n_done: int, every: int) -> bool:
         return n_done == self.config.n_steps or bool(every and n_done % every == 0)
 
-    @property
-    def _is_main(self) -> bool:
-        return self.accelerator is None or bool(self.accelerator.is_main_process)
-
     def _flush(self, n_done: int) -> None:
         """Bring the recent losses to the log, and stop if one is not a number."""
         if not self.recent:
             return
-        block = torch.stack(self.recent)
-        if self.accelerator is not None:
-            block = cast(Tensor, self.accelerator.reduce(block, reduction="mean"))
-        block = block.double().cpu()
+        block = self.processes.mean(torch.stack(self.recent)).double().cpu()
         self.recent = []
         bad = (~block.isfinite()).any(dim=1).nonzero()
         if len(bad):
@@ -218,7 +204,7 @@ class _Run(Generic[Draw]):
         self.model.train()
 
     def _save(self, n_done: int) -> None:
-        if self._is_main:
+        if self.processes.is_main:
             groups = {
                 "model": self.model.state_dict(),
                 "optim": optimizer_tensors(self.optimizer),
@@ -227,8 +213,7 @@ class _Run(Generic[Draw]):
             named = {f"{g}.{name}": t for g, group in groups.items() for name, t in group.items()}
             state = RunState(n_done, {**named, "log": self.log}, self.columns)
             write_state(self._state_path, state, self.identity)
-        if self.accelerator is not None:
-            self.accelerator.wait_for_everyone()
+        self.processes.wait()
 
     def finish(self) -> TrainResult:
         """Write the log and return."""
@@ -237,6 +222,6 @@ class _Run(Generic[Draw]):
         self.model.eval()
         log = pd.DataFrame(self.log.numpy(), columns=self.columns)
         log.insert(0, "step", range(1, len(log) + 1))
-        if self._is_main:
+        if self.processes.is_main:
             write_atomic(self.folder / "log.csv", lambda part: log.to_csv(part, index=False))
         return TrainResult(log, self.folder)

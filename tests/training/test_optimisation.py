@@ -44,5 +44,5 @@ def test_autocast_is_bfloat16_only_where_asked():
     [{"lr": 0.0}, {"accumulation": 0}, {"schedule": "cosine"}, {"precision": "fp16"}],
 )
 def test_bad_settings_are_refused(changes):
-    with pytest.raises(ConfigError, match="positive|schedule|precision"):
+    with pytest.raises(ConfigError, match=r"positive|schedule|precision"):
         OptimConfig(**changes)

@@ -1,0 +1,50 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from attm_core.files import load_tensors
+from attm_core.training.optimisation import OptimConfig
+from attm_core.training.processes import Processes, launched_accelerator
+from attm_core.training.sft import SFTConfig, train_sft
+
+SCRIPT = Path(__file__).with_name("launched_run.py")
+
+
+def launch(folder: Path, accumulation: int) -> None:
+    """Run the script under the real launcher, two processes on the CPU (gloo)."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = [*launcher, "--nproc_per_node", "2", str(SCRIPT), str(folder), str(accumulation)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_one_process_is_a_world_of_its_own(make_model, monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert launched_accelerator() is None
+    alone, model, values = Processes(), make_model(), torch.tensor([1.0, 2.0])
+    assert (alone.count, alone.index, alone.is_main) == (1, 0, True)
+    assert alone.wrap(alone.place(model)) is model
+    assert torch.equal(alone.mean(values), values)
+
+
+@pytest.mark.slow
+def test_two_launched_processes_of_two_parts_train_as_one(
+    make_model, make_set, make_train, tmp_path
+):
+    launch(tmp_path / "two", accumulation=2)
+    optim = OptimConfig(lr=1e-2, warmup_steps=3, precision="fp32")
+    model, config = make_model(), SFTConfig(make_train(optim=optim), batch_size=8)
+    alone = train_sft(model, make_set(), make_set(8, seed=1), config, tmp_path / "one")
+    ranks = [load_tensors(tmp_path / "two" / f"rank{index}.safetensors") for index in (0, 1)]
+    for name, weight in model.state_dict().items():
+        assert torch.equal(ranks[0][name], ranks[1][name])
+        torch.testing.assert_close(ranks[0][name], weight, atol=1e-4, rtol=1e-3)
+    log = pd.read_csv(tmp_path / "two" / "log.csv")
+    pd.testing.assert_frame_equal(log, alone.log, rtol=1e-3)
