@@ -64,8 +64,8 @@ def _run_in_order(pool: ProcessPoolExecutor, waiting: list[Stage], jobs: int) ->
 
 
 def _ready(waiting: list[Stage], running: list[Stage]) -> list[Stage]:
-    open_uids = {_uid(stage) for stage in (*waiting, *running)}
-    return [s for s in waiting if not any(_uid(p) in open_uids for p in s.parents)]
+    open_uids = {stage.uid for stage in (*waiting, *running)}
+    return [s for s in waiting if not any(p.uid in open_uids for p in s.parents)]
 
 
 def _collect(future: Future[str], stage: Stage) -> None:
@@ -75,11 +75,6 @@ def _collect(future: Future[str], stage: Stage) -> None:
         raise StageError(
             f"stage {stage.label} failed: {error}\nits folder: {stage.folder}"
         ) from error
-
-
-def _uid(stage: Stage) -> str:
-    uid: str = stage.infra.uid()  # type: ignore[attr-defined]
-    return uid
 
 
 def _address(stage: Stage) -> tuple[str, str, str]:

@@ -13,12 +13,14 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import exca
 import pydantic
 
+from attm_core.errors import ConfigError
 from attm_core.files import read_json, write_json
 
 CACHE_VARIABLE = "ATTM_CACHE"
@@ -61,12 +63,21 @@ class Stage(pydantic.BaseModel):
     def folder(self) -> Path:
         """The stage's own folder in the cache."""
         infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
-        return Path(infra.uid_folder(create=True))
+        folder = infra.uid_folder(create=True)
+        if folder is None:
+            raise ConfigError(f"{self.label} has no cache folder: set {CACHE_VARIABLE}")
+        return Path(folder)
+
+    @cached_property
+    def uid(self) -> str:
+        """Identity: class, version and every input that is not a default, at any depth."""
+        infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
+        return infra.uid()
 
     @property
     def parents(self) -> list[Stage]:
-        """The stages that this one reads from."""
-        return [value for _, value in self if isinstance(value, Stage)]
+        """The stages that this one reads from, also those inside a plain group of them."""
+        return list(_stages_in(self))
 
     @property
     def done(self) -> bool:
@@ -98,17 +109,26 @@ class Stage(pydantic.BaseModel):
         write_json(self.folder / RECORD_NAME, record)
 
 
+def _stages_in(model: pydantic.BaseModel) -> Iterator[Stage]:
+    for _, value in model:
+        if isinstance(value, Stage):
+            yield value
+        elif isinstance(value, pydantic.BaseModel) and not isinstance(value, exca.TaskInfra):
+            yield from _stages_in(value)
+
+
 def ancestry(stages: list[Stage]) -> list[Stage]:
     """The given stages and all they depend on, each once, dependencies first."""
     ordered: dict[str, Stage] = {}
+    seen: set[int] = set()  # the same object is met along many paths; its uid is not cheap
 
     def visit(stage: Stage) -> None:
-        uid: str = stage.infra.uid()  # type: ignore[attr-defined]
-        if uid in ordered:
+        if id(stage) in seen:
             return
+        seen.add(id(stage))
         for parent in stage.parents:
             visit(parent)
-        ordered[uid] = stage
+        ordered.setdefault(stage.uid, stage)
 
     for stage in stages:
         visit(stage)

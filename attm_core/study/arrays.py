@@ -1,0 +1,7 @@
+"""Array types of the study."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]

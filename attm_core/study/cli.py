@@ -1,0 +1,45 @@
+"""``attm study`` and ``attm doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add both subcommands."""
+    study = subparsers.add_parser("study", help="run all stages and write results/<profile>/")
+    study.add_argument("--profile", default="mini")
+    study.add_argument("--seed", type=int, help="training seed instead of the profile's")
+    study.add_argument("--jobs", type=int, help="worker processes; the number of cores if left out")
+    study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
+    study.add_argument("--dry-run", action="store_true", help="list the stages, run nothing")
+    study.set_defaults(run=run_study_command)
+
+
+def run_study_command(options: argparse.Namespace) -> int:
+    """Run the study, or one experiment of it, or list what would run."""
+    from attm_core.study import experiments
+    from attm_core.study.results import results_hash
+    from attm_core.study.study import Study
+
+    study = Study(options.profile, options.seed)
+    if options.dry_run:
+        return _list_stages(experiments.all_stages(study))
+    if options.only:
+        experiments.run_experiment(study, options.only, options.jobs)
+    else:
+        experiments.run_study(study, options.jobs)
+    print(f"results hash of {study.profile.name}: {results_hash(study.profile.name)}")
+    return 0
+
+
+def _list_stages(stages: list[Any]) -> int:
+    from attm_core.study.stage import ancestry
+
+    ordered = ancestry(stages)
+    for stage in ordered:
+        print(f"{'cached ' if stage.done else 'to run '} {stage.label}")
+    waiting = sum(not stage.done for stage in ordered)
+    print(f"{len(ordered)} stages, {waiting} to run")
+    return 0

@@ -1,0 +1,111 @@
+"""The list of experiments: what each needs, and how its numbers come out of what is cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from attm_core.errors import ConfigError
+from attm_core.study import (
+    anchors,
+    compute,
+    cross_mechanism,
+    cumulative,
+    frozen_parts,
+    full_mix,
+    head_sweep,
+    score_sweep,
+    variants,
+)
+from attm_core.study.results import Result, write_result
+from attm_core.study.scheduler import ensure
+from attm_core.study.stage import Stage
+from attm_core.study.study import Study
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table, figure or section of the paper.
+
+    Attributes:
+        name: of its result file.
+        stages: what must be cached before `tabulate` can read it.
+        tabulate: turns the cached stages into a result.
+    """
+
+    name: str
+    stages: Callable[[Study], list[Stage]]
+    tabulate: Callable[[Study], Result]
+
+
+def stages_in(value: Any) -> Iterator[Stage]:
+    """All stages in a stage, or in nested dicts of stages."""
+    if isinstance(value, Stage):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from stages_in(item)
+
+
+def _experiment(module: ModuleType) -> Experiment:
+    def stages(study: Study) -> list[Stage]:
+        homes = [study.anchors(study.evaluation), study.anchors(study.validation)]
+        return [*homes, *stages_in(module.conditions(study))]
+
+    return Experiment(module.EXPERIMENT, stages, module.tabulate)
+
+
+EXPERIMENTS = {
+    experiment.name: experiment
+    for experiment in map(
+        _experiment,
+        (
+            frozen_parts,
+            anchors,
+            head_sweep,
+            cumulative,
+            cross_mechanism,
+            score_sweep,
+            full_mix,
+            variants,
+        ),
+    )
+}
+
+
+def find_experiment(name: str) -> Experiment:
+    """The experiment of a name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in EXPERIMENTS:
+        raise ConfigError(f"no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+def run_experiment(study: Study, name: str, jobs: int | None = None) -> Result:
+    """Make or fetch everything an experiment needs, tabulate it and write its result file."""
+    experiment = find_experiment(name)
+    ensure(experiment.stages(study), jobs)
+    result = experiment.tabulate(study)
+    write_result(result)
+    return result
+
+
+def run_study(study: Study, jobs: int | None = None) -> list[Result]:
+    """All experiments and the compute account."""
+    stages = all_stages(study)
+    ensure(stages, jobs)
+    results = [experiment.tabulate(study) for experiment in EXPERIMENTS.values()]
+    results.append(compute.tabulate(study, stages))
+    for result in results:
+        write_result(result)
+    return results
+
+
+def all_stages(study: Study) -> list[Stage]:
+    """What the whole study caches."""
+    return [stage for experiment in EXPERIMENTS.values() for stage in experiment.stages(study)]

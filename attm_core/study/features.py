@@ -1,0 +1,145 @@
+"""Latents, text features and reward columns of every clip: what training reads (III-D(a))."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import exca
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from attm_core.backbone.config import Conditions
+from attm_core.encoders.mini_clap import MiniClap
+from attm_core.encoders.minilm import MiniLM
+from attm_core.files import load_tensors, save_tensors
+from attm_core.randomness import numpy_generator
+from attm_core.study.arrays import Array, Rows
+from attm_core.study.frozen import Frozen
+from attm_core.study.ranking import RankerStage
+from attm_core.study.stage import Stage
+from attm_core.training.data import LatentSet
+
+SPLITS = ("train", "valid")
+ENCODE_BATCH = 64
+
+
+class FeaturesStage(Stage):
+    """Everything a clip needs in training, computed once with the frozen cast."""
+
+    kind: Literal["features"] = "features"
+    frozen: Frozen
+    ranker: RankerStage
+    bleed_db: float
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @infra.apply
+    def run(self) -> str:
+        """Encode the stems of the training and validation splits, and their captions."""
+        with self.recording() as folder:
+            for split in SPLITS:
+                save_tensors(folder / f"{split}.safetensors", self._encode(split))
+        return self.infra.uid()
+
+    def _encode(self, split: str) -> dict[str, Tensor]:
+        codec, corpus = self.frozen.codec.model(), self.frozen.corpus
+        parts = [codec.encode(waves) for waves in self.stems(split).split(ENCODE_BATCH)]
+        mean, std = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        captions = corpus.captions(split)
+        unique = list(dict.fromkeys(captions))
+        conditions = self.encode_text(unique)
+        index = {caption: row for row, caption in enumerate(unique)}
+        return {
+            "mean": mean,
+            "std": std,
+            "tokens": conditions.tokens.half(),
+            "pooled": conditions.pooled,
+            "caption_index": torch.tensor([index[caption] for caption in captions]),
+        }
+
+    def stems(self, split: str) -> Tensor:
+        """Instrumental stems (B, S) with the voice left in at ``bleed_db``.
+
+        The paper's stems come from Demucs, which leaves residues; ours are known from rendering, so
+        the residue is added at a stated level.
+        """
+        waves = self.frozen.corpus.waves(split)
+        vocals = self.frozen.corpus.waves(split, "vocals")
+        return (waves + 10 ** (self.bleed_db / 20) * vocals).clamp(-1, 1)
+
+    def latents(self, split: str, reward: str) -> LatentSet:
+        """Training clips of a split with one of the three reward columns as score."""
+        stored = load_tensors(self.folder / f"{split}.safetensors")
+        rows = self.frozen.corpus.store().rows(split)
+        score = torch.tensor(self.rewards.loc[rows, reward].to_numpy(), dtype=torch.float32)
+        tokens = stored.pop("tokens").float()
+        return LatentSet(score=score, tokens=tokens, **stored)
+
+    @cached_property
+    def rewards(self) -> pd.DataFrame:
+        """The three reward columns of every clip of the corpus, calibrated."""
+        return self.ranker.rewards()
+
+    def shapes(self) -> dict[str, int]:
+        """Sizes that the backbone takes from the data."""
+        codec = self.frozen.codec.model()
+        return {
+            "n_channels": codec.n_channels,
+            "n_latents": codec.n_latents,
+            "n_tokens": self.frozen.text_tokens,
+            "token_width": MiniLM.width,
+            "pooled_width": self.frozen.conditioning_clap.config.width,
+        }
+
+    @cached_property
+    def conditioning(self) -> MiniClap:
+        """The conditioning CLAP model."""
+        return self.frozen.conditioning_clap.model()
+
+    @cached_property
+    def _minilm(self) -> MiniLM:
+        return MiniLM(self.frozen.text_tokens)
+
+    def encode_text(self, texts: list[str]) -> Conditions:
+        """Token states and pooled embedding of some texts."""
+        return Conditions(self._minilm.encode(texts), self.conditioning.embed_text(texts))
+
+    def null_text(self) -> tuple[Tensor, Tensor]:
+        """Features of the empty string, ∅_t."""
+        empty = self.encode_text([""])
+        return empty.tokens[0], empty.pooled[0]
+
+    def conditions(self, rows: Rows) -> Conditions:
+        """Text features for the captions of corpus rows, un-prefixed."""
+        captions = self.frozen.corpus.store().captions(rows)
+        unique = list(dict.fromkeys(captions))
+        encoded = self.encode_text(unique)
+        at = torch.tensor([unique.index(caption) for caption in captions])
+        return Conditions(encoded.tokens[at], encoded.pooled[at])
+
+    def draw_rows(self, split: str, n: int, seed: int, purpose: str) -> Rows:
+        """``n`` rows of a split for their captions; each occurs once before any occurs twice."""
+        rows = self.frozen.corpus.store().rows(split)
+        rng = numpy_generator(seed, "rows", purpose)
+        rounds = [rng.permutation(rows) for _ in range(-(-n // len(rows)))]
+        drawn: Rows = np.concatenate(rounds)[:n]
+        return drawn
+
+    def judge(self, latents: Tensor, rows: Rows) -> tuple[Array, Array]:
+        """Reward and conditioning-CLAP similarity (n,) of generated latents to their captions."""
+        # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
+        # model, so that the evaluation model's score is never optimised directly.
+        codec, rate = self.frozen.codec.model(), self.frozen.corpus.config.sample_rate_hz
+        captions = self.frozen.corpus.store().captions(rows)
+        waves = torch.cat([codec.decode(part) for part in latents.split(ENCODE_BATCH)])
+        audio = embed_in_parts(self.conditioning, waves, rate)
+        clap = (audio * self.conditioning.embed_text(captions)).sum(dim=1).numpy()
+        return self.ranker.score(waves, rate, captions), clap
+
+
+def embed_in_parts(model: Any, waves: Tensor, rate: int) -> Tensor:
+    """Audio embeddings (n, P) of waves (n, S), a batch at a time."""
+    parts = [model.embed_audio(part, rate) for part in waves.split(ENCODE_BATCH)]
+    return torch.cat(parts)

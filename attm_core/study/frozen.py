@@ -1,0 +1,201 @@
+"""Stages that come before any generator: corpus, encoders, codec, separator (mini cast)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import exca
+import numpy as np
+import pydantic
+import torch
+from torch import Tensor
+
+from attm_core.codec.mini import MiniCodec, MiniCodecConfig, train_mini_codec
+from attm_core.corpus.build import build_corpus
+from attm_core.corpus.config import CorpusConfig
+from attm_core.corpus.store import ClipStore, Track
+from attm_core.encoders.mini_clap import MiniClap, MiniClapConfig, clap_quality, train_mini_clap
+from attm_core.encoders.mini_mert import MiniMert, MiniMertConfig, mert_quality, train_mini_mert
+from attm_core.encoders.minilm import MiniLM
+from attm_core.files import sha256_file, write_json, write_text
+from attm_core.generation.mini_demucs import (
+    MiniDemucsConfig,
+    MiniDemucsTraining,
+    load_mini_demucs,
+    save_mini_demucs,
+    separation_quality,
+    train_mini_demucs,
+)
+from attm_core.generation.separation import DemucsSeparator
+from attm_core.randomness import torch_generator
+from attm_core.study.stage import Stage
+
+WEIGHTS = "model.safetensors"
+QUALITY = "quality.json"
+TRACKS: tuple[Track, ...] = ("mix", "instrumental")
+
+
+class CorpusStage(Stage):
+    """Scores to clips: arrangement, rendering, production, captions, splits."""
+
+    kind: Literal["corpus"] = "corpus"
+    config: CorpusConfig
+    workers: int = 2
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+    _exclude_from_cls_uid = ("workers",)
+
+    @infra.apply
+    def run(self) -> str:
+        """Build the corpus and note its hash."""
+        with self.recording() as folder:
+            build_corpus(self.config, folder / "corpus", self.workers)
+            write_text(folder / "data-hash.txt", _hash_folder(folder / "corpus"))
+        return self.infra.uid()
+
+    def store(self) -> ClipStore:
+        """The clips."""
+        return ClipStore(self.folder / "corpus")
+
+    def data_hash(self) -> str:
+        """SHA-256 over all arrays and tables of the corpus."""
+        return (self.folder / "data-hash.txt").read_text()
+
+    def waves(self, split: str, track: Track = "instrumental") -> Tensor:
+        """All clips (B, S) of a split."""
+        store = self.store()
+        return store.waves(track, store.rows(split))
+
+    def captions(self, split: str) -> list[str]:
+        """Captions of a split, in the order of `waves`."""
+        store = self.store()
+        return store.captions(store.rows(split))
+
+
+class ClapStage(Stage):
+    """A two-tower CLAP stand-in; the study trains two, for conditioning and for evaluation."""
+
+    kind: Literal["clap"] = "clap"
+    corpus: CorpusStage
+    config: MiniClapConfig
+    seed: int
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @infra.apply
+    def run(self) -> str:
+        """Train on the mixes and the instrumental versions of the training split."""
+        with self.recording() as folder:
+            waves = torch.cat([self.corpus.waves("train", track) for track in TRACKS])
+            captions = self.corpus.captions("train") * 2
+            generator = torch_generator(self.seed, "clap")
+            clap = train_mini_clap(waves, captions, MiniLM(), self.config, generator)
+            clap.save(folder / WEIGHTS)
+            held_out = self.corpus.waves("valid"), self.corpus.captions("valid")
+            write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
+        return self.infra.uid()
+
+    def model(self) -> MiniClap:
+        """The trained model."""
+        return MiniClap.load(self.folder / WEIGHTS, MiniLM())
+
+
+class MertStage(Stage):
+    """A self-supervised MERT stand-in, trained on training audio without labels."""
+
+    kind: Literal["mert"] = "mert"
+    corpus: CorpusStage
+    config: MiniMertConfig
+    seed: int
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @infra.apply
+    def run(self) -> str:
+        """Train, and probe how well the embedding tells the hidden production quality."""
+        with self.recording() as folder:
+            mert = train_mini_mert(
+                self.corpus.waves("train", "mix"), self.config, torch_generator(self.seed, "mert")
+            )
+            mert.save(folder / WEIGHTS)
+            waves = torch.cat([self.corpus.waves("valid"), self.corpus.waves("test")])
+            store = self.corpus.store()
+            rows = np.concatenate([store.rows("valid"), store.rows("test")])
+            quality = store.table.loc[rows, "quality"].to_numpy()
+            write_json(folder / QUALITY, mert_quality(mert, waves, quality, len(rows) // 2))
+        return self.infra.uid()
+
+    def model(self) -> MiniMert:
+        """The trained model."""
+        return MiniMert.load(self.folder / WEIGHTS)
+
+
+class CodecStage(Stage):
+    """The mel VAE and vocoder."""
+
+    kind: Literal["codec"] = "codec"
+    corpus: CorpusStage
+    config: MiniCodecConfig
+    seed: int
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @infra.apply
+    def run(self) -> str:
+        """Train on the instrumental training clips."""
+        with self.recording() as folder:
+            waves = self.corpus.waves("train")
+            codec = train_mini_codec(waves, self.config, torch_generator(self.seed, "codec"))
+            codec.save(folder / WEIGHTS)
+        return self.infra.uid()
+
+    def model(self) -> MiniCodec:
+        """The trained codec."""
+        return MiniCodec.load(self.folder / WEIGHTS)
+
+
+class SeparatorStage(Stage):
+    """A small real Demucs model, trained on the corpus' stems."""
+
+    kind: Literal["separator"] = "separator"
+    corpus: CorpusStage
+    config: MiniDemucsConfig
+    training: MiniDemucsTraining
+    seed: int
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @infra.apply
+    def run(self) -> str:
+        """Train on instrumental and sung stems of the training split; measure on validation."""
+        with self.recording() as folder:
+            instrumental, vocals = self._stems("train")
+            generator = torch_generator(self.seed, "separator")
+            model = train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
+            save_mini_demucs(model, self.config, folder / WEIGHTS)
+            quality = separation_quality(DemucsSeparator(model), *self._stems("valid"))
+            write_json(folder / QUALITY, asdict(quality))
+        return self.infra.uid()
+
+    def model(self) -> DemucsSeparator:
+        """The separator, run through ``demucs.apply``."""
+        return load_mini_demucs(self.folder / WEIGHTS)
+
+    def _stems(self, split: str) -> tuple[Tensor, Tensor]:
+        return self.corpus.waves(split, "instrumental"), self.corpus.waves(split, "vocals")
+
+
+class Frozen(pydantic.BaseModel):
+    """The cast of all frozen roles: what every generator of a study shares."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    corpus: CorpusStage
+    conditioning_clap: ClapStage
+    evaluation_clap: ClapStage
+    mert: MertStage
+    codec: CodecStage
+    separator: SeparatorStage
+    text_tokens: int
+
+
+def _hash_folder(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return "\n".join(f"{sha256_file(path)}  {path.relative_to(folder)}" for path in files)
