@@ -106,7 +106,9 @@ class GriffinLim:
         return waves
 
     def _analyze(self, waves: Tensor) -> Complex[Tensor, "B L F"]:
-        return torch.fft.rfft(waves.unfold(1, self.mel.n_fft, self.mel.hop) * self.window)
+        frames = waves.unfold(1, self.mel.n_fft, self.mel.hop)
+        spectrum: Tensor = torch.fft.rfft(frames * self.window)
+        return spectrum
 
     def _synthesize(self, spectrum: Complex[Tensor, "B L F"]) -> Tensor:
         """Least-squares inverse: windowed overlap-add over the summed squared window."""

@@ -1,0 +1,96 @@
+"""Modules at birth and on disk: generator, global state, damaged and foreign files."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from attm_core.errors import CheckpointError
+from attm_core.files import save_tensors
+from attm_core.modules import build, load_module, save_module
+from attm_core.randomness import torch_generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    width: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    inner: Inner = dataclasses.field(default_factory=Inner)
+    depths: tuple[int, ...] = (1, 2)
+
+
+class Net(nn.Module):
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.linear = nn.Linear(config.inner.width, 2)
+
+
+def test_weights_come_from_the_generator_alone() -> None:
+    state = torch.random.get_rng_state()
+    first, second = (build(lambda: nn.Linear(50, 40), torch_generator(0)) for _ in range(2))
+    assert torch.equal(first.weight, second.weight)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    # He-normal: variance 2 / fan-in.
+    assert float(first.weight.detach().std()) == pytest.approx((2 / 50) ** 0.5, rel=0.1)
+    assert not first.bias.detach().any()
+
+
+def test_round_trip_with_nested_configuration(tmp_path: Path) -> None:
+    config = Config(Inner(5), (3,))
+    net = build(lambda: Net(config), torch_generator(0))
+    path = save_module(tmp_path / "net.safetensors", net, config)
+    loaded, read = load_module(path, Config, Net)
+    assert read == config
+    assert torch.equal(loaded.linear.weight, net.linear.weight)
+    assert not loaded.training
+
+
+def written(path: Path, config: object, **changes: torch.Tensor) -> Path:
+    weights = {**Net(Config()).state_dict(), **changes}
+    text = json.dumps(config, sort_keys=True)
+    return save_tensors(path, weights, {"class": "Net", "config": text})
+
+
+GOOD = dataclasses.asdict(Config())
+
+
+def test_nan_is_refused(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "a.safetensors", GOOD, **{"linear.bias": torch.tensor([0, torch.nan])}
+    )
+    with pytest.raises(CheckpointError, match=r"linear\.bias holds NaN"):
+        load_module(path, Config, Net)
+
+
+def test_wrong_shapes_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.safetensors", GOOD, **{"linear.bias": torch.zeros(7)})
+    with pytest.raises(CheckpointError, match="does not fit its configuration"):
+        load_module(path, Config, Net)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({**GOOD, "more": 1}, "another Config"),
+        ({"inner": {"width": "wide"}, "depths": [1]}, "not of a Config"),
+    ],
+)
+def test_foreign_configuration_is_refused(tmp_path: Path, config: object, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load_module(written(tmp_path / "a.safetensors", config), Config, Net)
+
+
+def test_another_class_is_refused(tmp_path: Path) -> None:
+    path = save_tensors(
+        tmp_path / "a.safetensors",
+        Net(Config()).state_dict(),
+        {"class": "Other", "config": json.dumps(GOOD, sort_keys=True)},
+    )
+    with pytest.raises(CheckpointError, match="holds a Other, not a Net"):
+        load_module(path, Config, Net)
