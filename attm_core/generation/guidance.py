@@ -23,7 +23,11 @@ NULL_SCORE = 0.0  # ∅_s, Section III-B; the network sees its Fourier features,
 class VelocityModel(Protocol):
     """What guidance and sampling need of the backbone (``FluxAudio`` meets it)."""
 
-    def __call__(self, x_t: Tensor, t: Tensor, conditions: Conditions, s: Tensor | None) -> Tensor:
+    def project(self, conditions: Conditions) -> Conditions:
+        """Conditions at model width; they do not change along the trajectory."""
+        ...
+
+    def velocity(self, x_t: Tensor, t: Tensor, projected: Conditions, s: Tensor | None) -> Tensor:
         """Velocity (B, N, C) at ``x_t`` (B, N, C) and ``t`` (B,) under scores ``s`` (B,)."""
         ...
 
@@ -83,23 +87,23 @@ class JointGuidance:
 
     @cached_property
     def branches(self) -> tuple[Conditions, Tensor | None]:
-        """Conditions and scores of what has to run, built once for all steps."""
+        """Projected conditions and scores of what has to run, built once for all steps."""
         if self.w == 1.0:
-            return self.conditions, self.s
+            return self.model.project(self.conditions), self.s
         if self.w == 0.0:
-            return self.null_conditions, self.null_s
+            return self.model.project(self.null_conditions), self.null_s
         conditions = concatenate_conditions(self.conditions, self.null_conditions)
         scores = None
         if self.s is not None and self.null_s is not None:
             scores = torch.cat([self.s, self.null_s])
-        return conditions, scores
+        return self.model.project(conditions), scores
 
     def __call__(self, x_t: Float[Tensor, "B N C"], t: float) -> Float[Tensor, "B N C"]:
         """ṽ at ``x_t`` and flow time ``t`` in [0, 1] (1 is noise)."""
-        conditions, scores = self.branches
-        copies = conditions.pooled.shape[0] // x_t.shape[0]
+        projected, scores = self.branches
+        copies = projected.pooled.shape[0] // x_t.shape[0]
         times = x_t.new_full((copies * x_t.shape[0],), t)
-        velocity = self.model(torch.cat([x_t] * copies), times, conditions, scores)
+        velocity = self.model.velocity(torch.cat([x_t] * copies), times, projected, scores)
         if copies == 1:
             return velocity
         v_cond, v_null = velocity.chunk(2)

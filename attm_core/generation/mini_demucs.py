@@ -1,9 +1,10 @@
 """The mini cast of the separator: a small ``demucs`` model trained on the corpus' own stems.
 
 It is the real class of the ``demucs`` package (the waveform U-Net of [16]) with few channels, and
-runs through ``demucs.apply.apply_model`` like the paper's ``mdx_extra``. Mixtures are made on the
-fly: instruments of one clip plus the voice of another, at random levels, and often no voice at
-all, because most generated clips hold none and three passes must leave those alone.
+runs through ``demucs.apply.apply_model`` like the paper's ``mdx_extra``. It estimates the voice
+alone, and "no vocals" is the clip minus that: so small a model would blur instruments that it had
+to copy, and most generated clips hold no voice, so three passes must leave them alone. Mixtures
+are made on the fly: instruments of one clip plus, often, the voice of another at a random level.
 """
 
 from __future__ import annotations
@@ -20,13 +21,12 @@ from torch import Tensor
 
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import load_tensors, save_tensors
-from attm_core.generation.separation import DemucsSeparator
+from attm_core.generation.separation import VOCALS, DemucsSeparator
 from attm_core.progress import track
 
 if TYPE_CHECKING:
     from torch import nn
 
-SOURCES = ("other", "vocals")
 CONFIG_KEY = "mini_demucs"
 SILENT_RMS = 1e-4
 DEMUCS_RESCALE = 0.1  # the reference initialisation scale of demucs
@@ -81,7 +81,7 @@ def build_mini_demucs(config: MiniDemucsConfig, generator: torch.Generator) -> n
 
     with torch.random.fork_rng(devices=[]):  # its constructor draws from the global stream
         model: nn.Module = Demucs(
-            list(SOURCES),
+            [VOCALS],
             audio_channels=1,
             channels=config.channels,
             depth=config.depth,
@@ -117,7 +117,7 @@ def train_mini_demucs(
     config: MiniDemucsConfig | None = None,
     training: MiniDemucsTraining | None = None,
 ) -> nn.Module:
-    """Train a separator on stems by the L1 loss of demucs on both sources.
+    """Train a separator on stems by the L1 loss of demucs.
 
     Args:
         instrumental: clips without voice.
@@ -141,8 +141,8 @@ def train_mini_demucs(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, training))
     for _ in track(range(training.n_steps), "mini demucs"):
         music, voice = draw_mixture(instrumental, vocals, training, generator)
-        estimate = model((music + voice)[:, None])[:, :, 0]
-        loss = (estimate - torch.stack([music, voice], dim=1)).abs().mean()
+        estimate = model((music + voice)[:, None])[:, 0, 0]
+        loss = (estimate - voice).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -252,9 +252,13 @@ def separation_quality(
 ) -> SeparationQuality:
     """Median SI-SDR on held-out stems; the mixture is ``instrumental + vocals``.
 
+    Clips whose instruments are silent do not count.
+
     Raises:
         InputError: no clip with a voice, or none without.
     """
+    heard = instrumental.square().mean(dim=1).sqrt() > SILENT_RMS
+    instrumental, vocals = instrumental[heard], vocals[heard]
     voiced = vocals.square().mean(dim=1).sqrt() > SILENT_RMS
     if not voiced.any() or voiced.all():
         raise InputError("separation quality needs clips with a voice and clips without")

@@ -44,17 +44,18 @@ class DemucsSeparator:
     same output.
 
     Args:
-        model: a ``Demucs``, ``HDemucs``, ``HTDemucs`` or ``BagOfModels`` with a ``vocals`` source.
+        model: a ``Demucs``, ``HDemucs``, ``HTDemucs`` or ``BagOfModels`` that has ``vocals``; if
+            that is its only source, "no vocals" is the input minus it.
         overlap: share of a segment that neighbouring segments have in common.
 
     Raises:
-        ConfigError: the model has no ``vocals`` source, or nothing else.
+        ConfigError: the model has no ``vocals`` source.
     """
 
     def __init__(self, model: nn.Module, overlap: float = 0.25) -> None:
         sources: list[str] = list(model.sources)  # type: ignore[arg-type]
-        if VOCALS not in sources or len(sources) < 2:
-            raise ConfigError(f"a separator needs 'vocals' among at least two sources: {sources}")
+        if VOCALS not in sources:
+            raise ConfigError(f"a separator needs 'vocals' among its sources: {sources}")
         self.model = model.eval()
         self.overlap = overlap
         self.sample_rate_hz = int(model.samplerate)  # type: ignore[arg-type]
@@ -87,7 +88,7 @@ class DemucsSeparator:
         # PAPER-DEVIATION: demucs' default shifts each model by a random offset (Python's global
         # generator), which makes the paper's step irreproducible; shifts=0 is deterministic.
         sources = apply_model(self.model, mix.float(), shifts=0, overlap=self.overlap)
-        kept: Tensor = sources[:, self.kept].sum(dim=1)
+        kept: Tensor = sources[:, self.kept].sum(dim=1) if self.kept else mix - sources[:, 0]
         return kept
 
 

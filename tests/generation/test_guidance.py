@@ -20,7 +20,10 @@ class LinearField:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def __call__(self, x_t: Tensor, t: Tensor, conditions: Text, s: Tensor | None) -> Tensor:
+    def project(self, conditions: Text) -> Text:
+        return conditions
+
+    def velocity(self, x_t: Tensor, t: Tensor, conditions: Text, s: Tensor | None) -> Tensor:
         self.batches.append(len(x_t))
         score = 0 if s is None else s[:, None, None]
         return x_t + t[:, None, None] + conditions.pooled[:, :1, None] + score

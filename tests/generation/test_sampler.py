@@ -1,5 +1,5 @@
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -28,7 +28,10 @@ class Gaussian:
     def __init__(self) -> None:
         self.dtypes: set[torch.dtype] = set()
 
-    def __call__(self, x_t: Tensor, t: Tensor, conditions: Text, s: Tensor | None) -> Tensor:
+    def project(self, conditions: Text) -> Text:
+        return conditions
+
+    def velocity(self, x_t: Tensor, t: Tensor, conditions: Text, s: Tensor | None) -> Tensor:
         self.dtypes.add((x_t @ torch.ones(x_t.shape[-1], 1)).dtype)
         point = conditions.pooled[:, None, :] + (0 if s is None else s[:, None, None])
         return (x_t - point) / t[:, None, None]
@@ -136,3 +139,26 @@ def test_bad_requests_are_refused() -> None:
         GenerationConfig(n_steps=0)
     with pytest.raises(InputError, match="conditions hold 4 prompts but noise 5"):
         generate_latents(Gaussian(), prompts(4), GenerationConfig(), NOISE)
+
+
+def test_the_real_backbone_meets_the_interface() -> None:
+    from attm_core.backbone.config import Conditions, FluxAudioConfig
+    from attm_core.backbone.flux_audio import FluxAudio
+
+    config = FluxAudioConfig.mini(width=16, n_heads=2, n_latents=4, n_channels=3, n_tokens=2)
+    config = replace(config, token_width=5, pooled_width=6, score_head="input_add")
+    generator = torch.Generator().manual_seed(0)
+    model = FluxAudio(config, generator).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    model.set_latent_statistics(torch.zeros(3), torch.ones(3))
+    model.set_null_text(torch.randn(2, 5, generator=generator), torch.zeros(6))
+    text = Conditions(torch.randn(5, 2, 5, generator=generator), torch.ones(5, 6))
+    drawn = generate_latents(model, text, GenerationConfig(s=2.0, n_steps=2, batch_size=3), NOISE)
+    x, s = NOISE, torch.full((5,), 2.0)
+    for t in (1.0, 0.5):  # two guided Euler steps, each branch on its own
+        times = torch.full((5,), t)
+        v_null = model(x, times, model.null_conditions(5), 0 * s)
+        x = x - 0.5 * (v_null + 4.0 * (model(x, times, text, s) - v_null))
+    torch.testing.assert_close(drawn, x.detach(), atol=1e-4, rtol=1e-4)

@@ -76,6 +76,14 @@ def test_keeps_the_sum_of_all_but_the_vocals() -> None:
     torch.testing.assert_close(DemucsSeparator(model).no_vocals(wave), expected)
 
 
+def test_a_model_of_the_voice_alone_is_subtracted() -> None:
+    model = tiny_demucs(("vocals",), channels=1).eval()
+    with torch.no_grad():
+        wave = WAVE[:, : model.valid_length(5000)]
+        expected = wave - model(wave[None])[:, 0, 0]
+    torch.testing.assert_close(DemucsSeparator(model).no_vocals(wave), expected)
+
+
 def test_stereo_in_stereo_out() -> None:
     stereo = torch.cat([WAVE, -WAVE])
     assert DemucsSeparator(tiny_demucs()).no_vocals(stereo).shape == (2, 6000)
