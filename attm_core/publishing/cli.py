@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from attm_core.errors import ConfigError
 from attm_core.publishing.layout import Layout, project_root
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ def run_notebooks(arguments: argparse.Namespace) -> int:
     """Execute; raises PublishingError or ConfigError if something is wrong."""
     from attm_core.publishing.execution import execute_all, plan
 
+    names = [name for name, _ in arguments.parameters]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"parameter '{twice[0]}' is given twice")
     layout = Layout(project_root(), arguments.profile)
     runs = plan(layout, arguments.only, dict(arguments.parameters))
     executed = execute_all(layout, runs, arguments.jobs)

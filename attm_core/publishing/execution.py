@@ -173,9 +173,10 @@ def _accept(run: NotebookRun, attempt: Path) -> str | None:
 def describe_failure(name: str, attempt: Path, stderr: str) -> str:
     """Name, cell and traceback of a failed notebook; the end of stderr if no cell failed."""
     cells = read_notebook(attempt).cells if attempt.is_file() else []
-    for number, cell in enumerate(cells, start=1):
+    for cell in cells:
         for output in cell.get("outputs", []):
             if output.output_type == "error":
                 trace = ANSI.sub("", "\n".join(output.traceback))
-                return f"{name}, cell {number}:\n{cell.source}\n{trace}\n(kept: {attempt})"
+                place = f"{name}, In [{cell.execution_count}]"
+                return f"{place}:\n{cell.source}\n{trace}\n(kept: {attempt})"
     return f"{name}: {stderr[-2000:].strip()}"

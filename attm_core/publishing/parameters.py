@@ -29,7 +29,7 @@ def read_notebook(path: Path) -> Any:
 
     try:
         return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.validator.NotebookValidationError) as error:
+    except (OSError, ValueError, nbformat.ValidationError) as error:
         raise ConfigError(f"{path} is not a readable notebook: {error}") from error
 
 

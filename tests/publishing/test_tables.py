@@ -1,0 +1,47 @@
+import pandas as pd
+import pytest
+
+from attm_core.errors import InputError
+from attm_core.publishing.tables import show_comparison, show_table
+
+FRAME = pd.DataFrame(
+    {"ours": [-0.5, 0.25], "paper": [0.25, float("nan")], "n": [100, 90]}, index=["FAD <1>", "CLAP"]
+)
+
+
+def test_a_table_has_caption_and_headers():
+    html = show_table(FRAME, "Values & more", {"ours": ".1f"})._repr_html_()
+    assert "<caption>Values &amp; more</caption>" in html
+    assert '<th scope="col">ours</th>' in html
+    assert '<th scope="row">FAD &lt;1&gt;</th><td>−0.5</td><td>0.25</td><td>100</td>' in html
+    assert "<td>—</td>" in html
+
+
+def test_a_comparison_shows_the_difference_beside_the_paper():
+    html = show_comparison(FRAME, "Ours and theirs", digits=2).html
+    assert html.index(">paper<") < html.index(">difference<") < html.index(">n<")
+    assert "<td>−0.50</td><td>0.25</td><td>−0.75</td><td>100</td>" in html
+    assert "<td>0.25</td><td>—</td><td>—</td><td>90</td>" in html
+    assert "difference" not in FRAME.columns
+
+
+def test_positive_differences_carry_their_sign():
+    frame = pd.DataFrame({"ours": [0.5], "paper": [0.25]}, index=["x"])
+    assert "<td>+0.250</td>" in show_comparison(frame, "c").html
+
+
+def test_the_plain_form_is_for_terminals():
+    assert repr(show_table(FRAME, "Values")).startswith("Values\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: show_table(FRAME, " "), "needs a caption"),
+        (lambda: show_table(FRAME, "c", {"theirs": ".1f"}), "no column theirs"),
+        (lambda: show_comparison(FRAME[["ours"]], "c"), "needs columns 'ours' and 'paper'"),
+    ],
+)
+def test_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
