@@ -37,7 +37,7 @@ def embeddings(n: int, d: int, stream: str, shift: float) -> np.ndarray:
 
 
 def seconds(work: Callable[[], float], repeats: int) -> float:
-    """CPU-independent best wall time of several runs."""
+    """Best wall time of several runs."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
