@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import exca
@@ -59,10 +60,15 @@ class InferenceProtocol(pydantic.BaseModel):
     negative: str | None = None
     one_seed: bool = False
     sigma_rel: float | None = None
+    n_prompts: int = 0  # 0: all
 
     def changed(self, **changes: Any) -> InferenceProtocol:
         """The same protocol but for some fields; unknown names are errors."""
         return InferenceProtocol.model_validate({**self.model_dump(), **changes})
+
+    def captions(self, frozen: Frozen) -> list[str]:
+        """The prompts, un-prefixed."""
+        return frozen.corpus.captions(self.split)[: self.n_prompts or None]
 
     def with_seed(self, seed: int) -> InferenceProtocol:
         """The same protocol under another generation seed."""
@@ -125,7 +131,7 @@ class ConditionStage(Stage):
     def run(self) -> str:
         """Sample, decode, post-process, score; keep a few clips to listen to."""
         with self.recording() as folder:
-            captions = self.judge.frozen.corpus.captions(self.protocol.split)
+            captions = self.protocol.captions(self.judge.frozen)
             latents = self._latents(captions)
             codec = self.judge.frozen.codec.model()
             parts = [codec.decode(part) for part in latents.split(self.protocol.batch_size)]
@@ -140,7 +146,7 @@ class ConditionStage(Stage):
 
     def audio(self) -> Tensor:
         """The first clips (n_listening, S)."""
-        return torch.from_numpy(np.load(self.folder / AUDIO).astype(np.float32) / 32767)
+        return load_clips(self.folder / AUDIO)
 
     def _latents(self, captions: list[str]) -> Tensor:
         protocol, model = self.protocol, self._model()
@@ -183,7 +189,7 @@ class AnchorStage(Stage):
     def run(self) -> str:
         """Score every anchor on the prompts of the protocol."""
         with self.recording() as folder:
-            captions = self.judge.frozen.corpus.captions(self.protocol.split)
+            captions = self.protocol.captions(self.judge.frozen)
             for name, waves in self._waves().items():
                 self.judge.score(waves, captions).save(folder / f"{name}.npz")
                 _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
@@ -197,7 +203,9 @@ class AnchorStage(Stage):
 
     def _waves(self) -> dict[str, Tensor]:
         codec = self.judge.frozen.codec.model()
-        real = self.judge.frozen.corpus.waves(self.protocol.split)
+        real = self.judge.frozen.corpus.waves(self.protocol.split)[
+            : self.protocol.n_prompts or None
+        ]
         generator = torch_generator(self.protocol.seed, "anchors")
         mean, std = self.features.latents("train", "reward_score").statistics()
         shape = (len(real), codec.n_latents, codec.n_channels)
@@ -209,6 +217,10 @@ class AnchorStage(Stage):
             "round_trip": torch.cat([codec.decode(latents) for latents in round_trip]),
             "real": real,
         }
+
+    def audio(self, name: str) -> Tensor:
+        """The first clips (n_listening, S) of an anchor."""
+        return load_clips(self.folder / f"{name}.npy")
 
     def scores(self) -> dict[str, Scores]:
         """Anchor → what it scored."""
@@ -238,6 +250,11 @@ def _repeated(one: Conditions, n: int) -> Conditions:
     return Conditions(one.tokens.expand(n, -1, -1), one.pooled.expand(n, -1))
 
 
-def _save_audio(path: Any, waves: Tensor) -> None:
+def _save_audio(path: Path, waves: Tensor) -> None:
     pcm = (waves.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
     write_atomic(path, lambda part: np.save(part, pcm))
+
+
+def load_clips(path: Path) -> Tensor:
+    """Clips (n, S) kept for listening."""
+    return torch.from_numpy(np.load(path).astype(np.float32) / 32767)

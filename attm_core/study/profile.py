@@ -94,6 +94,7 @@ class Generation(Section):
     sub2_seed: int
     batch_size: int
     n_listening: int
+    n_prompts: int = 0  # 0: all of the split
 
 
 class Sweep(Section):

@@ -156,6 +156,7 @@ class Study:
             n_steps=generation.n_steps,
             batch_size=generation.batch_size,
             n_listening=generation.n_listening,
+            n_prompts=generation.n_prompts,
             **fields,
         )
 
