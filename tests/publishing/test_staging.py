@@ -51,7 +51,7 @@ def test_launch_buttons_appear_where_the_repository_is_known(project, monkeypatc
 
 
 def test_a_notebook_that_was_not_executed_is_refused(project):
-    with pytest.raises(PublishingError, match="demo.ipynb has not been executed for smoke"):
+    with pytest.raises(PublishingError, match=r"demo\.ipynb has not been executed for smoke"):
         staging.stage(project)
 
 
@@ -63,7 +63,7 @@ def test_a_poisoned_notebook_is_refused(project):
 
 def test_contents_that_do_not_match_are_refused(project):
     (project.prose / "forgotten.md").write_text("# Forgotten")
-    with pytest.raises(PublishingError, match="book/forgotten is not in _toc.yml"):
+    with pytest.raises(PublishingError, match=r"book/forgotten is not in _toc\.yml"):
         staging.stage(project)
 
 
