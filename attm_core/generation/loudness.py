@@ -151,10 +151,10 @@ def _interpolator() -> Tensor:
     offset = torch.arange(-TAPS_A_SIDE, TAPS_A_SIDE, dtype=torch.float64)
     distance = offset - phase
     inside = (1 - (distance / (TAPS_A_SIDE + 1)).square()).clamp(min=0)
-    window = torch.special.i0(KAISER_BETA * inside.sqrt()) / torch.special.i0(
-        torch.tensor(KAISER_BETA, dtype=torch.float64)
-    )
-    return (torch.sinc(distance) * window)[:, None].float()
+    scale = torch.special.i0(torch.tensor(KAISER_BETA, dtype=torch.float64))
+    window = torch.special.i0(KAISER_BETA * inside.sqrt()) / scale
+    weights: Tensor = (torch.sinc(distance) * window)[:, None].float()
+    return weights
 
 
 def to_db(amplitude: float) -> float:

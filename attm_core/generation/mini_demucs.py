@@ -270,7 +270,7 @@ def separation_quality(
     return SeparationQuality(untouched, one, three, float(ratios[3][~voiced].median()))
 
 
-def si_sdr_db(estimate: Float[Tensor, "B S"], target: Float[Tensor, "B S"]) -> Float[Tensor, "B"]:  # noqa: UP037
+def si_sdr_db(estimate: Float[Tensor, "B S"], target: Float[Tensor, "B S"]) -> Float[Tensor, " B"]:
     """Scale-invariant signal-to-distortion ratio of each row in dB (Le Roux et al., 2019)."""
     scale = (estimate * target).sum(dim=1) / target.square().sum(dim=1).clamp(min=1e-12)
     projection = scale[:, None] * target
