@@ -1,20 +1,17 @@
-"""What tests of several packages share: where the authors' public artefacts are, if they are."""
+"""Fixtures that several packages share."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def released_dir() -> Path:
-    """The folder of the authors' public artefacts; tests that need it skip where it is absent."""
-    default = REPOSITORY.parent / "shared" / "released"
-    folder = Path(os.environ.get("ATTM_RELEASED_DIR", default))
-    if not folder.is_dir():
-        pytest.skip(
-            "the authors' public artefacts are absent; set ATTM_RELEASED_DIR to their folder"
-        )
+    """Folder of the authors' public artefacts; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("ATTM_RELEASED_DIR", ROOT.parent / "shared" / "released"))
+    if not (folder / "ttm-humanpref").is_dir():
+        pytest.skip(f"the public release is not at {folder}: `attm assets fetch released`")
     return folder

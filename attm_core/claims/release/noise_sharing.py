@@ -24,6 +24,7 @@ N_BANDS = 64
 TOP_HZ = 16000.0
 SMOOTH_FRAMES = 15
 N_PERMUTATIONS = 2000
+MIN_PAIRS_A_LAG = 5
 
 
 def fine_detail(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
@@ -36,22 +37,30 @@ def fine_detail(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.fl
     Raises:
         InputError: fewer samples than one smoothing window.
     """
-    import librosa
     from scipy.ndimage import uniform_filter1d
 
     if len(wave) < HOP * 2 * SMOOTH_FRAMES:
         raise InputError(f"{len(wave)} samples are too few to compare noise")
-    mel = librosa.feature.melspectrogram(
-        y=wave.astype(np.float32), sr=sample_rate_hz, n_fft=N_FFT, hop_length=HOP, n_mels=N_BANDS,
-        fmax=min(TOP_HZ, sample_rate_hz / 2),
-    )  # fmt: skip
-    level = np.log(np.maximum(mel, 1e-7)).astype(np.float64)
+    level = np.log(np.maximum(_band_powers(wave, sample_rate_hz), 1e-7))
     level -= level.mean(axis=0, keepdims=True)
     detail = (level - uniform_filter1d(level, SMOOTH_FRAMES, axis=1)).ravel()
     detail -= detail.mean()
     norm = float(np.linalg.norm(detail))
     unit: NDArray[np.float64] = detail / norm if norm > 0 else detail
     return unit
+
+
+def _band_powers(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
+    """Power in bands of equal width on the mel scale, (bands, frames)."""
+    from scipy.signal import stft
+
+    frequency, _, spectrum = stft(wave, sample_rate_hz, nperseg=N_FFT, noverlap=N_FFT - HOP)
+    top = min(TOP_HZ, sample_rate_hz / 2)
+    edges = 700 * (10 ** (np.linspace(0, np.log10(1 + top / 700), N_BANDS + 1)) - 1)
+    starts = np.unique(np.searchsorted(frequency, edges))
+    power = np.add.reduceat(np.abs(spectrum) ** 2, starts[:-1], axis=0)
+    mean: NDArray[np.float64] = power * N_FFT**2 / np.diff(starts)[:, None]
+    return mean
 
 
 def correlation_matrix(details: Sequence[NDArray[np.float64]]) -> Matrix:
@@ -107,17 +116,41 @@ def _common_block(matrix: Matrix, keys: Sequence[Key], first: str, second: str) 
     return block
 
 
-def lag_means(matrix: Matrix, keys: Sequence[Key], first: str, second: str) -> dict[int, float]:
-    """Mean correlation by lag, id of ``second`` − id of ``first``.
+def correlations_by_lag(
+    matrix: Matrix, keys: Sequence[Key], first: str, second: str
+) -> dict[int, list[float]]:
+    """Correlations by lag, id of ``second`` − id of ``first``.
 
-    With seeds ``base + index`` two submissions whose bases differ by d share noise at lag −d.
+    With seeds ``base + index``, bases 42 and 55 share noise at lag 42 − 55 = −13.
     """
     sums: dict[int, list[float]] = {}
     for i, (system_i, id_i) in enumerate(keys):
         for j, (system_j, id_j) in enumerate(keys):
             if (system_i, system_j) == (first, second):
                 sums.setdefault(id_j - id_i, []).append(float(matrix[i, j]))
-    return {lag: float(np.mean(values)) for lag, values in sorted(sums.items())}
+    return dict(sorted(sums.items()))
+
+
+def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, float]:
+    """The lag whose mean stands out most, among lags with at least five pairs.
+
+    Returns:
+        ``best_lag``, its mean and number of pairs, ``best_lag_z`` (mean over its standard error
+        under the spread of all pairs) and how many lags could be tried.
+    """
+    tried = {lag: values for lag, values in lags.items() if len(values) >= MIN_PAIRS_A_LAG}
+    if not tried:
+        raise InputError(f"no lag has {MIN_PAIRS_A_LAG} pairs of clips")
+    spread = float(np.std([value for values in lags.values() for value in values])) + 1e-12
+    z = {lag: float(np.mean(v)) * np.sqrt(len(v)) / spread for lag, v in tried.items()}
+    lag = max(z, key=lambda key: z[key])
+    return {
+        "best_lag": lag,
+        "best_lag_mean": float(np.mean(tried[lag])),
+        "best_lag_pairs": len(tried[lag]),
+        "best_lag_z": float(z[lag]),
+        "n_lags": len(tried),
+    }
 
 
 def within_system(matrix: Matrix, keys: Sequence[Key], system: str) -> float:
@@ -139,14 +172,8 @@ def summarize(
     pairs = [(a, b) for i, a in enumerate(present) for b in present[i + 1 :]]
     between = {
         f"{a}_{b}": same_prompt_excess(matrix, keys, a, b, generator)
-        | {"best_lag": _best_lag(lag_means(matrix, keys, a, b)), "n_lags": 0}
+        | best_lag(correlations_by_lag(matrix, keys, a, b))
         for a, b in pairs
     }
-    for a, b in pairs:
-        between[f"{a}_{b}"]["n_lags"] = len(lag_means(matrix, keys, a, b))
     within = {name: within_system(matrix, keys, name) for name in present}
     return {"between": between, "within_other_prompts": within}
-
-
-def _best_lag(means: Mapping[int, float]) -> int:
-    return max(means, key=lambda lag: means[lag])
