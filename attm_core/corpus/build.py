@@ -20,13 +20,14 @@ from attm_core.corpus.config import SPLITS, CorpusConfig
 from attm_core.corpus.scores import choose_files, read_piece
 from attm_core.corpus.segments import assign_splits
 from attm_core.corpus.workers import run_tasks
-from attm_core.errors import InputError, RenderError
+from attm_core.errors import ConfigError, InputError, RenderError
 from attm_core.files import read_json, write_atomic, write_json
 from attm_core.progress import track
 from attm_core.randomness import numpy_generator
 
 MANIFEST = "corpus.json"
 TABLE = "clips.parquet"
+ARRAYS = tuple(f"{name}.npy" for name in TRACKS)
 READER_VERSION = 1  # raise it when `read_piece` changes what it returns
 MAX_ATTEMPTS = 4
 MIN_READABLE = 0.9  # of the scores; below, something is wrong with the installation
@@ -47,10 +48,12 @@ def build_corpus(config: CorpusConfig, folder: Path, workers: int) -> None:
         ConfigError: fewer than one worker.
         RenderError: too many scores cannot be read, or a clip fails in every attempt.
     """
+    if workers < 1:
+        raise ConfigError(f"workers must be at least 1, got {workers}")
     folder = Path(folder)
     if _is_complete(config, folder):
         return
-    for name in (MANIFEST, TABLE):  # from here on, the folder holds no corpus
+    for name in (MANIFEST, TABLE, *ARRAYS):  # from here on, the folder holds no corpus
         (folder / name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     pieces, unread = _read_pieces(config, folder, workers)
@@ -95,7 +98,7 @@ def _is_complete(config: CorpusConfig, folder: Path) -> bool:
         manifest = read_json(folder / MANIFEST)
     except InputError:
         return False
-    whole = all((folder / name).is_file() for name in (TABLE, *(f"{t}.npy" for t in TRACKS)))
+    whole = all((folder / name).is_file() for name in (TABLE, *ARRAYS))
     return whole and manifest.get("config") == config.to_dict()
 
 

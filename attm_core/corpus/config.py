@@ -39,7 +39,7 @@ class CorpusConfig:
     n_samples: int = 65_536
     voice_share: float = 0.44
     seed: int = 42
-    parse_limit_s: float = 60.0
+    parse_limit_s: float = 120.0
     render_limit_s: float = 20.0
 
     def __post_init__(self) -> None:

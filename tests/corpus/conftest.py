@@ -7,16 +7,19 @@ from attm_core.corpus.build import build_corpus
 from attm_core.corpus.config import CorpusConfig
 from attm_core.corpus.scores import Piece, make_piece
 
-TINY = CorpusConfig(
-    n_pieces=20, n_train=6, n_valid=2, n_test=2, n_reference=3, n_prompts=2, voice_share=0.5
-)
+
+@pytest.fixture(scope="session")
+def tiny_config() -> CorpusConfig:
+    return CorpusConfig(
+        n_pieces=20, n_train=6, n_valid=2, n_test=2, n_reference=3, n_prompts=2, voice_share=0.5
+    )
 
 
 @pytest.fixture(scope="session")
-def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_corpus(tiny_config: CorpusConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A corpus of 15 clips built by one worker."""
     folder = tmp_path_factory.mktemp("corpus")
-    build_corpus(TINY, folder, workers=1)
+    build_corpus(tiny_config, folder, workers=1)
     return folder
 
 

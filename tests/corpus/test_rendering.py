@@ -39,11 +39,18 @@ def _rms_db(wave: np.ndarray) -> float:
 
 
 def test_programs_are_balanced_by_their_level() -> None:
-    held = (0.0, 2.0, 60.0)  # a violin is 14 dB louder than a piano in the SoundFont itself
-    violin, piano = (render([_line(p, held)], 2 * RATE, RATE) for p in (40, 0))
-    assert _rms_db(violin) == pytest.approx(_rms_db(piano), abs=1.5)
+    held = (0.0, 2.0, 60.0)  # a violin is 8 dB louder than a trumpet in the SoundFont itself
+    violin, trumpet = (render([_line(p, held)], 2 * RATE, RATE) for p in (40, 56))
+    assert _rms_db(violin) == pytest.approx(-20.0, abs=1.5)
+    assert _rms_db(trumpet) == pytest.approx(-20.0, abs=1.5)
     softer = render([_line(40, held, level_db=-6.0)], 2 * RATE, RATE)
     np.testing.assert_allclose(softer, 10 ** (-6 / 20) * violin, atol=1e-5)
+
+
+def test_a_sparse_line_is_not_blown_up() -> None:
+    once = render([_line(73, (0.5, 0.5, 72))], 4 * RATE, RATE)[RATE // 2 : RATE]
+    always = render([_line(73, (0.0, 4.0, 72))], 4 * RATE, RATE)
+    assert _rms_db(once) == pytest.approx(_rms_db(always), abs=2.0)
 
 
 def test_a_mix_is_the_sum_of_its_programs() -> None:
