@@ -7,6 +7,7 @@ and one for evaluation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from attm_core.fitting import FitConfig, fit, random_crops
 from attm_core.modules import build, load_module, save_module
 
 CHUNK = 64
+NEPERS_PER_DB = math.log(10) / 20
+MAX_LOG_SCALE = math.log(100)  # as CLIP has it
 
 
 class SentenceEncoder(Protocol):
@@ -56,10 +59,10 @@ class MiniClapConfig:
     hidden: int = 256
     text_width: int = 384
     tower: MelTowerConfig = field(default_factory=MelTowerConfig)
-    crop_frames: int = 160
+    crop_frames: int = 128
     gain_db: float = 6.0
     temperature: float = 0.07
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=700, batch_size=128))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, batch_size=128))
 
 
 class MiniClap(nn.Module):
@@ -141,14 +144,14 @@ def train_mini_clap(
     numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
     caption_ids = torch.tensor([numbers[caption] for caption in captions])
     # A level change in dB is a shift of the natural-log mel.
-    shift = config.gain_db * 0.1151 / float(model.mel_input.std)
+    shift = config.gain_db * NEPERS_PER_DB / float(model.mel_input.std)
 
     def loss(rows: Tensor) -> Tensor:
         crops = random_crops(mels[rows], config.crop_frames, generator)
         gains = shift * (2.0 * torch.rand(len(rows), 1, 1, generator=generator) - 1.0)
         audio = model.project_audio(crops + gains)
         text = F.normalize(model.text_head(text_vectors[rows]).float(), dim=-1)
-        scale = model.log_scale.clamp(max=4.6).exp()  # at most 100, as CLIP has it
+        scale = model.log_scale.clamp(max=MAX_LOG_SCALE).exp()
         return info_nce(scale * audio @ text.T, caption_ids[rows])
 
     fit(model, loss, len(waves), config.fit, generator, "mini CLAP")

@@ -45,7 +45,7 @@ class MiniMertConfig:
     tower: MelTowerConfig = field(default_factory=MelTowerConfig)
     crop_frames: int = 96
     temperature: float = 0.1
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=500, batch_size=96))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=300, batch_size=96))
 
 
 class MiniMert(nn.Module):
