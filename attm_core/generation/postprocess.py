@@ -40,7 +40,7 @@ class PostprocessConfig:
     ceiling_dbtp: float = CEILING_DBTP
     separation: SeparationVariant = "as_written"
     loudness: LoudnessVariant = "as_written"
-    batch_size: int = 16
+    batch_size: int = 4  # stays in cache: faster on a CPU than larger ones
 
     def __post_init__(self) -> None:
         if self.n_passes < 0 or self.batch_size < 1:
