@@ -118,6 +118,8 @@ def build_pairs(clap_scores: NDArray[np.floating[Any]], min_gap: float = 0.0) ->
 class PairSet:
     """Preference pairs: row i of both sets has the same caption.
 
+    Generated latents are kept as they are (std 0), without a round trip through the codec.
+
     Attributes:
         winners: the preferred samples; their text features and scores condition **both** sides.
         losers: the others, row by row.
@@ -177,7 +179,8 @@ class CRPOObjective:
     def describe(self) -> Mapping[str, Any]:
         """What a resumed run must share."""
         own = {name: value for name, value in asdict(self.config).items() if name != "train"}
-        return {"stage": "crpo", "n": len(self.pairs.winners), **own}
+        data = [self.pairs.winners.digest(), self.pairs.losers.digest()]
+        return {"stage": "crpo", "data": data, **own}
 
     def draw(self, step: int) -> SFTDraw:
         """Rows, noise, times and nulls of step ``step``: one of each a pair."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +18,9 @@ from torch import Tensor
 from attm_core.backbone.config import Conditions
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
+from attm_core.training.state import tensors_digest
+
+DIGEST_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -43,27 +45,6 @@ class Batch:
         latents = torch.cat([part.latents for part in parts])
         conditions = Conditions.cat([part.conditions for part in parts])
         return Batch(latents, conditions, torch.cat([part.score for part in parts]))
-
-
-class ClipSource(Protocol):
-    """What a stage trains on: a `LatentSet` or a `Mixture` of some."""
-
-    def __len__(self) -> int:
-        """Number of different clips."""
-        ...
-
-    @property
-    def latent_shape(self) -> tuple[int, int]:
-        """(N, C)."""
-        ...
-
-    def copies(self) -> Int[Tensor, " n"] | None:
-        """How often each row occurs in one pass; None if once each."""
-        ...
-
-    def at(self, rows: Int[Tensor, " B"], epsilon: Float[Tensor, "B N C"]) -> Batch:
-        """The clips ``rows``, their latents at ``mean + std·epsilon``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -147,6 +128,14 @@ class LatentSet:
             self.mean[rows], self.std[rows], self.tokens, self.pooled, self.score[rows], index
         )
 
+    def digest(self) -> str:
+        """A hash of the set: all scores, and latents and text of rows spread over it."""
+        rows = torch.linspace(0, len(self) - 1, min(len(self), DIGEST_ROWS)).long()
+        text = self.conditions(rows)
+        return tensors_digest(
+            [self.score, self.mean[rows], self.std[rows], text.tokens, text.pooled]
+        )
+
     def statistics(self, block: int = 4096) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
         """Mean and standard deviation (C,) of the channels, for the backbone's normalisation.
 
@@ -193,6 +182,10 @@ class Mixture:
         factors = zip(self.parts, self.oversample, strict=True)
         return torch.cat([torch.full((len(part),), factor) for part, factor in factors])
 
+    def digest(self) -> str:
+        """A hash of the parts and their factors."""
+        return " ".join([*(part.digest() for part in self.parts), *map(str, self.oversample)])
+
     def at(self, rows: Int[Tensor, " B"], epsilon: Float[Tensor, "B N C"]) -> Batch:
         """The clips ``rows``, their latents at ``mean + std·epsilon``."""
         places, batches, first = [], [], 0
@@ -202,6 +195,10 @@ class Mixture:
             batches.append(part.at(rows[place] - first, epsilon[place]))
             first += len(part)
         return Batch.cat(batches)[torch.cat(places).argsort()]
+
+
+ClipSource = LatentSet | Mixture
+"""What a stage trains on."""
 
 
 class RowSampler:
@@ -237,6 +234,6 @@ class RowSampler:
         start, end = step * self._batch_size, (step + 1) * self._batch_size
         length = len(self._rows)
         passes = range(start // length, (end - 1) // length + 1)
-        orders = torch.cat([self._order(number) for number in passes])
-        first = start - passes[0] * length
-        return orders[first : first + self._batch_size]
+        return torch.cat(
+            [self._order(k)[max(0, start - k * length) : end - k * length] for k in passes]
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ class TrainingError(AttmError):
     """Training cannot go on: a loss or gradient is no longer a number."""
 
 
+@runtime_checkable
 class Objective(Protocol[Draw]):
     """What a stage minimises."""
 

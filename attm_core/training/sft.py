@@ -74,8 +74,8 @@ class SFTObjective:
 
     def describe(self) -> Mapping[str, Any]:
         """What a resumed run must share."""
-        config = {"nulls": asdict(self.config.nulls), "batch_size": self.batch_size}
-        return {"stage": "sft", "n": len(self.source), "seed": self.config.seed, **config}
+        own = {name: value for name, value in asdict(self.config).items() if name != "train"}
+        return {"stage": "sft", "data": self.source.digest(), **own}
 
     def draw(self, step: int) -> SFTDraw:
         """Rows, latents' ε, noise, times and nulls of step ``step``."""
@@ -152,7 +152,8 @@ def train_sft(
 ) -> TrainResult:
     """Stage 1: train ``model`` in place, from scratch; resumes from ``folder``.
 
-    The latent statistics of ``model`` are set from ``train`` first.
+    The latent statistics of ``model`` are set from ``train`` first. ``model`` ends with the raw
+    weights; `attm_core.training.ema.load_ema` gives the averaged ones of any σ_rel.
 
     Args:
         model: a freshly initialised backbone; without score head it becomes the baseline.
@@ -163,6 +164,8 @@ def train_sft(
         description: what the progress line says.
         accelerator: for several processes, see `attm_core.training.loop.fit`.
     """
+    # PAPER-SILENT: EMA is stated for Stage 1, but not which weights Stage 2 starts from; the
+    # released scripts go on from the raw ones (K-6).
     model.set_latent_statistics(*train.statistics())
     objective = SFTObjective(model, train, config)
     validate = None if valid is None else partial(ValidationLoss(valid), model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,21 @@ def _metadata(path: Path) -> dict[str, str]:
         return dict(stream.metadata() or {})
 
 
+def tensors_digest(tensors: Iterable[Tensor]) -> str:
+    """A hash of the shapes and contents of tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 def run_identity(description: Mapping[str, Any], model: nn.Module) -> str:
     """A hash of what determines a run: its description (JSON) and its starting weights."""
-    digest = hashlib.sha256(json.dumps(description, sort_keys=True, default=str).encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    weights = model.state_dict()
+    start = {"names": list(weights), "weights": tensors_digest(weights.values())}
+    text = json.dumps({"run": description, "start": start}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_pairs_that_do_not_match_are_refused(make_set):
 
 def test_equation_1_by_hand():
     losses = [torch.tensor([value]) for value in (1.0, 1.2, 1.001, 1.2005)]
-    inside = preference_logit(*losses, beta=2000)
+    inside = preference_logit(*losses, beta=2000.0)
     # −½·2000·[(1.0 − 1.2) − (1.001 − 1.2005)] = −1000·(−0.2 + 0.1995) = 0.5
     assert inside.item() == pytest.approx(0.5, abs=2e-4)
     loss = crpo_loss(torch.tensor([0.5]), losses[0], lambda_fm=0.3)
@@ -86,14 +87,13 @@ def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(polic
     objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=8, nulls=NullConfig(0.5, 0.5)))
     seen = []
 
-    def spy(x_t, t, conditions, s):
-        seen.append((x_t, t, conditions.tokens, conditions.pooled, s))
-        return policy(x_t, t, conditions, s)
+    class Spy(torch.nn.Module):
+        def forward(self, x_t, t, conditions, s):
+            seen.append((x_t, t, conditions.tokens, conditions.pooled, s))
+            return policy(x_t, t, conditions, s)
 
-    draw = objective.draw(2)
-    objective.reference = spy_module = torch.nn.Module()
-    spy_module.forward = spy
-    objective.losses(spy, draw)
+    draw, objective.reference = objective.draw(2), Spy()
+    objective.losses(Spy(), draw)
     for own, frozen in zip(*seen, strict=True):
         assert torch.equal(own, frozen)
     x_t, t, tokens, pooled, s = seen[0]
@@ -110,12 +110,34 @@ def test_training_prefers_the_winners_and_leaves_the_reference_alone(
     policy, pairs, make_train, tmp_path
 ):
     train: TrainConfig = make_train(60)
-    config = CRPOConfig(train, batch_size=8, beta=50.0, nulls=NullConfig(0, 0))
+    config = CRPOConfig(train, batch_size=8, beta=50.0, nulls=NullConfig(0.0, 0.0))
     result = train_crpo(policy, pairs, config, tmp_path)
     log = result.log
     assert log["preference"].iloc[0] == pytest.approx(math.log(2))
     assert log["preference"].iloc[-10:].mean() < 0.8 * math.log(2)
     assert log["implicit_accuracy"].iloc[-10:].mean() > 0.7
+
+
+def test_a_stopped_run_keeps_its_reference_and_ends_the_same(
+    policy, pairs, make_train, same_weights, tmp_path, monkeypatch
+):
+    config = CRPOConfig(make_train(), batch_size=4, beta=50.0)
+    whole, cut, resumed = policy, copy.deepcopy(policy), copy.deepcopy(policy)
+    wanted = train_crpo(whole, pairs, config, tmp_path / "whole")
+    draw = CRPOObjective.draw
+
+    def until(self, step):
+        if step == 8:
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(CRPOObjective, "draw", until)
+        train_crpo(cut, pairs, config, tmp_path / "cut")
+    got = train_crpo(resumed, pairs, config, tmp_path / "cut")
+    assert same_weights(whole, resumed)
+    assert not same_weights(whole, cut)
+    assert got.log["loss"].tolist() == wanted.log["loss"].tolist()
 
 
 def test_the_reference_has_no_gradient_and_is_not_optimised(policy, pairs):

@@ -48,6 +48,15 @@ def test_statistics_are_those_of_the_samples(make_set):
     torch.testing.assert_close(std, samples.std(dim=0), atol=0.02, rtol=0)
 
 
+def test_the_digest_follows_the_contents(make_set):
+    clips = make_set(6)
+    same, scored = make_set(6), replace(clips, score=clips.score.flip(0))
+    assert clips.digest() == same.digest()
+    others = [scored, make_set(7), make_set(6, seed=1), replace(clips, std=2 * clips.std)]
+    assert len({part.digest() for part in [clips, *others]}) == 5
+    assert Mixture((clips, same), (1, 5)).digest() != Mixture((clips, same), (1, 2)).digest()
+
+
 def test_sets_that_do_not_fit_are_refused(make_set):
     clips = make_set(4)
     with pytest.raises(InputError, match="must both be"):
