@@ -10,9 +10,9 @@ from html import escape
 from pathlib import Path
 
 TAG = re.compile(r"#\s*PAPER-(?P<kind>DEVIATION|SILENT):\s*(?P<reason>.*)")
-MEANING = {
-    "DEVIATION": "The code does something else than the paper's text says.",
-    "SILENT": "The paper does not say; the code had to choose.",
+HEADINGS = {
+    "DEVIATION": "Where the code departs from the text",
+    "SILENT": "Where the text is silent and the code had to choose",
 }
 
 
@@ -66,10 +66,11 @@ def page(departures: list[Departure]) -> str:
         f"{len(departures)} places where `attm_core` departs from the published text or had to "
         "choose because it is silent.\n",
     ]
-    for kind, meaning in MEANING.items():
+    for kind, heading in HEADINGS.items():
         chosen = [item for item in departures if item.kind == kind]
-        parts.append(f"## {kind.capitalize()} ({len(chosen)})\n\n{meaning}\n")
-        parts.append(_table(chosen, meaning) if chosen else "None.\n")
+        parts.append(f"## {heading}\n")
+        caption = f"{len(chosen)} places tagged PAPER-{kind}"
+        parts.append(_table(chosen, caption) if chosen else "None.\n")
     return "\n".join(parts)
 
 
@@ -77,7 +78,7 @@ def _table(departures: list[Departure], caption: str) -> str:
     rows = "".join(
         f'<tr><th scope="row"><a href="../../source/{item.file}.html#L-{item.line}">'
         f"{escape(item.file.removeprefix('attm_core/'))}:{item.line}</a></th>"
-        f"<td>{escape(item.reason)}</td></tr>"
+        f"<td>{_html(item.reason)}</td></tr>"
         for item in departures
     )
     return (
@@ -85,3 +86,8 @@ def _table(departures: list[Departure], caption: str) -> str:
         f'<th scope="col">Place</th><th scope="col">Reason</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>\n"
     )
+
+
+def _html(reason: str) -> str:
+    """Escaped text in which words between backticks are code."""
+    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(reason))

@@ -24,7 +24,7 @@ def execution_page(notebooks: list[Path], profile: str) -> str:
     head = ["Notebook", "Seconds", "Started (UTC)", "Parameters", "Outcome"]
     return (
         "# Execution statistics\n\n"
-        f"Profile `{profile}`: {len(rows)} notebooks executed by papermill in {total:.0f} s. "
+        f"Profile `{profile}`. Notebooks executed by papermill: {len(rows)}, in {total:.0f} s. "
         "A page of this book exists only if its notebook ran to the end without an error.\n\n"
         + html_table(head, rows, f"Notebooks executed for profile {profile}")
     )
@@ -42,8 +42,8 @@ def provenance_page(results: Path, profile: str) -> str:
         rows.append([escape(content["experiment"]), str(len(content.get("values", {}))), *cells])
     return (
         "# Provenance\n\n"
-        f"Profile `{profile}`: every number in this book that is ours comes from one of "
-        f"{len(rows)} result files. A number shows its id under the pointer or the focus.\n\n"
+        f"Profile `{profile}`. Every number of ours in this book comes from one of these result "
+        f"files ({len(rows)}). A number shows its id under the pointer or the focus.\n\n"
         + html_table(["Experiment", "Values", *keys], rows, f"Result files of profile {profile}")
     )
 

@@ -37,10 +37,10 @@ def test_the_page_lists_every_tag_of_the_project():
 
 
 def test_the_page_escapes_and_counts():
-    text = page([Departure("SILENT", "attm_core/a.py", 3, "a < b")])
-    assert "a &lt; b" in text
-    assert "## Deviation (0)" in text and "## Silent (1)" in text
-    assert "<caption>" in text
+    text = page([Departure("SILENT", "attm_core/a.py", 3, "a < b in `x.y`")])
+    assert "a &lt; b in <code>x.y</code>" in text
+    assert "## Where the code departs from the text\n\nNone." in text
+    assert "<caption>1 places tagged PAPER-SILENT</caption>" in text
 
 
 def test_no_tag_is_missed_by_the_collector():

@@ -6,7 +6,7 @@ from attm_core.publishing.pages import execution_page, provenance_page
 def test_execution_statistics_come_from_papermill(project):
     pretend_executed(project)
     text = execution_page([project.executed / "demo.ipynb"], "smoke")
-    assert "1 notebooks executed by papermill in 2 s" in text
+    assert "Notebooks executed by papermill: 1, in 2 s" in text
     for part in ("notebooks/demo.html", "<td>1.5</td>", "2026-01-02 03:04:05", "smoke"):
         assert part in text
 
@@ -18,4 +18,4 @@ def test_provenance_has_a_row_a_result_and_only_plain_values(project):
 
 
 def test_provenance_without_results_is_a_page(tmp_path):
-    assert "0 result files" in provenance_page(tmp_path, "smoke")
+    assert "files (0)" in provenance_page(tmp_path, "smoke")
