@@ -1,6 +1,8 @@
-"""One clip from its number: every draw comes from a stream named by the clip, so that clips can
-be made in any order, by any number of processes, to the same samples.
-"""  # noqa: D205
+"""One clip from its number.
+
+Every draw comes from a stream named by the clip, so that clips can be made in any order, by any
+number of processes, to the same samples.
+"""
 
 from __future__ import annotations
 

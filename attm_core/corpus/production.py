@@ -205,9 +205,11 @@ def overdrive(waves: Wave, severity: float, level: float) -> Wave:
 def background(
     n_samples: int, rate: int, amount: Mapping[str, float], generator: np.random.Generator
 ) -> Wave:
-    """Hiss and hum for a programme of RMS 1: hiss at 36 − 26·severity dB below it (white),
-    hum at 30 − 24·severity dB below it (50 Hz and five harmonics).
-    """  # noqa: D205
+    """Hiss and hum for a programme of RMS 1.
+
+    Hiss is white, 36 − 26·severity dB below the programme; hum is 50 Hz with five harmonics,
+    30 − 24·severity dB below it.
+    """
     noise = np.zeros(n_samples)
     if amount["hiss"] > 0:
         noise += generator.normal(size=n_samples) * 10 ** ((-36 + 26 * amount["hiss"]) / 20)
