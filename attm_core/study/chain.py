@@ -14,7 +14,7 @@ from torch import Tensor
 from attm_core.backbone.checkpoint import cross_load, load_model, save_model
 from attm_core.backbone.config import Conditions, FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.files import write_json
+from attm_core.files import write_atomic, write_json
 from attm_core.generation.sampler import GenerationConfig, generate_latents, initial_noise
 from attm_core.randomness import derived_seed, torch_generator
 from attm_core.study.arrays import Array, Rows
@@ -125,6 +125,8 @@ class ExpertStage(Stage):
             kept = select_top_decile(reward, clap, self.config.n_keep)
             experts = as_latent_set(features, latents[kept], rows[kept], reward[kept])
             write_json(folder / "selection.json", _selection(reward, clap, kept))
+            samples = {"reward": reward, "clap": clap}
+            write_atomic(folder / "samples.npz", lambda part: np.savez(part, **samples))
             train, valid = (
                 features.latents(split, self.start.reward) for split in ("train", "valid")
             )

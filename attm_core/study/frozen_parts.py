@@ -60,8 +60,8 @@ def _add_ranker(result: Result, report: dict[str, Any]) -> None:
         result.add(f"ranker.{key}", report[key], "1", n=report["n_total"], paper=paper_value(paper))
     result.add("ranker.bayes_ceiling", report["bayes_ceiling"], "1", n=report["n_total"])
     result.add("ranker.epochs", report["epochs"], "epochs")
-    for source, accuracy in report["by_source"].items():
-        result.add(f"ranker.accuracy.{source}", accuracy, "1")
+    for source, facts in report["by_source"].items():
+        result.add(f"ranker.accuracy.{source}", facts["accuracy"], "1", n=facts["n"])
     result.tables["reliability"] = report["bins"]
 
 

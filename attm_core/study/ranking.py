@@ -105,7 +105,7 @@ class RankerStage(Stage):
         by_source = accuracy_by(votes["source"], margin, votes["winner"])
         return {
             **report.to_dict(),
-            "by_source": by_source,
+            "by_source": by_source.to_dict(orient="index"),
             "bayes_ceiling": bayes_ceiling(votes),
             "n_votes": len(votes),
         }
