@@ -32,7 +32,7 @@ def convolve(
     # passes run at 80 to 90 % of the plain matrix-product rate (F.conv1d in bfloat16: 50 to 80 %).
     image = x.transpose(1, 2).unsqueeze(2)
     kernel = weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
-    out = F.conv2d(image, kernel, bias, padding=(0, weight.shape[-1] // 2))
+    out = F.conv2d(image, kernel, bias, padding=(0, kernel.shape[-1] // 2))
     return out.squeeze(2).transpose(1, 2)
 
 
@@ -77,8 +77,6 @@ class SwiGLU(nn.Module):
 class Attention(nn.Module):
     """The q, k, v of one stream: one linear map, RMS norm of q and k, rotary positions."""
 
-    order: Tensor
-
     def __init__(self, width: int, n_heads: int):
         super().__init__()
         self.n_heads = n_heads
@@ -86,14 +84,25 @@ class Attention(nn.Module):
         self.q_norm = nn.RMSNorm(width // n_heads)
         self.k_norm = nn.RMSNorm(width // n_heads)
 
+    def split_weights(self) -> tuple[Float[Tensor, "3*D D"], Float[Tensor, " 3*D"]]:
+        """Weight and bias of the qkv map with its rows in the order of :func:`split_order`."""
+        order = split_order(self.n_heads, self.qkv.in_features // self.n_heads)
+        order = order.to(self.qkv.weight.device)
+        return self.qkv.weight[order], self.qkv.bias[order]
+
     def forward(self, x: Float[Tensor, "B n D"], table: Float[Tensor, "2 n d/2"]) -> Heads:
         """Rows of the reference's interleaved qkv weight are permuted, not the activations."""
-        order = split_order(self.n_heads, x.shape[-1] // self.n_heads).to(x.device)
-        qkv = F.linear(x, self.qkv.weight[order], self.qkv.bias[order])
-        q_k, v = qkv.unflatten(-1, (3, self.n_heads, -1)).split([2, 1], dim=2)
-        q_k = normalize_and_rotate(q_k, (self.q_norm.weight, self.k_norm.weight), table)
-        q, k = q_k.permute(2, 0, 3, 1, 4)
-        return Heads(q, k, v.squeeze(2).transpose(1, 2))
+        qkv = F.linear(x, *self.split_weights())
+        return split_heads(qkv, self.n_heads, (self.q_norm.weight, self.k_norm.weight), table)
+
+
+def split_heads(
+    qkv: Float[Tensor, "B n 3*D"], n_heads: int, scales: tuple[Tensor, Tensor], table: Tensor
+) -> Heads:
+    """Heads from the product with :meth:`Attention.split_weights`, normalised and rotated."""
+    q_k, v = qkv.unflatten(-1, (3, n_heads, -1)).split([2, 1], dim=2)
+    q, k = normalize_and_rotate(q_k, scales, table).permute(2, 0, 3, 1, 4)
+    return Heads(q, k, v.squeeze(2).transpose(1, 2))
 
 
 def attend(heads: Heads) -> Float[Tensor, "B n D"]:

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from attm_core.backbone.flux_audio import Conditions, FluxAudio
+from attm_core.backbone.frozen import FrozenFluxAudio
+from attm_core.backbone.score_heads import HEAD_NAMES
+
+
+def relative_error(got: torch.Tensor, wanted: torch.Tensor) -> float:
+    return (torch.linalg.norm(got - wanted) / torch.linalg.norm(wanted)).item()
+
+
+@pytest.mark.parametrize("head", HEAD_NAMES)
+@pytest.mark.parametrize("winograd", [True, False])
+def test_float32_snapshot_has_the_velocity_of_the_model(
+    head, winograd, small, generator, inputs, randomise
+):
+    model = randomise(FluxAudio(small.with_head(head), generator))
+    frozen = FrozenFluxAudio(model, winograd=winograd)
+    scores = None if head == "none" else torch.tensor([-1.0, 0.5, 5.0])
+    with torch.no_grad():
+        assert relative_error(frozen(*inputs, scores), model(*inputs, scores)) < 1e-5
+
+
+@pytest.mark.parametrize("winograd", [True, False])
+def test_bfloat16_snapshot_stays_close(winograd, small, generator, inputs, randomise):
+    model = randomise(FluxAudio(small, generator))
+    frozen = FrozenFluxAudio(model, torch.bfloat16, winograd)
+    with torch.no_grad():
+        wanted = model(*inputs)
+    got = frozen(*inputs)
+    assert got.dtype == torch.float32
+    assert relative_error(got, wanted) < 0.05
+
+
+def test_guided_pair_of_equal_latents_is_projected_once(small, generator, inputs, randomise):
+    model = randomise(FluxAudio(small, generator))
+    frozen = FrozenFluxAudio(model)
+    rows = []
+    frozen.frozen.audio_input_proj.project.register_forward_hook(
+        lambda _module, given, _out: rows.append(given[0].shape[0])
+    )
+    x_t, t, conditions = inputs
+    pair = Conditions.cat([conditions, model.null_conditions(3)])
+    with torch.no_grad():
+        wanted = model(x_t.repeat(2, 1, 1), t.repeat(2), pair)
+    assert relative_error(frozen(x_t.repeat(2, 1, 1), t.repeat(2), pair), wanted) < 1e-5
+    frozen(torch.cat([x_t, x_t.flip(0)]), t.repeat(2), pair)
+    assert rows == [3, 6]
+
+
+def test_snapshot_sees_new_conditions_and_not_new_weights(small, generator, inputs, randomise):
+    model = randomise(FluxAudio(small, generator))
+    frozen = FrozenFluxAudio(model)
+    x_t, t, conditions = inputs
+    first = frozen(x_t, t, conditions)
+    other = frozen(x_t, t, Conditions(conditions.tokens.flip(0), conditions.pooled))
+    assert relative_error(other, first) > 1e-3
+    with torch.no_grad():
+        model.final_layer.conv.bias.add_(1.0)
+    assert torch.equal(frozen(x_t, t, conditions), first)
+
+
+def test_snapshot_leaves_the_model_trainable(small, generator, inputs, randomise):
+    model = randomise(FluxAudio(small, generator))
+    FrozenFluxAudio(model)(*inputs)
+    model(*inputs).sum().backward()
+    assert model.fused_blocks[0].ffn.w1.weight.grad.any()
