@@ -16,7 +16,7 @@ from attm_core.corpus.vote_sources import (
     PreferenceConfig,
     vote_table,
 )
-from attm_core.ranker.ratings import AXES, synthesize_pairs
+from attm_core.ranker.ratings import AXES, pairs_apart, synthesize_pairs
 from attm_core.ranker.splits import SPLITS
 
 
@@ -27,17 +27,22 @@ def songeval_votes(
     config: PreferenceConfig,
     generator: np.random.Generator,
 ) -> pd.DataFrame:
-    """Ratings of songs made into pairs within each split; no piece is in two splits."""
-    wanted = max(config.min_songs, round(SONGEVAL_SONGS * config.n_pairs / N_REAL_PAIRS))
-    songs = generator.permutation(pool)[:wanted]
+    """Ratings of songs made into pairs within each split; no piece is in two splits.
+
+    A split whose songs are too few for its share of pairs has as many as they give.
+    """
+    n_songs = max(config.min_songs, round(SONGEVAL_SONGS * config.n_pairs / N_REAL_PAIRS))
+    songs = generator.permutation(pool)[:n_songs]
     tastes = draw_tastes(config.listeners, generator)
     n_ratings = 1 + config.n_replicates
     means = _mean_ratings(songs, worth, tastes, n_ratings, config, generator)
     split_of = _piece_splits(table["piece_id"].to_numpy()[songs], generator)
     parts = []
-    for split, size in zip(SPLITS, config.sizes(SONGEVAL_SIZES), strict=True):
+    for split, wanted in zip(SPLITS, config.sizes(SONGEVAL_SIZES), strict=True):
         of_split = np.flatnonzero(split_of == split)
-        pairs = of_split[synthesize_pairs(means[0, of_split], size, MIN_GAP, generator)]
+        ratings = means[0, of_split]
+        size = min(wanted, len(pairs_apart(ratings, MIN_GAP)))
+        pairs = of_split[synthesize_pairs(ratings, size, MIN_GAP, generator)]
         winner = np.where(np.diff(means[0, pairs])[:, 0] < 0, "model_a", "model_b")
         sides = [Items(songs[side], np.ones(size, bool), np.full(size, -1)) for side in pairs.T]
         votes = vote_table(sides[0], sides[1], winner, _repeat_rate(means[1:], pairs))

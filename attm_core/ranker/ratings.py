@@ -33,6 +33,14 @@ def mean_rating(annotation: Any, song: str) -> float:
     return float(ratings.mean())
 
 
+def pairs_apart(ratings: NDArray[np.float64], min_gap: float) -> NDArray[np.int64]:
+    """All pairs (k, 2) of songs, first < second, whose ratings differ by at least ``min_gap``."""
+    first, second = np.triu_indices(len(ratings), k=1)
+    apart = np.abs(ratings[first] - ratings[second]) >= min_gap
+    pairs: NDArray[np.int64] = np.stack([first[apart], second[apart]], axis=1)
+    return pairs
+
+
 def synthesize_pairs(
     ratings: NDArray[np.float64], n_pairs: int, min_gap: float, generator: np.random.Generator
 ) -> NDArray[np.int64]:
@@ -44,15 +52,13 @@ def synthesize_pairs(
     Raises:
         InputError: fewer than ``n_pairs`` such pairs exist.
     """
-    first, second = np.triu_indices(len(ratings), k=1)
-    apart = np.flatnonzero(np.abs(ratings[first] - ratings[second]) >= min_gap)
+    apart = pairs_apart(ratings, min_gap)
     if len(apart) < n_pairs:
         raise InputError(
             f"{n_pairs} pairs with a gap of {min_gap} asked for, {len(apart)} exist among "
             f"{len(ratings)} songs; ask for fewer or lower the gap"
         )
-    chosen = generator.choice(apart, size=n_pairs, replace=False)
-    pairs: NDArray[np.int64] = np.stack([first[chosen], second[chosen]], axis=1)
+    pairs: NDArray[np.int64] = apart[generator.choice(len(apart), size=n_pairs, replace=False)]
     swap = generator.random(n_pairs) < 0.5
     pairs[swap] = pairs[swap][:, ::-1]
     return pairs

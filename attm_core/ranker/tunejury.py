@@ -106,6 +106,13 @@ class TuneJuryHead(nn.Module):
         layers.append(_linear(widths[-1], 1, generator))
         self.net = nn.Sequential(*layers)
 
+    @property
+    def output(self) -> nn.Linear:
+        """The last layer, hidden width to score."""
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)
+        return last
+
     def set_dropout_generator(self, generator: torch.Generator | None) -> None:
         """Hand over the stream of the dropout masks (all layers draw from it in turn)."""
         for layer in self._dropouts():

@@ -170,3 +170,13 @@ def test_too_few_clips_or_pairs_are_refused(table, fit):
         simulate_votes(table, fit, PreferenceConfig(clip_splits=("absent",)), 0)
     with pytest.raises(ConfigError, match="100 pairs or more"):
         PreferenceConfig(n_pairs=10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tiny_corpus_has_fewer_song_pairs_but_works(seed):
+    tiny = make_table(40).assign(piece_id=[f"piece{k % 20}" for k in range(40)])
+    config = PreferenceConfig(n_pairs=300, min_songs=60, n_replicates=5)
+    votes = simulate_votes(tiny, tag_fit(tiny["tags"]), config, seed)
+    counts = votes["source"].value_counts()
+    assert counts["AIME"] == 172 + 21 + 21
+    assert 34 <= counts["SongEval"] <= 34 + 3 + 3

@@ -128,7 +128,22 @@ def test_too_few_pairs_are_refused():
         train_ranker(make_head(), make_pairs(1), make_pairs(5), FAST, seed=0)
 
 
-@pytest.mark.parametrize("wrong", [{"batch_size": 1}, {"learning_rate": 0.0}, {"patience": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 1}, {"learning_rate": 0.0}, {"patience": 0}, {"output_gain": 0.0}]
+)
 def test_impossible_recipes_are_refused(wrong):
     with pytest.raises(ConfigError, match="ranker training needs"):
         RankerTrainingConfig(**wrong)
+
+
+def test_output_gain_scales_the_margins_that_training_starts_from():
+    pairs = make_pairs(64)
+    untouched = {"learning_rate": 1e-12, "max_epochs": 1}
+    margins = []
+    for gain in (1.0, 0.1):
+        head = make_head(0.0)
+        config = RankerTrainingConfig(**untouched, output_gain=gain)
+        train_ranker(head, pairs, pairs, config, seed=0)
+        with torch.no_grad():
+            margins.append(head.score(pairs.a) - head.score(pairs.b))
+    torch.testing.assert_close(margins[1], 0.1 * margins[0], rtol=1e-4, atol=1e-6)

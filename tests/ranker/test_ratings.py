@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attm_core.errors import InputError
-from attm_core.ranker.ratings import AXES, mean_rating, synthesize_pairs
+from attm_core.ranker.ratings import AXES, mean_rating, pairs_apart, synthesize_pairs
 
 
 def test_mean_rating_by_hand():
@@ -27,3 +27,8 @@ def test_draws_are_uniform_over_pairs_and_over_sides():
     counts = {pair: drawn.count(pair) for pair in set(drawn)}
     assert len(counts) == 6
     assert all(abs(count - 500) < 100 for count in counts.values())  # 5 standard deviations
+
+
+def test_pairs_apart_by_hand():
+    assert pairs_apart(np.array([1.0, 1.4, 1.5]), 0.5).tolist() == [[0, 2]]
+    assert pairs_apart(np.array([1.0]), 0.5).shape == (0, 2)
