@@ -78,7 +78,7 @@ class SFTStage(Stage):
             save_model(model, folder / WEIGHTS)
             last = float(result.log["validation_loss"].dropna().iloc[-1])
             write_json(folder / QUALITY, {"validation_loss": last})
-        return self.infra.uid()
+        return self.uid
 
     @property
     def label(self) -> str:
@@ -137,7 +137,7 @@ class ExpertStage(Stage):
             )
             train_expert_iteration(model, train, experts, valid, config, folder / "run")
             save_model(model, folder / WEIGHTS)
-        return self.infra.uid()
+        return self.uid
 
     @property
     def label(self) -> str:
@@ -179,7 +179,7 @@ class CrpoStage(Stage):
             )
             train_crpo(model, pairs, config, folder / "run", valid)
             save_model(model, folder / WEIGHTS)
-        return self.infra.uid()
+        return self.uid
 
     @property
     def label(self) -> str:

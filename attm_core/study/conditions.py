@@ -138,7 +138,7 @@ class ConditionStage(Stage):
             waves = self.judge.finish(torch.cat(parts), self.protocol.post)
             self.judge.score(waves, captions).save(folder / SCORES)
             _save_audio(folder / AUDIO, waves[: self.protocol.n_listening])
-        return self.infra.uid()
+        return self.uid
 
     def scores(self) -> Scores:
         """What the condition scored."""
@@ -199,7 +199,7 @@ class AnchorStage(Stage):
             write_atomic(folder / "reference.npy", lambda part: np.save(part, embedded))
             text = self.judge.clap.embed_text(captions).double().numpy()
             write_atomic(folder / "text.npy", lambda part: np.save(part, text))
-        return self.infra.uid()
+        return self.uid
 
     def _waves(self) -> dict[str, Tensor]:
         codec = self.judge.frozen.codec.model()

@@ -41,7 +41,7 @@ class FeaturesStage(Stage):
         with self.recording() as folder:
             for split in SPLITS:
                 save_tensors(folder / f"{split}.safetensors", self._encode(split))
-        return self.infra.uid()
+        return self.uid
 
     def _encode(self, split: str) -> dict[str, Tensor]:
         codec, corpus = self.frozen.codec.model(), self.frozen.corpus

@@ -52,7 +52,7 @@ class CorpusStage(Stage):
         with self.recording() as folder:
             build_corpus(self.config, folder / "corpus", self.workers)
             write_text(folder / "data-hash.txt", _hash_folder(folder / "corpus"))
-        return self.infra.uid()
+        return self.uid
 
     def store(self) -> ClipStore:
         """The clips."""
@@ -93,7 +93,7 @@ class ClapStage(Stage):
             clap.save(folder / WEIGHTS)
             held_out = self.corpus.waves("valid"), self.corpus.captions("valid")
             write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
-        return self.infra.uid()
+        return self.uid
 
     def model(self) -> MiniClap:
         """The trained model."""
@@ -122,7 +122,7 @@ class MertStage(Stage):
             rows = np.concatenate([store.rows("valid"), store.rows("test")])
             quality = store.table.loc[rows, "quality"].to_numpy()
             write_json(folder / QUALITY, mert_quality(mert, waves, quality, len(rows) // 2))
-        return self.infra.uid()
+        return self.uid
 
     def model(self) -> MiniMert:
         """The trained model."""
@@ -145,7 +145,7 @@ class CodecStage(Stage):
             waves = self.corpus.waves("train")
             codec = train_mini_codec(waves, self.config, torch_generator(self.seed, "codec"))
             codec.save(folder / WEIGHTS)
-        return self.infra.uid()
+        return self.uid
 
     def model(self) -> MiniCodec:
         """The trained codec."""
@@ -172,7 +172,7 @@ class SeparatorStage(Stage):
             save_mini_demucs(model, self.config, folder / WEIGHTS)
             quality = separation_quality(DemucsSeparator(model), *self._stems("valid"))
             write_json(folder / QUALITY, asdict(quality))
-        return self.infra.uid()
+        return self.uid
 
     def model(self) -> DemucsSeparator:
         """The separator, run through ``demucs.apply``."""

@@ -60,7 +60,7 @@ class RankerStage(Stage):
             head = self._train(votes, audio)
             save_head(head, folder / WEIGHTS)
             self._score_clips(head, table, audio)
-        return self.infra.uid()
+        return self.uid
 
     def _embed(self, kind: str) -> tuple[Tensor, Tensor]:
         """CLAP and MERT audio embeddings of all clips of the corpus."""

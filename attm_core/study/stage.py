@@ -8,6 +8,8 @@ number re-runs just what depends on it. The same object runs here, in a pool, or
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import resource
 import time
@@ -25,6 +27,7 @@ from attm_core.files import read_json, write_json
 
 CACHE_VARIABLE = "ATTM_CACHE"
 RECORD_NAME = "stage.json"
+WITHOUT_EFFECT = frozenset({"workers"})  # fields that change how, not what
 
 
 def cache_root() -> Path:
@@ -56,7 +59,7 @@ class Stage(pydantic.BaseModel):
         """Give the stage's infra its cache folder and let failed runs be tried again."""
         infra = getattr(self, "infra", None)
         if infra is not None and infra.folder is None:
-            infra.folder = cache_root()
+            infra.folder = cache_root() / self.uid
             infra.mode = "retry"
 
     @property
@@ -70,9 +73,14 @@ class Stage(pydantic.BaseModel):
 
     @cached_property
     def uid(self) -> str:
-        """Identity: class, version and every input that is not a default, at any depth."""
-        infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
-        return infra.uid()
+        """Identity: the kind of stage and a hash of every input and version, at any depth.
+
+        exca leaves defaults out of its own identity and stops when one has changed; here a changed
+        default is another stage, so new code never meets old results.
+        """
+        values = json.dumps(_identity(self.model_dump(mode="json")), sort_keys=True)
+        digest = hashlib.sha256(values.encode()).hexdigest()[:16]
+        return f"{type(self).__name__.removesuffix('Stage').lower()}-{digest}"
 
     @property
     def parents(self) -> list[Stage]:
@@ -107,6 +115,14 @@ class Stage(pydantic.BaseModel):
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
         write_json(self.folder / RECORD_NAME, record)
+
+
+def _identity(value: Any) -> Any:
+    """A dumped configuration without what cannot change the result; of an infra, its version."""
+    if isinstance(value, dict):
+        kept = {key: item for key, item in value.items() if key not in WITHOUT_EFFECT}
+        return {k: v["version"] if k == "infra" else _identity(v) for k, v in kept.items()}
+    return [_identity(item) for item in value] if isinstance(value, list) else value
 
 
 def _stages_in(model: pydantic.BaseModel) -> Iterator[Stage]:

@@ -200,9 +200,8 @@ class Study:
     def result(self, experiment: str) -> Result:
         """An empty result with the provenance of this study."""
         corpus = self.frozen.corpus
-        uid = self.features.infra.uid().rsplit("-", 1)[-1]
         wall_s = time.monotonic() - self._began
-        facts = provenance(uid, _short(corpus.data_hash()), wall_s)
+        facts = provenance(self.crpo().uid, _short(corpus.data_hash()), wall_s)
         return Result(experiment, self.profile.name, provenance=facts)
 
 
