@@ -59,10 +59,14 @@ class CRPOConfig:
     """
 
     # PAPER-SILENT: batch (8 pairs) and warm-up (100 steps) are those of the released script; the
-    # batch of 64 is stated for Stage 1 only (K-7, K-8).
+    # batch of 64 is stated for Stage 1 only (K-7, K-8). So is bf16: here float32 is the default,
+    # because β multiplies the rounding of bf16 weights into logits of order one, which drown what
+    # steps of 1e-6 change (tests/training/test_crpo.py shows it).
     train: TrainConfig = field(
         default_factory=lambda: TrainConfig(
-            5_000, optim=OptimConfig(lr=1e-6, warmup_steps=100), snapshot_every=500
+            5_000,
+            optim=OptimConfig(lr=1e-6, warmup_steps=100, precision="fp32"),
+            snapshot_every=500,
         )
     )
     batch_size: int = 8

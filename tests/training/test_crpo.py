@@ -18,6 +18,7 @@ from attm_core.training.crpo import (
 )
 from attm_core.training.null_dropout import NullConfig
 from attm_core.training.objective import TrainConfig
+from attm_core.training.optimisation import OptimConfig, autocast
 
 
 @pytest.fixture
@@ -116,6 +117,22 @@ def test_training_prefers_the_winners_and_leaves_the_reference_alone(
     assert log["preference"].iloc[0] == pytest.approx(math.log(2))
     assert log["preference"].iloc[-10:].mean() < 0.8 * math.log(2)
     assert log["implicit_accuracy"].iloc[-10:].mean() > 0.7
+
+
+def test_bfloat16_drowns_what_a_small_step_changes(policy, pairs):
+    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=16))
+    draw = torch_generator(4, "step")
+    with torch.no_grad():
+        for weight in policy.parameters():
+            if weight.requires_grad:
+                weight.add_(1e-6 * torch.randn(weight.shape, generator=draw).sign())
+    logits = {}
+    for precision in ("fp32", "bf16"):
+        with torch.no_grad(), autocast(OptimConfig(precision=precision), torch.device("cpu")):
+            preference = objective.losses(policy, objective.draw(0))["preference"]
+        logits[precision] = -preference.expm1().log()  # of log(1 + exp(−inside))
+    assert logits["fp32"].abs().max() < 0.2
+    assert (logits["bf16"] - logits["fp32"]).std() > 5 * logits["fp32"].std()
 
 
 def test_a_stopped_run_keeps_its_reference_and_ends_the_same(
