@@ -25,8 +25,9 @@ esac
 def project(tmp_path):
     (tmp_path / "scripts").mkdir()
     shutil.copy2(ROOT / "scripts" / "environment", tmp_path / "scripts")
-    for name in ("requirements.lock", "requirements-bootstrap.lock", "pyproject.toml"):
-        (tmp_path / name).write_text(name)
+    for name in ("requirements", "requirements-bootstrap", "requirements-build"):
+        (tmp_path / f"{name}.lock").write_text(name)
+    (tmp_path / "pyproject.toml").write_text("")
     python = tmp_path / "python3.11"
     python.write_text(FAKE_PYTHON)
     python.chmod(0o755)
@@ -50,7 +51,9 @@ def test_it_installs_only_hashed_files_and_the_project(project):
     assert status == 0
     assert calls[0] == "venv"
     assert "--require-hashes -r requirements-bootstrap.lock" in calls[1]
-    assert "--require-hashes -r requirements.lock" in calls[2]
+    assert calls[2].startswith("uv pip install")
+    assert "--require-hashes --build-constraints requirements-build.lock" in calls[2]
+    assert calls[2].endswith("-r requirements.lock")
     assert "--no-deps" in calls[3] and "--editable ." in calls[3]
     assert len(calls) == 4
 

@@ -71,11 +71,14 @@ def test_lock_holds_what_the_project_asks_for():
         assert requirement.specifier.contains(locked[name], prereleases=True), name
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-bootstrap.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-bootstrap.lock", "requirements-build.lock"]
+)
 def test_every_locked_file_has_a_hash(name):
     blocks = re.split(r"^(?=\S)", (ROOT / name).read_text(), flags=re.MULTILINE)
     without = [block.split()[0] for block in blocks if block.strip() and "--hash=" not in block]
     assert pins(name)
+    assert pins("requirements-build.lock")["numpy"] == pins("requirements.lock")["numpy"]
     assert without == []
 
 
