@@ -160,3 +160,12 @@ def test_parts_of_a_draw_make_up_the_draw(make_model, make_set):
     parts = [take_part(draw, index, 4) for index in range(4)]
     assert torch.equal(torch.cat([part.noise for part in parts]), draw.noise)
     assert torch.equal(torch.cat([part.rows for part in parts]), draw.rows)
+
+
+def test_averages_may_be_left_out(make_model, make_set, make_train, tmp_path, same_weights):
+    plain, averaged, clips = make_model(), make_model(), make_set()
+    run(plain, clips, make_train(sigma_rels=()), tmp_path / "plain")
+    result = run(averaged, clips, make_train(ema_every=2), tmp_path / "averaged")
+    assert same_weights(plain, averaged)
+    assert not (tmp_path / "plain" / "ema").exists()
+    assert len(list(result.ema_folder.iterdir())) == 3
