@@ -13,7 +13,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import load_tensors, save_tensors
+from attm_core.generation.demucs_weights import EMBEDDING_SCALE, draw_demucs_weights
 from attm_core.generation.separation import VOCALS, DemucsSeparator
 from attm_core.progress import track
 
@@ -29,7 +30,17 @@ if TYPE_CHECKING:
 
 CONFIG_KEY = "mini_demucs"
 SILENT_RMS = 1e-4
-DEMUCS_RESCALE = 0.1  # the reference initialisation scale of demucs
+MAGNITUDE: dict[str, Any] = {
+    "growth": 1.5,
+    "nfft": 1024,
+    "hybrid": False,
+    "cac": False,
+    "wiener_iters": -1,
+    "end_iters": -1,
+    "context": 0,
+    "dconv_depth": 1,
+    "emb_scale": EMBEDDING_SCALE,
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,9 @@ class MiniDemucsConfig:
         sample_rate_hz: rate the model works at.
         segment_s: what ``apply_model`` feeds at once; 0.75 of it covers a clip of 4.096 s, so that
             a clip is one segment.
+        domain: ``"waveform"`` (``Demucs``) or ``"magnitude"`` (``HDemucs`` without its waveform
+            branch, on STFT magnitudes with the phase of the mixture): learns about three times as
+            much per CPU second, and runs about three times slower.
     """
 
     channels: int = 24
@@ -50,6 +64,7 @@ class MiniDemucsConfig:
     stride: int = 8
     sample_rate_hz: int = 16000
     segment_s: float = 5.5
+    domain: Literal["waveform", "magnitude"] = "waveform"
 
 
 @dataclass(frozen=True)
@@ -76,38 +91,33 @@ class MiniDemucsTraining:
 
 
 def build_mini_demucs(config: MiniDemucsConfig, generator: torch.Generator) -> nn.Module:
-    """A ``demucs.demucs.Demucs`` with weights drawn from ``generator``."""
-    from demucs.demucs import Demucs, rescale_module
+    """A ``Demucs`` or ``HDemucs`` of the ``demucs`` package, weights drawn from ``generator``."""
+    from demucs.demucs import Demucs
+    from demucs.hdemucs import HDemucs
 
-    with torch.random.fork_rng(devices=[]):  # its constructor draws from the global stream
-        model: nn.Module = Demucs(
-            [VOCALS],
-            audio_channels=1,
-            channels=config.channels,
-            depth=config.depth,
-            kernel_size=2 * config.stride,
-            stride=config.stride,
-            resample=False,
-            norm_starts=config.depth,
-            dconv_attn=config.depth,
-            dconv_lstm=config.depth,
-            samplerate=config.sample_rate_hz,
-            segment=config.segment_s,
-        )
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv1d | torch.nn.ConvTranspose1d):
-            _draw(module, generator)
-    rescale_module(model, DEMUCS_RESCALE)
+    common = _sizes(config)
+    with torch.random.fork_rng(devices=[]):  # their constructors draw from the global stream
+        if config.domain == "waveform":
+            model: nn.Module = Demucs([VOCALS], resample=False, **common)
+        else:
+            model = HDemucs([VOCALS], **common, **MAGNITUDE)
+    draw_demucs_weights(model, generator)
     return model
 
 
-def _draw(module: nn.Conv1d | nn.ConvTranspose1d, generator: torch.Generator) -> None:
-    """PyTorch's default for convolutions, U(±1/√fan_in), from a named stream."""
-    bound = 1 / math.sqrt(module.weight[0].numel())
-    with torch.no_grad():
-        module.weight.uniform_(-bound, bound, generator=generator)
-        if module.bias is not None:
-            module.bias.uniform_(-bound, bound, generator=generator)
+def _sizes(config: MiniDemucsConfig) -> dict[str, Any]:
+    return {
+        "audio_channels": 1,
+        "channels": config.channels,
+        "depth": config.depth,
+        "kernel_size": 2 * config.stride,
+        "stride": config.stride,
+        "norm_starts": config.depth,
+        "dconv_attn": config.depth,
+        "dconv_lstm": config.depth,
+        "samplerate": config.sample_rate_hz,
+        "segment": config.segment_s,
+    }
 
 
 def train_mini_demucs(

@@ -66,6 +66,18 @@ def test_same_generator_same_weights(trained: torch.nn.Module) -> None:
         assert torch.equal(value, second[name]), name
 
 
+def test_magnitude_model_trains_is_reproducible_and_keeps_its_shape(tmp_path: Path) -> None:
+    shape = MiniDemucsConfig(channels=4, domain="magnitude", segment_s=0.5)
+    tiny = MiniDemucsTraining(n_steps=2, batch_size=2, crop_samples=2048)
+    first, second = (train_mini_demucs(*toy_stems(), generator(5), shape, tiny) for _ in range(2))
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+    path = save_mini_demucs(first, shape, tmp_path / "magnitude.safetensors")
+    wave = toy_stems()[0][:1]
+    expected = DemucsSeparator(first).no_vocals(wave)
+    torch.testing.assert_close(load_mini_demucs(path).no_vocals(wave), expected)
+
+
 def test_building_leaves_the_global_stream_alone() -> None:
     before = torch.get_rng_state()
     build_mini_demucs(SHAPE, generator())
