@@ -90,7 +90,8 @@ def _cell(value: Any, specification: str) -> str:
 
 
 def _html(head: list[str], rows: list[list[str]], caption: str) -> str:
-    top = "".join(f'<th scope="col">{escape(name) or "&nbsp;"}</th>' for name in head)
+    # A corner without a name is a plain cell: an empty header would be announced as one.
+    top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     lines = (
         f'<tr><th scope="row">{escape(row[0])}</th>'
         + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])

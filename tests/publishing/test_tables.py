@@ -12,7 +12,7 @@ FRAME = pd.DataFrame(
 def test_a_table_has_caption_and_headers():
     html = show_table(FRAME, "Values & more", {"ours": ".1f"})._repr_html_()
     assert "<caption>Values &amp; more</caption>" in html
-    assert '<th scope="col">ours</th>' in html
+    assert '<tr><td></td><th scope="col">ours</th>' in html
     assert '<th scope="row">FAD &lt;1&gt;</th><td>−0.5</td><td>0.25</td><td>100</td>' in html
     assert "<td>—</td>" in html
 
