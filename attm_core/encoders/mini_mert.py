@@ -132,7 +132,7 @@ def disjoint_crops(
 
 
 def probe_r2(
-    features: NDArray[Any], targets: NDArray[Any], n_train: int, ridge: float = 1e-2
+    features: NDArray[Any], targets: NDArray[Any], n_train: int, ridge: float = 0.1
 ) -> float:
     """R² on held-out rows of a ridge regression from ``features`` to ``targets``.
 
@@ -144,6 +144,9 @@ def probe_r2(
 
     Returns:
         1 − residual / variance on the test rows: 1 perfect, 0 no better than their mean.
+
+    Raises:
+        InputError: the test targets are all equal.
     """
     train = features[:n_train].astype(np.float64)
     mean, std = train.mean(0), train.std(0) + 1e-8
@@ -153,6 +156,8 @@ def probe_r2(
     weights = np.linalg.solve(gram, design[:n_train].T @ (targets[:n_train] - centre))
     residual = targets[n_train:] - centre - design[n_train:] @ weights
     spread = targets[n_train:] - targets[n_train:].mean()
+    if not spread.any():
+        raise InputError("the probe's test targets are all equal; shuffle or take more rows")
     return float(1.0 - (residual**2).sum() / (spread**2).sum())
 
 
@@ -165,7 +170,8 @@ def mert_quality(
         mert: a trained encoder.
         waves: 16 kHz clips.
         targets: (n,) one number a clip.
-        n_train: clips that train the probe; the rest test it.
+        n_train: clips that train the probe; the rest test it. Give it several times the width of
+            the embedding, e.g. the training split: with fewer the figure is noise.
 
     Returns:
         ``r2`` of the embedding and ``r2_log_mel``, the same from each band's mean over time.

@@ -52,6 +52,8 @@ def test_probe_by_hand() -> None:
     # A constant answer of 0 for targets ±1 leaves all of their variance.
     targets = np.tile([1.0, -1.0], 20)
     assert probe_r2(np.zeros((40, 1)), targets, 30) == pytest.approx(0.0)
+    with pytest.raises(InputError, match="all equal"):
+        probe_r2(features, np.ones(40), 30)
 
 
 def test_hiss_is_readable_although_no_label_told_of_it(trained: MiniMert) -> None:
