@@ -52,9 +52,10 @@ class FluxAudio(nn.Module):
     def __init__(self, config: FluxAudioConfig, generator: torch.Generator):
         super().__init__()
         self.config = config
-        with torch.device("meta"):
+        # PyTorch's constructors draw weights from the global state; ours replace them right after.
+        # (Building on the meta device would avoid the draw, but imports sympy: seconds a process.)
+        with torch.random.fork_rng(devices=[]):
             self._build(config)
-        self.to_empty(device="cpu")
         initialize(self, generator)
         audio_prefix = getattr(self.score_head, "audio_prefix", 0)
         text_prefix = getattr(self.score_head, "text_prefix", 0)

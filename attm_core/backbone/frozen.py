@@ -22,6 +22,13 @@ from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.backbone.winograd import F_2_3, F_4_3, WinogradSwiGLU
 
+# A tenth of the products and most of the bfloat16 error: these stay float32 (velocity error at full
+# size with small random AdaLN weights 0.9 % with all in bfloat16, see benchmarks/sampling.py).
+PRECISE = frozenset({
+    "audio_input_proj", "t_embed", "text_cond_proj", "score_embed", "score_head",
+    "adaLN_modulation", "final_layer",
+})  # fmt: skip
+
 
 @final
 class FrozenFluxAudio:
@@ -29,7 +36,7 @@ class FrozenFluxAudio:
 
     Args:
         model: the model, in any dtype and on any device.
-        dtype: of the matrix products, float32 or bfloat16.
+        dtype: of the matrix products, float32 or bfloat16 (all but those of :data:`PRECISE`).
         winograd: use Winograd's products in the audio feed-forward layers. Default: in float32
             only. They cost 1.4e-6 of relative error there, but treble it in bfloat16 (F(4, 3)).
     """
@@ -70,9 +77,10 @@ class FrozenFluxAudio:
 
 def _freeze_children(module: nn.Module, dtype: torch.dtype, winograd: bool) -> None:
     for name, child in module.named_children():
-        replacement = _frozen(child, dtype, winograd)
+        of_child = torch.float32 if name in PRECISE else dtype
+        replacement = _frozen(child, of_child, winograd)
         if replacement is None:
-            _freeze_children(child, dtype, winograd)
+            _freeze_children(child, of_child, winograd)
         else:
             setattr(module, name, replacement)
 

@@ -15,37 +15,20 @@ from seeded_weights import TINY, formula_weights, tiny_inputs
 
 from attm_core.backbone.config import FLUX_AUDIO_S_44K, FluxAudioConfig
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from side_by_side import reference_flux_audio
+
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def reference_model(checkout: Path, config: FluxAudioConfig) -> torch.nn.Module:
-    """The reference's FluxAudio with the sizes of ``config``."""
-    sys.path.insert(0, str(checkout))
-    from meanaudio.model.networks import FluxAudio  # type: ignore[import-not-found]
-
-    model: torch.nn.Module = FluxAudio(
-        latent_dim=config.n_channels,
-        text_dim=config.token_width,
-        text_c_dim=config.pooled_width,
-        hidden_dim=config.width,
-        depth=config.n_joint + config.n_fused,
-        fused_depth=config.n_fused,
-        num_heads=config.n_heads,
-        latent_seq_len=config.n_latents,
-        text_seq_len=config.n_tokens,
-        use_rope=True,
-    )
-    return model
-
-
 def main(checkout: Path) -> None:
-    tiny = reference_model(checkout, FluxAudioConfig(**TINY))
+    tiny = reference_flux_audio(checkout, FluxAudioConfig(**TINY))
     tiny.load_state_dict(formula_weights(tiny.state_dict()))
     given = tiny_inputs()
     with torch.no_grad():
         velocity = tiny(given["x_t"], given["tokens"], given["pooled"], given["t"])
     write("flux_audio_tiny.json", {"velocity": velocity.tolist()})
-    full = reference_model(checkout, FLUX_AUDIO_S_44K).state_dict()
+    full = reference_flux_audio(checkout, FLUX_AUDIO_S_44K).state_dict()
     write("flux_audio_s_44k_keys.json", {"shapes": {k: list(v.shape) for k, v in full.items()}})
 
 

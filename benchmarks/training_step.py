@@ -1,0 +1,94 @@
+"""One training step at mini size: forward, backward, clipping, AdamW; batch 64, bfloat16.
+
+    python benchmarks/training_step.py [--reference CHECKOUT_OF_MEANAUDIO] [--threads 2]
+
+D = 96 (3 heads) as in the issue and D = 64 (2 heads), 2 + 2 blocks, 32 latents and 16 text tokens.
+Same batch, variants in turn. Writes ``results/benchmarks/training_step.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from side_by_side import in_turn, reference_flux_audio, report
+from torch import Tensor, nn
+
+from attm_core.backbone.flux_audio import Conditions, FluxAudio, FluxAudioConfig
+
+BATCH = 64
+
+
+def batch(config: FluxAudioConfig) -> tuple[Tensor, Tensor, Conditions, Tensor]:
+    """x_t, t, conditions and the target velocity."""
+    generator = torch.Generator().manual_seed(0)
+    x_t, target = torch.randn(
+        2, BATCH, config.n_latents, config.n_channels, generator=generator
+    ).unbind(0)
+    tokens = torch.randn(BATCH, config.n_tokens, config.token_width, generator=generator)
+    pooled = torch.randn(BATCH, config.pooled_width, generator=generator)
+    return x_t, torch.rand(BATCH, generator=generator), Conditions(tokens, pooled), target
+
+
+def step(model: nn.Module, forward: Callable[[], Tensor], target: Tensor) -> Callable[[], None]:
+    """A whole optimisation step under bfloat16 autocast."""
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=1e-4, betas=(0.9, 0.95), fused=True)
+
+    def work() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = (forward().float() - target).square().mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return work
+
+
+def variants(width: int, checkout: Path | None) -> dict[str, Callable[[], None]]:
+    config = FluxAudioConfig.mini(width, width // 32, n_tokens=16, ffn_multiple=256)
+    x_t, t, conditions, target = batch(config)
+    model = FluxAudio(config, torch.Generator().manual_seed(0))
+    made = {"ours": step(model, lambda: model(x_t, t, conditions), target)}
+    if checkout is not None:
+        theirs = reference_flux_audio(checkout, config)
+        tokens, pooled = conditions.tokens, conditions.pooled
+        made["reference"] = step(theirs, lambda: theirs(x_t, tokens, pooled, t), target)
+    return made
+
+
+def run(checkout: Path | None, rounds: int) -> list[dict[str, Any]]:
+    rows = []
+    for width in (96, 64):
+        works = variants(width, checkout)
+        for work in works.values():
+            work()
+        times = in_turn(works, rounds)
+        slowest = times.get("reference", times["ours"])["wall_s_best"]
+        rows += [
+            {
+                "variant": f"{name} D={width}",
+                **summary,
+                "reference_over_this": slowest / summary["wall_s_best"] if checkout else None,
+            }
+            for name, summary in times.items()
+        ]
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reference", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    report("training_step", run(options.reference, options.rounds))
+
+
+if __name__ == "__main__":
+    main()
