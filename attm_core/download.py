@@ -29,12 +29,10 @@ class Line:
     Attributes:
         stall_s: seconds without a byte before an attempt is given up.
         attempts: attempts in all; each resumes where the last one stopped.
-        block_bytes: bytes per write.
     """
 
     stall_s: float = 30.0
     attempts: int = 4
-    block_bytes: int = 1 << 18
 
 
 class _TransferError(Exception):
@@ -128,7 +126,7 @@ def _transfer(
     problem = ""
     for attempt in range(1, line.attempts + 1):
         try:
-            _attempt(file, part, client, line)
+            _attempt(file, part, client)
             return
         except (_TransferError, httpx.TransportError) as error:
             problem = str(error) or type(error).__name__
@@ -136,7 +134,7 @@ def _transfer(
     raise AssetError(f"{file.url} failed {line.attempts} times, last: {problem}")
 
 
-def _attempt(file: AssetFile, part: Path, client: httpx.Client, line: Line) -> None:
+def _attempt(file: AssetFile, part: Path, client: httpx.Client) -> None:
     """One request; appends to ``part`` if the server can resume, else starts it again."""
     have = part.stat().st_size
     if file.size is not None and have == file.size > 0:
@@ -152,7 +150,7 @@ def _attempt(file: AssetFile, part: Path, client: httpx.Client, line: Line) -> N
             raise AssetError(f"{file.url} does not exist any more")
         if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
             raise _TransferError(f"the server answered {response.status_code}")
-        _write(file, part, response, line, start=_start(response, have))
+        _write(file, part, response, start=_start(response, have))
 
 
 def _start(response: httpx.Response, have: int) -> int:
@@ -164,13 +162,13 @@ def _start(response: httpx.Response, have: int) -> int:
     return have
 
 
-def _write(file: AssetFile, part: Path, response: httpx.Response, line: Line, start: int) -> None:
+def _write(file: AssetFile, part: Path, response: httpx.Response, start: int) -> None:
     announced = response.headers.get("Content-Length")
     expected = start + int(announced) if announced else file.size
     with part.open("r+b") as stream:
         stream.truncate(start)
         stream.seek(start)
-        for block in response.iter_raw(line.block_bytes):
+        for block in response.iter_raw():
             stream.write(block)
             if file.size is not None and stream.tell() > file.size:
                 raise AssetError(f"{file.url} sends more than the {file.size} bytes it should have")

@@ -39,12 +39,12 @@ def one_seed(evidence: Evidence) -> Outcome:
     lag, strong = pair["best_lag"], pair["best_lag_z"] > 6
     shared = strong and lag == shift
     found = (
-        f"Prompt i of Sub. 1 and prompt i{-lag:+d} of Sub. 2 do (correlation "
-        f"{pair['best_lag_mean']:.2f}, {pair['best_lag_pairs']} pairs), as seeds base + index would: "
-        "the base is fixed per submission, not the seed."
+        f"Prompt i of Sub. 1 and prompt i{lag:+d} of Sub. 2 do (correlation "
+        f"{pair['best_lag_mean']:.2f}, {pair['best_lag_pairs']} pairs), as seeds base + index "
+        "would: the base is fixed per submission, not the seed."
         if shared
-        else "So one seed cannot have given all prompts the same noise; which rule the seeds follow "
-        "needs clips whose ids differ by the difference of the bases."
+        else "So not all prompts got the same noise; which rule the seeds follow needs clips whose "
+        "ids differ by the difference of the bases."
     )
     return Outcome(
         "holds_loosely",

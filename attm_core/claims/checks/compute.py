@@ -65,8 +65,8 @@ def sweep_time(evidence: Evidence) -> Outcome:
     return Outcome(
         "contradicted" if sweep > total else "holds",
         f"Five heads at Stage 1's budget would be {sweep:.0f} GPU-hours, {sweep / total:.0f} "
-        f"times the {total:.0f} stated, which III-D(e)'s list (SFT, expert iteration, CRPO, ranker) "
-        "leaves out; shorter sweep runs are possible, their budget is not printed.",
+        f"times the {total:.0f} stated, which III-D(e)'s list (SFT, expert iteration, CRPO, "
+        "ranker) leaves out; shorter sweep runs are possible, their budget is not printed.",
         {"sweep_gpu_hours": sweep, "stated_gpu_hours": total},
     )
 
@@ -74,7 +74,7 @@ def sweep_time(evidence: Evidence) -> Outcome:
 @check("C125")
 def checkpoint_size(evidence: Evidence) -> Outcome:
     """Bytes of the parameters in fp32."""
-    size = parameter_count("input_add") * 4
+    size = parameter_count(with_score_head=True) * 4
     mib, printed = size / 2**20, evidence.paper["repository.checkpoint_mb"]
     return Outcome(
         "holds" if abs(mib - printed) < 5 else "contradicted",
