@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from attm_core.publishing.pages import html_table
+
 TAG = re.compile(r"#\s*PAPER-(?P<kind>DEVIATION|SILENT):\s*(?P<reason>.*)")
 HEADINGS = {
     "DEVIATION": "Where the code departs from the text",
@@ -75,17 +77,15 @@ def page(departures: list[Departure]) -> str:
 
 
 def _table(departures: list[Departure], caption: str) -> str:
-    rows = "".join(
-        f'<tr><th scope="row"><a href="../../source/{item.file}.html#L-{item.line}">'
-        f"{escape(item.file.removeprefix('attm_core/'))}:{item.line}</a></th>"
-        f"<td>{_html(item.reason)}</td></tr>"
+    rows = [
+        [
+            f'<a href="../../source/{item.file}.html#L-{item.line}">'
+            f"{escape(item.file.removeprefix('attm_core/'))}:{item.line}</a>",
+            _html(item.reason),
+        ]
         for item in departures
-    )
-    return (
-        f'<table class="attm-table attm-prose"><caption>{escape(caption)}</caption><thead><tr>'
-        f'<th scope="col">Place</th><th scope="col">Reason</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>\n"
-    )
+    ]
+    return html_table(["Place", "Reason"], rows, caption)
 
 
 def _html(reason: str) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attm_core.errors import ConfigError
+from attm_core.study.results import results_folder
 
 STATIC_VARIABLE = "ATTM_STATIC_DIR"
-GENERATED_PAGES = ("departures", "execution", "provenance")
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -47,7 +47,7 @@ class Layout:
     @property
     def results(self) -> Path:
         """Result files of the profile."""
-        return self.root / "results" / self.profile
+        return self.root / results_folder(self.profile)
 
     @property
     def executed(self) -> Path:
@@ -67,6 +67,10 @@ class Layout:
     def notebook_sources(self) -> list[Path]:
         """Clean notebooks in alphabetical order."""
         return sorted(self.notebooks.glob("*.ipynb"))
+
+    def executed_notebooks(self) -> list[Path]:
+        """Where the executed copies of all notebooks belong, in the same order."""
+        return [self.executed / source.name for source in self.notebook_sources()]
 
     def prose_sources(self) -> list[Path]:
         """MyST pages in alphabetical order."""

@@ -88,5 +88,6 @@ def _origin(content: dict[str, Any], key: str, entry: dict[str, Any]) -> str:
     if entry.get("low") is not None and entry.get("high") is not None:
         parts.append(f"95 % interval {entry['low']:.4g} to {entry['high']:.4g}")
     named = content["provenance"]
-    parts += [f"{name} {named[name]}" for name in ("commit", "date") if named.get(name)]
+    facts = {"commit": "code_commit", "configuration": "config_uid", "date": "date"}
+    parts += [f"{name} {named[key]}" for name, key in facts.items() if named.get(key)]
     return "; ".join(parts)

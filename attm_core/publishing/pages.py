@@ -31,20 +31,26 @@ def execution_page(notebooks: list[Path], profile: str) -> str:
 
 
 def provenance_page(results: Path, profile: str) -> str:
-    """One row a result file: what its numbers were made from."""
-    rows, keys = [], []
+    """What the numbers were made from: facts common to all result files, then a row a file."""
     contents = [read_json(path) for path in sorted(results.glob("*.json"))]
-    for content in contents:
-        keys += [key for key in _flat(content) if key not in keys]
-    for content in contents:
-        named = _flat(content)
-        cells = [escape(str(named.get(key, "—"))) for key in keys]
-        rows.append([escape(content["experiment"]), str(len(content.get("values", {}))), *cells])
+    facts = [_flat(content) for content in contents]
+    keys = list(dict.fromkeys(key for named in facts for key in named))
+    common = [key for key in keys if len({str(named.get(key)) for named in facts}) == 1]
+    own = [key for key in keys if key not in common] if len(contents) > 1 else []
+    rows = [
+        [escape(content["experiment"]), str(len(content.get("values", {})))]
+        + [escape(str(named.get(key, "—"))) for key in own]
+        for content, named in zip(contents, facts, strict=True)
+    ]
     return (
         "# Provenance\n\n"
         f"Profile `{profile}`. Every number of ours in this book comes from one of these result "
         f"files ({len(rows)}). A number shows its id under the pointer or the focus.\n\n"
-        + html_table(["Experiment", "Values", *keys], rows, f"Result files of profile {profile}")
+        + "".join(f"- {_words(key)}: {facts[0][key]}\n" for key in common)
+        + "\n"
+        + html_table(
+            ["Experiment", "Values", *map(_words, own)], rows, f"Result files of profile {profile}"
+        )
     )
 
 
@@ -53,14 +59,21 @@ def _flat(content: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in provenance.items() if not isinstance(value, dict | list)}
 
 
+def _words(key: str) -> str:
+    return {"wall_s": "wall time (s)", "config_uid": "configuration"}.get(
+        key, key.replace("_", " ")
+    )
+
+
 def html_table(head: list[str], rows: list[list[str]], caption: str) -> str:
-    """An accessible table of HTML cells; the first cell of a row is its header."""
+    """An accessible table of HTML cells that scrolls sideways; first cells are row headers."""
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     body = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
         for row in rows
     )
     return (
+        f'<div class="attm-wide" tabindex="0" role="region" aria-label="{escape(caption)}">'
         f'<table class="attm-table attm-prose"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>\n"
+        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>\n"
     )

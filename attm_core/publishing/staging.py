@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,20 @@ import yaml
 from attm_core.errors import ConfigError
 from attm_core.files import write_text
 from attm_core.publishing import departures, pages, refuse
-from attm_core.publishing.layout import GENERATED_PAGES, Layout
+from attm_core.publishing.layout import Layout
 from attm_core.publishing.notebook_gates import notebook_problems
 from attm_core.publishing.parameters import read_notebook
 from attm_core.publishing.source_pages import write_source_pages
 from attm_core.publishing.strict_yaml import read_yaml, toc_problems
 
 MATHJAX_PACKAGE, MATHJAX_FILE = "sphinx-mathjax-offline", "tex-svg-full.js"
+
+# Name of a page in book/generated → what writes it; a new one also needs a line in _toc.yml.
+GENERATED_PAGES: dict[str, Callable[[Layout], str]] = {
+    "departures": lambda layout: departures.page(departures.collect(layout.root)),
+    "execution": lambda layout: pages.execution_page(layout.executed_notebooks(), layout.profile),
+    "provenance": lambda layout: pages.provenance_page(layout.results, layout.profile),
+}
 
 
 def documents(layout: Layout) -> list[str]:
@@ -116,14 +124,8 @@ def describe_pictures(notebook: Any) -> None:
 
 def _stage_pages(layout: Layout) -> None:
     folder = layout.book_source / "book" / "generated"
-    executed = [layout.executed / source.name for source in layout.notebook_sources()]
-    texts = (
-        departures.page(departures.collect(layout.root)),
-        pages.execution_page(executed, layout.profile),
-        pages.provenance_page(layout.results, layout.profile),
-    )
-    for name, text in zip(GENERATED_PAGES, texts, strict=True):
-        write_text(folder / f"{name}.md", text)
+    for name, written in GENERATED_PAGES.items():
+        write_text(folder / f"{name}.md", written(layout))
 
 
 def _stage_extra(layout: Layout, extra: Path) -> None:

@@ -17,7 +17,7 @@ CODE = '"""Code."""\n\nrate = 2  # PAPER-SILENT: the rate is ours\n'
 RESULT = {
     "experiment": "table",
     "profile": "smoke",
-    "provenance": {"commit": "abc1234", "date": "2026-01-02", "packages": {"torch": "2"}},
+    "provenance": {"code_commit": "abc1234", "date": "2026-01-02", "packages": {"torch": "2"}},
     "values": {
         "row.fad": {"value": -0.4238, "unit": "", "n": 100, "seed": 42, "low": -0.5, "high": -0.3,
                     "paper": 0.25, "verdict": None},
