@@ -69,6 +69,19 @@ def summary(pairs: list[tuple[float, float]]) -> dict[str, float | int]:
     }
 
 
+def ratios(
+    reference: Mapping[str, float] | None, ours: Mapping[str, float]
+) -> dict[str, float] | None:
+    """How many times longer the reference takes: by the clock, and by processor time.
+
+    On an idle machine the two agree; on a shared one the second is the one to read.
+    """
+    if reference is None:
+        return None
+    keys = ("wall_s_best", "processor_s_best")
+    return {key: reference[key] / ours[key] for key in keys}
+
+
 def matmul_gflops(dtype: torch.dtype, n: int = 2048) -> float:
     """Plain matrix-product rate in this run, best of five."""
     a = torch.randn(n, n, generator=torch.Generator().manual_seed(0)).to(dtype)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from side_by_side import in_turn, reference_flux_audio, report
+from side_by_side import in_turn, ratios, reference_flux_audio, report
 from torch import Tensor, nn
 
 from attm_core.backbone.flux_audio import Conditions, FluxAudio, FluxAudioConfig
@@ -68,12 +68,12 @@ def run(checkout: Path | None, rounds: int) -> list[dict[str, Any]]:
         for work in works.values():
             work()
         times = in_turn(works, rounds)
-        slowest = times.get("reference", times["ours"])["wall_s_best"]
+        reference = times.get("reference")
         rows += [
             {
                 "variant": f"{name} D={width}",
                 **summary,
-                "reference_over_this": slowest / summary["wall_s_best"] if checkout else None,
+                "reference_over_this": ratios(reference, summary),
             }
             for name, summary in times.items()
         ]

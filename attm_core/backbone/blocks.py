@@ -221,8 +221,6 @@ class FinalLayer(nn.Module):
 class TimeEmbedding(nn.Module):
     """Sinusoids of t ∈ [0, 1] (not scaled by 1000) → Linear → SiLU → Linear, (B,) → (B, D)."""
 
-    freqs: Tensor
-
     def __init__(self, width: int, n_features: int = 256):
         super().__init__()
         self.n_features = n_features

@@ -2,8 +2,7 @@
 
 Training needs weights that change; sampling evaluates fixed ones fifty times a clip. A
 :class:`FrozenFluxAudio` holds a copy of the model in which weights are already in the product's
-dtype and layout, kernel-3 feed-forward layers use Winograd's products, text is projected once, and
-the two copies of x_t that joint guidance (Eq. 2) makes are projected once. It keeps the residual
+dtype and layout, kernel-3 feed-forward layers use Winograd's products, and the two copies of x_t that joint guidance (Eq. 2) makes are projected once. It keeps the residual
 streams, norms and rotations in float32, as the model does.
 """
 
@@ -50,9 +49,7 @@ class FrozenFluxAudio:
             self.frozen = copy.deepcopy(model).eval().requires_grad_(False)
             _freeze_children(self.frozen, dtype, use)
             self.frozen.audio_input_proj = _OncePerPair(self.frozen.audio_input_proj)  # type: ignore[assignment]
-        self._projected: tuple[Conditions, Conditions] | None = None
 
-    @torch.no_grad()
     def __call__(
         self,
         x_t: Float[Tensor, "B N C"],
@@ -60,11 +57,22 @@ class FrozenFluxAudio:
         conditions: Conditions,
         s: Float[Tensor, " B"] | None = None,
     ) -> Float[Tensor, "B N C"]:
-        """The velocity, as ``FluxAudio.forward``; conditions are projected when they change."""
-        if self._projected is None or self._projected[0] is not conditions:
-            self._projected = (conditions, self.frozen.project(conditions))
+        """The velocity, as ``FluxAudio.forward``."""
+        return self.velocity(x_t, t, self.project(conditions), s)
+
+    @torch.no_grad()
+    def project(self, conditions: Conditions) -> Conditions:
+        """Text features at model width, as ``FluxAudio.project``; once a trajectory."""
+        with torch.autocast(conditions.pooled.device.type, enabled=False):
+            return self.frozen.project(conditions)
+
+    @torch.no_grad()
+    def velocity(
+        self, x_t: Tensor, t: Tensor, projected: Conditions, s: Tensor | None = None
+    ) -> Float[Tensor, "B N C"]:
+        """The velocity from projected conditions, as ``FluxAudio.velocity``."""
         with torch.autocast(x_t.device.type, enabled=False):
-            return self.frozen.velocity(x_t, t, self._projected[1], s)
+            return self.frozen.velocity(x_t, t, projected, s)
 
     def null_conditions(self, batch: int) -> Conditions:
         """The null text of the model."""
