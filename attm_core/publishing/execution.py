@@ -127,7 +127,8 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
 
 def execute(layout: Layout, run: NotebookRun, jobs: int = 1) -> str | None:
     """Execute one notebook; returns None, or what went wrong (the failed copy is kept)."""
-    attempt = run.output.parent / "failed" / run.output.name
+    # Named by process: a papermill that outlives a killed parent must not write into a new run.
+    attempt = run.output.parent / "running" / f"{run.source.stem}-{os.getpid()}.ipynb"
     static = run.output.parent / "static"
     static.mkdir(parents=True, exist_ok=True)
     attempt.parent.mkdir(exist_ok=True)
@@ -141,9 +142,22 @@ def execute(layout: Layout, run: NotebookRun, jobs: int = 1) -> str | None:
         check=False,
     )
     parameter_file.unlink()
-    if finished.returncode:
-        return describe_failure(run.source.name, attempt, finished.stderr)
-    return _accept(run, attempt)
+    problem = (
+        describe_failure(run.source.name, attempt, finished.stderr)
+        if finished.returncode
+        else _accept(run, attempt)
+    )
+    return problem and problem + _keep(attempt, run)
+
+
+def _keep(attempt: Path, run: NotebookRun) -> str:
+    """Move a failed copy to where it can be looked at."""
+    if not attempt.is_file():
+        return ""
+    kept = run.output.parent / "failed" / run.output.name
+    kept.parent.mkdir(exist_ok=True)
+    attempt.replace(kept)
+    return f"\n(kept: {kept})"
 
 
 def _command(layout: Layout, run: NotebookRun, output: Path, parameter_file: Path) -> list[str]:
@@ -179,5 +193,5 @@ def describe_failure(name: str, attempt: Path, stderr: str) -> str:
             if output.output_type == "error":
                 trace = ANSI.sub("", "\n".join(output.traceback))
                 place = f"{name}, In [{cell.execution_count}]"
-                return f"{place}:\n{cell.source}\n{trace}\n(kept: {attempt})"
+                return f"{place}:\n{cell.source}\n{trace}"
     return f"{name}: {stderr[-2000:].strip()}"
