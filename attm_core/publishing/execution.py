@@ -118,9 +118,13 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
     failures: dict[str, str] = {}
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         futures = {pool.submit(execute, layout, run, jobs): run for run in missing}
-        for future in track(as_completed(futures), "notebooks", total=len(missing)):
-            if message := future.result():
-                failures[futures[future].source.name] = message
+        try:
+            for future in track(as_completed(futures), "notebooks", total=len(missing)):
+                if message := future.result():
+                    failures[futures[future].source.name] = message
+        except BaseException:  # Ctrl-C: do not start what is still waiting
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     refuse([failures[name] for name in sorted(failures)], "notebooks that failed")
     return missing
 

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -115,3 +116,20 @@ def test_threads_are_shared_among_jobs_unless_set(monkeypatch, tmp_path):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert execution._environment(tmp_path, 2)["OMP_NUM_THREADS"] == "1"
     assert execution._environment(tmp_path, 2)["ATTM_STATIC_DIR"] == str(tmp_path)
+
+
+def test_an_interrupt_starts_nothing_more(project, monkeypatch):
+    for number in range(6):
+        write(project, f"other-{number}")
+    calls = []
+
+    def interrupted(layout, run, jobs):
+        calls.append(run.source.name)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.5)
+
+    monkeypatch.setattr(execution, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute_all(project, plan(project), jobs=1)
+    assert len(calls) <= 2
