@@ -2,8 +2,8 @@
 
     python benchmarks/sampling.py [--reference CHECKOUT_OF_MEANAUDIO] [--threads 2] [--steps 25]
 
-Same weights, same noise, same projected conditions. Every variant integrates its own trajectory, and all
-advance in turn, a step each. Without a checkout the reference's rows are left out. Writes
+Same weights, same noise, same projected conditions. Every variant integrates its own trajectory,
+and all advance in turn, a step each. Without a checkout the reference's rows are left out. Writes
 ``results/benchmarks/sampling.json``.
 """
 

@@ -65,8 +65,8 @@ class SwiGLU(nn.Module):
         self.w2 = projection(hidden, width, kernel, bias=False)
         self.w3 = projection(width, hidden, kernel, bias=False)
 
-    def forward(self, x: Float[Tensor, "B n D"]) -> Float[Tensor, "B n D"]:
-        """The two input maps run as one product."""
+    def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        """The two input maps run as one product; (B, D) or (B, n, D), convolutions the latter."""
         joined = torch.cat([self.w1.weight, self.w3.weight])
         both = F.linear(x, joined) if joined.ndim == 2 else convolve(x, joined)
         gate, value = both.chunk(2, dim=-1)
@@ -84,20 +84,20 @@ class Attention(nn.Module):
         self.q_norm = nn.RMSNorm(width // n_heads)
         self.k_norm = nn.RMSNorm(width // n_heads)
 
-    def split_weights(self) -> tuple[Float[Tensor, "3*D D"], Float[Tensor, " 3*D"]]:
+    def split_weights(self) -> tuple[Float[Tensor, "rows D"], Float[Tensor, " rows"]]:
         """Weight and bias of the qkv map with its rows in the order of :func:`split_order`."""
         order = split_order(self.n_heads, self.qkv.in_features // self.n_heads)
         order = order.to(self.qkv.weight.device)
         return self.qkv.weight[order], self.qkv.bias[order]
 
-    def forward(self, x: Float[Tensor, "B n D"], table: Float[Tensor, "2 n d/2"]) -> Heads:
+    def forward(self, x: Float[Tensor, "B n D"], table: Float[Tensor, "2 n half"]) -> Heads:
         """Rows of the reference's interleaved qkv weight are permuted, not the activations."""
         qkv = F.linear(x, *self.split_weights())
         return split_heads(qkv, self.n_heads, (self.q_norm.weight, self.k_norm.weight), table)
 
 
 def split_heads(
-    qkv: Float[Tensor, "B n 3*D"], n_heads: int, scales: tuple[Tensor, Tensor], table: Tensor
+    qkv: Float[Tensor, "B n rows"], n_heads: int, scales: tuple[Tensor, Tensor], table: Tensor
 ) -> Heads:
     """Heads from the product with :meth:`Attention.split_weights`, normalised and rotated."""
     q_k, v = qkv.unflatten(-1, (3, n_heads, -1)).split([2, 1], dim=2)

@@ -2,8 +2,9 @@
 
 Training needs weights that change; sampling evaluates fixed ones fifty times a clip. A
 :class:`FrozenFluxAudio` holds a copy of the model in which weights are already in the product's
-dtype and layout, kernel-3 feed-forward layers use Winograd's products, and the two copies of x_t that joint guidance (Eq. 2) makes are projected once. It keeps the residual
-streams, norms and rotations in float32, as the model does.
+dtype and layout, kernel-3 feed-forward layers use Winograd's products, and the two copies of x_t
+that joint guidance (Eq. 2) makes are projected once. Like the model it keeps the residual streams,
+norms and rotations in float32.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def split_order(n_heads: int, head_width: int) -> Int[Tensor, " rows"]:
     return torch.cat([q_k[..., 0].flatten(), q_k[..., 1].flatten(), rows[..., 2].flatten()])
 
 
-def rotary_table(length: int, head_width: int, first: int = 0) -> Float[Tensor, "2 n d/2"]:
+def rotary_table(length: int, head_width: int, first: int = 0) -> Float[Tensor, "2 n half"]:
     """Cosines and sines of the angles p·10000^(−2k/d), positions p = first … first + length − 1.
 
     Args:
@@ -48,7 +48,7 @@ def rotary_table(length: int, head_width: int, first: int = 0) -> Float[Tensor, 
 def normalize_and_rotate(
     q_k: Float[Tensor, "B n 2 H d"],
     weights: tuple[Float[Tensor, " d"], Float[Tensor, " d"]],
-    table: Float[Tensor, "2 n d/2"],
+    table: Float[Tensor, "2 n half"],
 ) -> Float[Tensor, "B n 2 H d"]:
     """RMS-normalise queries and keys over the head, scale by the learned weights, rotate.
 

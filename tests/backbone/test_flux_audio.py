@@ -145,7 +145,7 @@ def test_unset_or_impossible_statistics_are_refused(small, generator):
     with pytest.raises(InputError, match="must be positive"):
         model.set_latent_statistics(torch.zeros(4), torch.zeros(4))
     with pytest.raises(InputError, match="must hold 4 finite values"):
-        model.set_latent_statistics(torch.zeros(3), torch.ones(4))
+        model.set_latent_statistics(torch.zeros(3), torch.ones(3))
 
 
 def test_null_text_is_what_was_stored(small, generator):
