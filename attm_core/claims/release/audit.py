@@ -66,6 +66,7 @@ def audit_clips(measured: Sequence[MeasuredClip], paper: Paper) -> dict[str, Any
         "n": len(measured),
         "systems": clip_audit.summarize(table, target, ceiling),
         "noise": summarize(details, SYSTEMS, generator),
+        "top_spectra": clip_audit.top_spectra(measured),
     }
 
 

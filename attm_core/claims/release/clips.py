@@ -123,6 +123,19 @@ def table_of(measured: Sequence[MeasuredClip]) -> pd.DataFrame:
     return pd.DataFrame([asdict(one.measures) for one in measured])
 
 
+def top_spectra(measured: Sequence[MeasuredClip], n_points: int = 50) -> dict[str, Any]:
+    """Median spectrum of each system below Nyquist, thinned to the maxima of stretches."""
+    stretches = np.array_split(np.arange(len(measured[0].top_frequency_hz)), n_points)
+    ends = [float(measured[0].top_frequency_hz[rows[-1]]) for rows in stretches]
+    levels: dict[str, list[float]] = {}
+    for name in SYSTEMS:
+        clips = [one.top_level_db for one in measured if one.measures.system == name]
+        if clips:
+            median = np.median(np.stack(clips), axis=0)
+            levels[name] = [float(median[rows].max()) for rows in stretches]
+    return {"frequency_hz": ends, "level_db": levels}
+
+
 def summarize(table: pd.DataFrame, target_lufs: float, ceiling_dbtp: float) -> dict[str, Any]:
     """Counts and ranges per system: what the ledger reads and the project commits.
 

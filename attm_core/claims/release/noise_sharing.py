@@ -78,7 +78,7 @@ def correlation_matrix(details: Sequence[NDArray[np.float64]]) -> Matrix:
 
 def same_prompt_excess(
     matrix: Matrix, keys: Sequence[Key], first: str, second: str, generator: np.random.Generator
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Same-prompt against other-prompt correlation between two systems, with a permutation p.
 
     Args:
@@ -131,7 +131,7 @@ def correlations_by_lag(
     return dict(sorted(sums.items()))
 
 
-def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, float]:
+def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, Any]:
     """The lag whose mean stands out most, among lags with at least five pairs.
 
     Returns:
@@ -151,6 +151,11 @@ def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, float]:
         "best_lag_z": float(z[lag]),
         "n_lags": len(tried),
     }
+
+
+def lag_profile(lags: Mapping[int, Sequence[float]]) -> dict[str, float]:
+    """Mean correlation at each lag up to ±20 that has any pair, for the picture."""
+    return {f"{lag:+d}": float(np.mean(values)) for lag, values in lags.items() if abs(lag) <= 20}
 
 
 def within_system(matrix: Matrix, keys: Sequence[Key], system: str) -> float:
@@ -173,6 +178,7 @@ def summarize(
     between = {
         f"{a}_{b}": same_prompt_excess(matrix, keys, a, b, generator)
         | best_lag(correlations_by_lag(matrix, keys, a, b))
+        | {"profile": lag_profile(correlations_by_lag(matrix, keys, a, b))}
         for a, b in pairs
     }
     within = {name: within_system(matrix, keys, name) for name in present}
