@@ -69,7 +69,9 @@ def plan(
     if options:
         digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
         folder = folder.with_name(f"{layout.profile}-{digest[:8]}")
-    base = code_hash(layout.root) + results_hash(layout.results)
+    base = code_hash(layout.root) + "".join(
+        map(results_hash, (layout.results.parent, layout.results))
+    )
     return [
         _run_of(source, folder, layout.profile, options, base) for source in _select(layout, only)
     ]
@@ -101,9 +103,10 @@ def results_hash(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.json")):
         content = read_json(path)
-        content.pop("provenance", None)
-        if content.get("tables", {}).pop("cost", None) is not None:
-            content["values"] = {}  # wall times, as in attm_core.study.results
+        if isinstance(content, dict):
+            content.pop("provenance", None)
+            if dict(content.get("tables") or {}).get("cost") is not None:
+                content["values"] = content["tables"] = {}  # wall times
         digest.update(json.dumps([path.name, content], sort_keys=True).encode())
     return digest.hexdigest()
 
