@@ -76,6 +76,19 @@ def test_dates_of_results_do_not_count(project):
     assert results_hash(project.results) == before
 
 
+def test_wall_times_do_not_count_and_lists_may_be_results(tmp_path):
+    path = tmp_path / "compute.json"
+    hashes = set()
+    for seconds in (1.0, 2.0):
+        cost = [{"stage": "sft", "wall_s": seconds}]
+        content = {"values": {"total": {"value": seconds}}, "tables": {"cost": cost}}
+        path.write_text(json.dumps(content))
+        hashes.add(results_hash(tmp_path))
+    assert len(hashes) == 1
+    path.write_text("[1]")
+    assert results_hash(tmp_path) not in hashes
+
+
 def test_a_good_and_a_failing_notebook(project):
     sound = "from IPython.display import HTML\nimport os, pathlib\n"
     sound += 'pathlib.Path(os.environ["ATTM_STATIC_DIR"], "a.mp3").write_text("x")\n'
