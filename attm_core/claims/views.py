@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 
 from attm_core.claims.paper import load_paper
-from attm_core.claims.release.audit import AUDIT_FILE, Audit, compute_audit, load_audit
+from attm_core.claims.release.audit import (
+    AUDIT_FILE,
+    Audit,
+    clips_suffice,
+    compute_audit,
+    load_audit,
+    with_committed_clips,
+)
 from attm_core.claims.release.clips import MeasuredClip, measure_all, table_of
 from attm_core.claims.release.files import SYSTEMS, find_release
 from attm_core.claims.release.noise_sharing import correlation_matrix
@@ -40,7 +47,10 @@ def open_audit(
     if release is None:
         return load_audit(path), []
     measured = measure_all(release.clips(), workers)
-    return compute_audit(release, measured=measured), measured
+    audit = compute_audit(release, measured=measured)
+    if clips_suffice(audit):
+        return audit, measured
+    return with_committed_clips(audit, load_audit(path)), []
 
 
 def describe_audit(audit: Audit) -> str:

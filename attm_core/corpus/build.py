@@ -31,6 +31,7 @@ ARRAYS = tuple(f"{name}.npy" for name in TRACKS)
 READER_VERSION = 1  # raise it when `read_piece` changes what it returns
 MAX_ATTEMPTS = 4
 MIN_READABLE = 0.9  # of the scores; below, something is wrong with the installation
+LAST_TRY_S = 600.0  # a score that failed gets this long, alone, so that builds do not differ
 
 
 def build_corpus(config: CorpusConfig, folder: Path, workers: int) -> None:
@@ -118,12 +119,9 @@ def _read_pieces(
         (kind, relative, _piece_path(folder, relative))
         for kind, relative in choose_files(config.n_pieces, config.seed)
     ]
-    missing = [task for task in chosen if not task[2].is_file()]
-    answers = run_tasks(_read_task, missing, workers, config.parse_limit_s)
-    unread: dict[str, str] = {}
-    for index, result in track(answers, "Reading scores", total=len(missing)):
-        if isinstance(result, RenderError):
-            unread[missing[index][1]] = str(result)
+    unread = _read_missing(chosen, workers, config.parse_limit_s)
+    if unread:  # a worker may have died of something else than its score: once more, alone
+        unread = _read_missing([task for task in chosen if task[1] in unread], 1, LAST_TRY_S)
     pieces = {
         path: (relative.rsplit(".", 1)[0], kind)
         for kind, relative, path in chosen
@@ -135,6 +133,19 @@ def _read_pieces(
             f"{next(iter(unread.items()))}; check the music21 installation"
         )
     return pieces, unread
+
+
+def _read_missing(
+    chosen: Sequence[tuple[str, str, Path]], workers: int, limit_s: float
+) -> dict[str, str]:
+    """Read the scores that no file holds yet; those that failed, with the reason."""
+    missing = [task for task in chosen if not task[2].is_file()]
+    answers = run_tasks(_read_task, missing, workers, limit_s)
+    return {
+        missing[index][1]: str(result)
+        for index, result in track(answers, "Reading scores", total=len(missing))
+        if isinstance(result, RenderError)
+    }
 
 
 def _piece_path(folder: Path, relative: str) -> Path:

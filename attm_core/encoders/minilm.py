@@ -41,6 +41,7 @@ class MiniLM:
             raise InputError(f"n_tokens must be 1 to {MAX_TOKENS}, got {n_tokens}")
         self.n_tokens = n_tokens
         self._tokenizer, self._model = _load_pretrained()
+        self._known: dict[str, tuple[Tensor, Tensor]] = {}
 
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "B T F"]:
         """Token states (B, T, 384); zero where a text has ended."""
@@ -54,18 +55,21 @@ class MiniLM:
     def encode_both(
         self, texts: Sequence[str]
     ) -> tuple[Float[Tensor, "B T F"], Float[Tensor, "B F"]]:
-        """Token states and sentence vectors in one pass; equal texts are encoded once."""
-        distinct = list(dict.fromkeys(texts))
-        tokens = torch.zeros(len(distinct), self.n_tokens, self.width)
-        pooled = torch.zeros(len(distinct), self.width)
-        for rows, ids in self._chunks(distinct):
+        """Token states and sentence vectors in one pass; a text met before is not encoded again."""
+        self._learn([text for text in dict.fromkeys(texts) if text not in self._known])
+        if not texts:
+            return torch.zeros(0, self.n_tokens, self.width), torch.zeros(0, self.width)
+        tokens, pooled = zip(*(self._known[text] for text in texts), strict=True)
+        return torch.stack(tokens), torch.stack(pooled)
+
+    def _learn(self, texts: Sequence[str]) -> None:
+        for rows, ids in self._chunks(texts):
             states, mask = self._states(ids)
-            kept = states[: len(rows), : self.n_tokens]
-            tokens[rows, : kept.shape[1]] = kept
-            pooled[rows] = (states.sum(1) / mask.sum(1))[: len(rows)]
-        place = {text: row for row, text in enumerate(distinct)}
-        back = torch.tensor([place[text] for text in texts], dtype=torch.long)
-        return tokens[back], pooled[back]
+            kept = torch.zeros(len(rows), self.n_tokens, self.width)
+            kept[:, : states.shape[1]] = states[: len(rows), : self.n_tokens]
+            pooled = states.sum(1) / mask.sum(1)
+            for row, tokens, mean in zip(rows, kept, pooled, strict=False):
+                self._known[texts[row]] = tokens, mean
 
     def _chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
         """Row numbers and padded token numbers (CHUNK, length) of texts of about one length."""

@@ -27,7 +27,7 @@ from attm_core.generation.sampler import (
 )
 from attm_core.randomness import torch_generator
 from attm_core.study.arrays import Array
-from attm_core.study.chain import Weights
+from attm_core.study.chain import Weights, frozen_model
 from attm_core.study.features import FeaturesStage, embed_in_parts
 from attm_core.study.frozen import Frozen
 from attm_core.study.profile import HeadName
@@ -157,7 +157,6 @@ class ConditionStage(Stage):
             w=protocol.w,
             n_steps=protocol.n_steps,
             batch_size=protocol.batch_size,
-            bf16=True,
         )
         features = features_of(self.weights)
         conditions = features.encode_text([protocol.prefix + caption for caption in captions])
@@ -165,7 +164,7 @@ class ConditionStage(Stage):
         if protocol.negative is not None:
             one = features.encode_text([protocol.negative])
             negative = _repeated(one, len(captions))
-        return generate_latents(model, conditions, config, noise, negative)
+        return generate_latents(frozen_model(model), conditions, config, noise, negative)
 
     def _model(self) -> FluxAudio:
         model = self.weights.model()

@@ -17,7 +17,7 @@ from attm_core.encoders.minilm import MiniLM
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import numpy_generator
 from attm_core.study.arrays import Array, Rows
-from attm_core.study.frozen import Frozen
+from attm_core.study.frozen import Frozen, text_encoder
 from attm_core.study.ranking import RankerStage
 from attm_core.study.stage import Stage
 from attm_core.training.data import LatentSet
@@ -100,7 +100,7 @@ class FeaturesStage(Stage):
 
     @cached_property
     def _minilm(self) -> MiniLM:
-        return MiniLM(self.frozen.text_tokens)
+        return text_encoder(self.frozen.text_tokens)
 
     def encode_text(self, texts: list[str]) -> Conditions:
         """Token states and pooled embedding of some texts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +35,14 @@ from attm_core.study.stage import Stage
 
 WEIGHTS = "model.safetensors"
 QUALITY = "quality.json"
+N_PROBE = 1000  # training clips behind a linear probe
 TRACKS: tuple[Track, ...] = ("mix", "instrumental")
+
+
+@cache
+def text_encoder(n_tokens: int = 24) -> MiniLM:
+    """The one MiniLM of a process: what it has read once it need not read again."""
+    return MiniLM(n_tokens)
 
 
 class CorpusStage(Stage):
@@ -89,7 +97,7 @@ class ClapStage(Stage):
             waves = torch.cat([self.corpus.waves("train", track) for track in TRACKS])
             captions = self.corpus.captions("train") * 2
             generator = torch_generator(self.seed, "clap")
-            clap = train_mini_clap(waves, captions, MiniLM(), self.config, generator)
+            clap = train_mini_clap(waves, captions, text_encoder(), self.config, generator)
             clap.save(folder / WEIGHTS)
             held_out = self.corpus.waves("valid"), self.corpus.captions("valid")
             write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
@@ -97,7 +105,7 @@ class ClapStage(Stage):
 
     def model(self) -> MiniClap:
         """The trained model."""
-        return MiniClap.load(self.folder / WEIGHTS, MiniLM())
+        return MiniClap.load(self.folder / WEIGHTS, text_encoder())
 
 
 class MertStage(Stage):
@@ -117,16 +125,20 @@ class MertStage(Stage):
                 self.corpus.waves("train", "mix"), self.config, torch_generator(self.seed, "mert")
             )
             mert.save(folder / WEIGHTS)
-            waves = torch.cat([self.corpus.waves("valid"), self.corpus.waves("test")])
-            store = self.corpus.store()
-            rows = np.concatenate([store.rows("valid"), store.rows("test")])
-            quality = store.table.loc[rows, "quality"].to_numpy()
-            write_json(folder / QUALITY, mert_quality(mert, waves, quality, len(rows) // 2))
+            write_json(folder / QUALITY, self._probe(mert))
         return self.uid
 
     def model(self) -> MiniMert:
         """The trained model."""
         return MiniMert.load(self.folder / WEIGHTS)
+
+    def _probe(self, mert: MiniMert) -> dict[str, float]:
+        """Linear probe of the hidden quality: fitted on training clips, read on held-out ones."""
+        store = self.corpus.store()
+        train = store.rows("train")[:N_PROBE]
+        rows = np.concatenate([train, store.rows("valid"), store.rows("test")])
+        quality = store.table["quality"].to_numpy()[rows]
+        return mert_quality(mert, store.waves("mix", rows), quality, len(train))
 
 
 class CodecStage(Stage):

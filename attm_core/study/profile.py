@@ -54,10 +54,16 @@ class Training(Section):
     warmup_steps: int = 0
     schedule: Literal["as_written", "as_released"] = "as_written"
     save_every: int
+    precision: Literal["fp32", "bf16"] = "bf16"
 
     def optim(self) -> OptimConfig:
-        """The optimiser's configuration: bf16, clipping and betas as published."""
-        return OptimConfig(lr=self.lr, warmup_steps=self.warmup_steps, schedule=self.schedule)
+        """The optimiser's configuration; clipping and betas as published."""
+        return OptimConfig(
+            lr=self.lr,
+            warmup_steps=self.warmup_steps,
+            schedule=self.schedule,
+            precision=self.precision,
+        )
 
 
 class ExpertIteration(Section):

@@ -91,6 +91,8 @@ class Stage(pydantic.BaseModel):
     def done(self) -> bool:
         """Whether the result is in the cache."""
         infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
+        if infra.folder is None or not Path(infra.folder).exists():
+            return False  # the common case of a cold run, without exca's slower look
         return bool(infra.status() == "completed")
 
     @property

@@ -107,6 +107,11 @@ def same_prompt_excess(
     }
 
 
+def _n_common(keys: Sequence[Key], first: str, second: str) -> int:
+    ids = ({number for system, number in keys if system == name} for name in (first, second))
+    return len(set.intersection(*ids))
+
+
 def _common_block(matrix: Matrix, keys: Sequence[Key], first: str, second: str) -> Matrix:
     row = {key: index for index, key in enumerate(keys)}
     ids = sorted(n for system, n in keys if system == first and (second, n) in row)
@@ -136,11 +141,17 @@ def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, Any]:
 
     Returns:
         ``best_lag``, its mean and number of pairs, ``best_lag_z`` (mean over its standard error
-        under the spread of all pairs) and how many lags could be tried.
+        under the spread of all pairs) and how many lags could be tried; zeros if none.
     """
     tried = {lag: values for lag, values in lags.items() if len(values) >= MIN_PAIRS_A_LAG}
     if not tried:
-        raise InputError(f"no lag has {MIN_PAIRS_A_LAG} pairs of clips")
+        return {
+            "best_lag": 0,
+            "best_lag_mean": 0.0,
+            "best_lag_pairs": 0,
+            "best_lag_z": 0.0,
+            "n_lags": 0,
+        }
     spread = float(np.std([value for values in lags.values() for value in values])) + 1e-12
     z = {lag: float(np.mean(v)) * np.sqrt(len(v)) / spread for lag, v in tried.items()}
     lag = max(z, key=lambda key: z[key])
@@ -174,7 +185,9 @@ def summarize(
     keys = list(details)
     present = [name for name in systems if sum(key[0] == name for key in keys) > 1]
     matrix = correlation_matrix(list(details.values()))
-    pairs = [(a, b) for i, a in enumerate(present) for b in present[i + 1 :]]
+    pairs = [
+        (a, b) for i, a in enumerate(present) for b in present[i + 1 :] if _n_common(keys, a, b) > 1
+    ]
     between = {
         f"{a}_{b}": same_prompt_excess(matrix, keys, a, b, generator)
         | best_lag(correlations_by_lag(matrix, keys, a, b))
