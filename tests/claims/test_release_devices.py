@@ -128,8 +128,7 @@ def test_noise_of_unequal_or_too_few_clips_is_refused(details):
         fine_detail(np.zeros(1000), RATE)
     with pytest.raises(InputError, match="fewer than two prompts"):
         same_prompt_excess(np.eye(2), [("a", 0), ("b", 1)], "a", "b", numpy_generator(0, "x"))
-    with pytest.raises(InputError, match="no lag has"):
-        best_lag({0: [0.1]})
+    assert best_lag({0: [0.1]})["n_lags"] == 0
 
 
 def test_loudness_and_true_peak_of_a_calibration_tone():
