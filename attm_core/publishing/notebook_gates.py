@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+TRACEBACK_HEAD = "Traceback (most recent call last)"
 ERROR_TAG = "papermill-error-cell-tag"
 SOURCE_TAGS = frozenset({"audio", "source", "img", "video", "track"})
 WORDLESS_ALT = re.compile(
@@ -80,6 +81,8 @@ def _error_problems(notebook: Any, name: str) -> Iterator[str]:
     for number, output in outputs(notebook):
         if output.output_type == "error":
             yield f"{name}, cell {number} stored an error: {output.ename}: {output.evalue}"
+        if output.output_type == "stream" and TRACEBACK_HEAD in output.text:
+            yield f"{name}, cell {number} printed a traceback"
 
 
 def _picture_problems(notebook: Any, name: str) -> Iterator[str]:

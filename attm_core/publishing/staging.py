@@ -103,6 +103,7 @@ def _stage_notebooks(layout: Layout) -> None:
         notebook = read_notebook(executed)
         problems += notebook_problems(notebook, source.name, executed.parent)
         describe_pictures(notebook)
+        drop_stderr(notebook)
         target = layout.book_source / "notebooks" / source.name
         target.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, target)
@@ -120,6 +121,13 @@ def describe_pictures(notebook: Any) -> None:
             options["image"] = {"alt": words["alt"]}
             if words.get("caption"):
                 options["figure"] = {"caption": words["caption"]}
+
+
+def drop_stderr(notebook: Any) -> None:
+    """Leave out progress and warnings of libraries: they name paths of the building machine."""
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
 
 
 def _stage_pages(layout: Layout) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = "—"
+DEFAULT_FORMAT = ".4g"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def show_table(
     Args:
         frame: one line a row; NaN and None print as a dash.
         caption: what the table holds (required).
-        formats: format specification of a column, e.g. ``{"FAD": ".3f"}``.
+        formats: format specification of a column, e.g. ``{"FAD": ".3f"}``; other floats are
+            shown with four significant digits.
 
     Raises:
         InputError: no caption, or a format for a column that is not there.
@@ -85,7 +87,7 @@ def show_comparison(
 def _cell(value: Any, specification: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
-    text = format(value, specification)
+    text = format(value, specification or (DEFAULT_FORMAT if isinstance(value, float) else ""))
     return text.replace("-", "−", 1) if text[:1] == "-" and text[1:2].isdigit() else text
 
 

@@ -42,7 +42,8 @@ def test_a_book_is_built_checked_and_kept(project):
 @pytest.mark.slow
 def test_a_traceback_in_a_page_keeps_the_book_from_being_published(project):
     trace = "Traceback (most recent call last):\n  boom"
-    pretend_executed(project, new_output("stream", name="stderr", text=trace))
+    html = f"<pre>{trace}</pre>"  # as HTML, it gets past the gate on stored outputs
+    pretend_executed(project, new_output("display_data", {"text/html": html}))
     with pytest.raises(PublishingError, match=r"notebooks/demo.html shows a failure: Traceback"):
         build_book(project)
     assert not project.html.exists()

@@ -41,6 +41,13 @@ def test_papermills_error_tag_is_refused(tmp_path):
     assert "error tag" in notebook_problems(notebook, "demo", tmp_path)[0]
 
 
+def test_a_printed_traceback_is_refused(tmp_path):
+    text = "before\nTraceback (most recent call last):\n  boom"
+    for name in ("stdout", "stderr"):
+        (problem,) = problems(tmp_path, new_output("stream", name=name, text=text))
+        assert problem == "demo, cell 3 printed a traceback"
+
+
 def test_missing_sound_is_refused(tmp_path):
     (problem,) = problems(tmp_path, html('<audio src="static/no.mp3"></audio>'))
     assert "static/no.mp3, which does not exist" in problem

@@ -75,6 +75,13 @@ def test_a_duplicate_key_is_refused(project):
         staging.stage(project)
 
 
+def test_stderr_is_left_out(project):
+    warning = new_output("stream", name="stderr", text="/home/me/x.py: warning")
+    pretend_executed(project, warning, new_output("stream", name="stdout", text="kept"))
+    text = (staging.stage(project) / "notebooks" / "demo.ipynb").read_text()
+    assert "warning" not in text and "kept" in text
+
+
 def test_texts_of_pictures_go_where_the_renderer_reads_them(project):
     words = {"image/png": {"alt": "A rising line", "caption": "Reward"}}
     picture = new_output("display_data", {"image/png": "AAAA"}, metadata=words)

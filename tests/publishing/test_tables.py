@@ -17,6 +17,13 @@ def test_a_table_has_caption_and_headers():
     assert "<td>—</td>" in html
 
 
+def test_floats_without_a_format_have_four_digits():
+    frame = pd.DataFrame({"a": [0.9796912614, 12345.678], "n": [7, 8]}, index=["x", "y"])
+    html = show_table(frame, "c").html
+    assert "<td>0.9797</td><td>7</td>" in html
+    assert "<td>1.235e+04</td><td>8</td>" in html
+
+
 def test_a_comparison_shows_the_difference_beside_the_paper():
     html = show_comparison(FRAME, "Ours and theirs", digits=2).html
     assert html.index(">paper<") < html.index(">difference<") < html.index(">n<")
