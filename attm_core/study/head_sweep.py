@@ -22,8 +22,7 @@ EXPERIMENT = "head_sweep"
 N_RESAMPLES = 1000
 
 # PAPER-SILENT: Table I's caption says "per input score" without listing the scores; only +1.5 and
-# −0.5 are named. We take these and the
-# middle between them, and average FAD and CLAP over the three.
+# −0.5 are named. We take these and their middle, and average FAD and CLAP over the three.
 INPUT_SCORES = (-0.5, 0.5, 1.5)
 
 
