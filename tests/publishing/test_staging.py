@@ -76,7 +76,7 @@ def test_a_duplicate_key_is_refused(project):
 
 
 def test_stderr_is_left_out(project):
-    warning = new_output("stream", name="stderr", text="/home/me/x.py: warning")
+    warning = new_output("stream", name="stderr", text="/somewhere/x.py: warning")
     pretend_executed(project, warning, new_output("stream", name="stdout", text="kept"))
     text = (staging.stage(project) / "notebooks" / "demo.ipynb").read_text()
     assert "warning" not in text and "kept" in text
