@@ -158,3 +158,19 @@ def crpo_goal(evidence: Evidence) -> Outcome:
         "both are within noise.",
         {"clap_row2_to_row4": net, "clap_row3_to_row4": own},
     )
+
+
+@check("C154")
+def gain_by_protocol(evidence: Evidence) -> Outcome:
+    """The same step, baseline to v1, in the protocols of Table I and Table II."""
+    paper = evidence.paper
+    jamendo = delta(paper, "table1.baseline.fad", "table1.v1.fad")
+    sdd = delta(paper, "table2.row0.fad", "table2.row1.fad")
+    ratio = sdd / jamendo
+    return Outcome(
+        "holds" if 0.5 <= ratio <= 2 else "contradicted",
+        f"{jamendo:+.3f} FAD on Jamendo-100 and {sdd:+.4f} on SDD-706, {ratio:.1f} times as much. "
+        "The paper warns that absolute values of the two do not compare; what makes the step so "
+        "much larger (post-processing, s = 5, reference, Row 0 itself) is not told apart.",
+        {"table1": jamendo, "table2": sdd, "ratio": ratio},
+    )

@@ -24,6 +24,21 @@ def effective_beta(evidence: Evidence) -> Outcome:
     )
 
 
+@check("C155")
+def beta_and_magnitude(evidence: Evidence) -> Outcome:
+    """The difference of log-ratios at which Eq. (1) is settled, for the printed β."""
+    beta = evidence.paper["hyper.stage3.beta"]
+    settled = math.log(9) / beta
+    return Outcome(
+        "contradicted" if settled < 0.1 else "holds",
+        f"With β = {beta:.0f} a difference of {settled:.4f} settles a pair at 90 %, and the "
+        "gradient of a difference of 1 vanishes: a large β suits ratios that are small. In "
+        "practice they are differences of mean squared errors, which are small, so the value is "
+        "reasonable and only the sentence's reason is the other way round.",
+        {"difference_at_90": settled},
+    )
+
+
 @check("C69")
 def regularizer(evidence: Evidence) -> Outcome:
     """Gradient of both terms of Eq. (1) at the reference, for a scalar model."""
