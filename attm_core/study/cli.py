@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from attm_core.study import doctor
+
 
 def add_parsers(subparsers: Any) -> None:
     """Add both subcommands."""
@@ -15,6 +17,7 @@ def add_parsers(subparsers: Any) -> None:
     study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
     study.add_argument("--dry-run", action="store_true", help="list the stages, run nothing")
     study.set_defaults(run=run_study_command)
+    doctor.add_parsers(subparsers)
 
 
 def run_study_command(options: argparse.Namespace) -> int:

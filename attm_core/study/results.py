@@ -61,12 +61,15 @@ class Result:
         """Add one value under ``key``.
 
         Raises:
-            ResultError: the key is taken or the value is not finite.
+            ResultError: the key is taken, or the value or one of its bounds is not finite.
         """
         if key in self.values:
             raise ResultError(f"{self.experiment}: value {key!r} is given twice")
         if not math.isfinite(value):
             raise ResultError(f"{self.experiment}: value {key!r} is {value}")
+        for name in ("low", "high", "paper"):
+            if facts.get(name) is not None and not math.isfinite(facts[name]):
+                raise ResultError(f"{self.experiment}: {name} of {key!r} is {facts[name]}")
         self.values[key] = Value(float(value), unit, **facts)
 
     def __getitem__(self, key: str) -> Value:
@@ -87,8 +90,17 @@ def result_path(profile: str, experiment: str) -> Path:
 
 
 def write_result(result: Result) -> Path:
-    """Write a result file atomically, floats rounded to nine significant digits."""
-    return write_json(result_path(result.profile, result.experiment), _rounded(asdict(result)))
+    """Write a result file atomically, floats rounded to nine significant digits.
+
+    A file that holds the same values already is left alone, with the provenance of the run that
+    first made them.
+    """
+    path, fresh = result_path(result.profile, result.experiment), _rounded(asdict(result))
+    if path.exists():
+        stored = read_json(path)
+        if all(stored.get(part) == fresh[part] for part in ("values", "tables")):
+            return path
+    return write_json(path, fresh)
 
 
 def read_result(profile: str, experiment: str) -> Result:
