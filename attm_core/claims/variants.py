@@ -9,6 +9,7 @@ import pandas as pd
 from attm_core.claims.evidence import Claim, Evidence, load_claims
 
 PREFIX = "variant."
+REPOSITORIES = ("HP ", "GC ", "TJ ", "TF ")
 NOT_RUN = "not run in the mini study"
 
 
@@ -21,7 +22,7 @@ def variant_table(evidence: Evidence) -> pd.DataFrame:
     departures = {
         claim_id: reading
         for claim_id, reading in evidence.readings.items()
-        if reading.same in ("no", "partly")
+        if reading.same in ("no", "partly") and reading.source.startswith(REPOSITORIES)
     }
     claims = load_claims()
     rows = {

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from attm_core.claims.evidence import Evidence, Outcome
 from attm_core.claims.registry import check
+from attm_core.generation.loudness import (
+    RELEASED_PEAK_TARGET,
+    RELEASED_SAMPLE_PEAK,
+    to_db,
+)
 
 SUBMISSIONS = ("sub1", "sub2")
 
@@ -118,13 +123,15 @@ def on_target(evidence: Evidence) -> Outcome:
     n, on = _total(evidence, "n"), _total(evidence, "on_target")
     miss = max(evidence.audit[f"clips.systems.{s}.largest_miss_lu"] for s in SUBMISSIONS)
     peaks = [evidence.audit[f"clips.systems.{s}.missed_peak_db"] for s in SUBMISSIONS]
-    at_limit = all(p is None or (p["max"] - p["min"]) < 0.01 for p in peaks)
+    limit = to_db(RELEASED_PEAK_TARGET)
+    at_limit = all(abs(p[end] - limit) < 0.01 for p in peaks if p for end in ("min", "max"))
     return Outcome(
         "holds" if on == n else "holds_loosely" if on > n / 2 and at_limit else "contradicted",
         f"{on} of {n} clips are within 0.1 LU of {evidence.paper['hyper.inference.target_lufs']} "
         f"LUFS; the rest are quieter, by up to {miss:.1f} LU, and "
-        f"{'all' if at_limit else 'not all'} of them stop at a sample peak of 0.95, the released "
-        "rescue from clipping. Loudness gives way to the peak, which the text does not say.",
+        f"{'all' if at_limit else 'not all'} of them stop at a sample peak of "
+        f"{RELEASED_PEAK_TARGET}, the released rescue from clipping. Loudness gives way to the "
+        "peak, which the text does not say.",
         {
             "clips": n,
             "on_target": on,
@@ -143,8 +150,8 @@ def true_peaks(evidence: Evidence) -> Outcome:
     return Outcome(
         "contradicted" if above else "holds",
         f"{above} of {n} clips exceed {ceiling:.0f} dBTP, up to {top:+.2f}; the released script "
-        "limits sample peaks (above 0.99 to 0.95), and the loudness library it uses has no "
-        "true-peak meter.",
+        f"limits sample peaks (above {RELEASED_SAMPLE_PEAK} to {RELEASED_PEAK_TARGET}), and the "
+        "loudness library it uses has no true-peak meter.",
         {"clips": n, "above_ceiling": above, "largest_true_peak_dbtp": top},
     )
 

@@ -12,9 +12,6 @@ FORWARDS_PER_UPDATE = 3.0  # forward once, backward twice as much
 FORWARDS_PER_PAIR = (
     8.0  # winner and loser: policy forward and backward (3 each), reference (1 each)
 )
-CRPO_PAIRS_A_BATCH = 8  # released script
-CLIP_GFLOP = 82.05  # one velocity evaluation of FluxAudio-S on one clip, counted on the graph
-A5000_TFLOPS_BF16 = 111.1  # dense tensor-core rate on NVIDIA's data sheet
 
 
 def seconds_per_update(paper: Paper) -> float:
@@ -27,13 +24,13 @@ def stage_one_time(evidence: Evidence) -> Outcome:
     """The arithmetic rate that 200 K updates in 32 h would need."""
     paper = evidence.paper
     seconds, batch = seconds_per_update(paper), paper["hyper.stage1.batch_size"]
-    rate = FORWARDS_PER_UPDATE * batch * CLIP_GFLOP / 1000 / seconds
+    rate = FORWARDS_PER_UPDATE * batch * paper["public.clip_gflop"] / 1000 / seconds
     passes = paper["hyper.stage1.updates"] * batch / paper["hyper.data.clips"]
-    possible = rate < 0.6 * A5000_TFLOPS_BF16
+    peak = paper["public.a5000_tflops_bf16"]
     return Outcome(
-        "holds" if possible else "ambiguous",
+        "holds" if rate < 0.6 * peak else "ambiguous",
         f"{seconds:.2f} s an update and {passes:.0f} passes over the clips need {rate:.0f} "
-        f"TFLOP/s, {rate / A5000_TFLOPS_BF16:.0%} of the card's dense bf16 rate: plausible.",
+        f"TFLOP/s, {rate / peak:.0%} of the card's dense bf16 rate: plausible.",
         {"seconds_per_update": seconds, "passes": passes, "tflops_needed": rate},
     )
 
@@ -44,7 +41,12 @@ def total_time(evidence: Evidence) -> Outcome:
     paper, second = evidence.paper, seconds_per_update(evidence.paper) / SECONDS
     stage2 = (paper["hyper.stage2.updates"] + paper["hyper.stage2.polish_updates"]) * second
     per_forward = second / (FORWARDS_PER_UPDATE * paper["hyper.stage1.batch_size"])
-    stage3 = paper["hyper.stage3.updates"] * CRPO_PAIRS_A_BATCH * FORWARDS_PER_PAIR * per_forward
+    stage3 = (
+        paper["hyper.stage3.updates"]
+        * paper["public.crpo_pairs_a_batch"]
+        * FORWARDS_PER_PAIR
+        * per_forward
+    )
     total = paper["hyper.stage1.hours"] + stage2 + stage3
     rest = paper["text.total_gpu_hours"] - total
     return Outcome(

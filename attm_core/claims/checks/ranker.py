@@ -37,12 +37,13 @@ def head_shape(evidence: Evidence) -> Outcome:
     clap, mert = (round(paper[f"hyper.ranker.{n}_width"]) for n in ("clap_audio", "mert"))
     head = TuneJuryHead(clap, mert, hidden)
     count = sum(parameter.numel() for parameter in head.parameters())
+    stated = paper["repository.ranker_parameters_m"]
     return Outcome(
         "holds"
-        if round(count / 1e6, 1) == 2.8 and len(head.state_dict()) == 30
+        if round(count / 1e6, 1) == stated and len(head.state_dict()) == 30
         else "contradicted",
         f"The printed widths give {count:,} parameters in {len(head.state_dict())} tensors; the "
-        "public README says 2.8 M and its weights load into this shape.",
+        f"public README says {stated} M and its weights load into this shape.",
         {"parameters": count, "tensors": len(head.state_dict())},
     )
 

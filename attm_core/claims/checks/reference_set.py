@@ -101,13 +101,14 @@ def hours_of_audio(evidence: Evidence) -> Outcome:
 def reference_bandwidth(evidence: Evidence) -> Outcome:
     """Bandwidth of generated clips against that of a 16 kHz reference."""
     edge = evidence.paper["public.reference_rate_hz"] / 2
+    top = evidence.paper["public.clap_top_hz"] / 1000
     bandwidth = evidence.audit["clips.systems.sub1.bandwidth_hz.median"]
     return Outcome(
         "ambiguous" if bandwidth > edge else "holds",
         f"The ranker's repository prepares its SDD-706 reference at {2 * edge / 1000:.0f} kHz, "
         f"ending at {edge / 1000:.0f} kHz; half of Sub. 1's clips reach beyond "
         f"{bandwidth / 1000:.1f} kHz. Whether this paper used the same files is not stated; CLAP "
-        "hears up to 14 kHz.",
+        f"hears up to {top:.0f} kHz.",
         {"reference_edge_hz": edge, "sub1_bandwidth_hz": bandwidth},
     )
 
