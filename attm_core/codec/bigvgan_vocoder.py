@@ -1,0 +1,120 @@
+"""BigVGAN v2, the vocoder of the paper's codec (Section III-A), from the ``bigvgan`` package.
+
+Read from a local folder laid out as on the hub (``nvidia/bigvgan_v2_44khz_128band_512x``):
+``config.json`` and ``bigvgan_generator.pt``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from attm_core.codec.mel import MelConfig
+from attm_core.errors import CheckpointError, InputError
+from attm_core.files import read_json
+from attm_core.modules import build
+from attm_core.state_dicts import read_state_dict, require_fit
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "bigvgan_generator.pt"
+STATE_KEY = "generator"
+
+
+def load_bigvgan(folder: Path, mel: MelConfig | None = None) -> nn.Module:
+    """The generator for inference, weight norm removed: log-mel (B, M, L) → waves (B, 1, L·hop).
+
+    Its output is within ±1. Nothing is downloaded or compiled, and no code of the file can run.
+
+    Args:
+        folder: holds ``config.json`` and ``bigvgan_generator.pt``.
+        mel: the spectrogram it has to accept; None accepts any.
+
+    Raises:
+        CheckpointError: a file is missing, corrupt, or truncated; the configuration is not
+            BigVGAN's or is of another spectrogram; weights do not fit it or hold NaN.
+    """
+    folder = Path(folder)
+    settings = _read_settings(folder / CONFIG_FILE)
+    if mel is not None:
+        _require_spectrogram(settings, mel, folder / CONFIG_FILE)
+    path = folder / WEIGHTS_FILE
+    tensors = read_state_dict(path, inner_key=STATE_KEY)
+    vocoder = make_bigvgan(settings, folder / CONFIG_FILE)
+    normed = any(name.endswith(".weight_g") for name in tensors)
+    if not normed:
+        remove_weight_norm(vocoder)
+    require_fit(vocoder.state_dict(), tensors, str(path))
+    vocoder.load_state_dict(tensors)
+    if normed:
+        remove_weight_norm(vocoder)
+    return vocoder.eval().requires_grad_(False)
+
+
+def make_bigvgan(settings: dict[str, Any], source: Path | str = "settings") -> nn.Module:
+    """An untrained generator of the package's class, with weight norm and arbitrary weights.
+
+    Args:
+        settings: the content of a ``config.json`` of BigVGAN.
+        source: what an error message calls them.
+
+    Raises:
+        CheckpointError: the settings are not those of a BigVGAN generator.
+    """
+    from bigvgan.bigvgan import BigVGAN
+    from bigvgan.env import AttrDict
+
+    try:
+        with _quiet():
+            vocoder: nn.Module = build(lambda: BigVGAN(AttrDict(settings), use_cuda_kernel=False))
+    except (AttributeError, KeyError, TypeError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(f"{source} is not a configuration of BigVGAN: {error!r}") from error
+    return vocoder
+
+
+def remove_weight_norm(vocoder: nn.Module) -> None:
+    """Fold the weight norm of a BigVGAN into plain weights, in place."""
+    method: Any = vocoder.remove_weight_norm
+    with _quiet():
+        method()
+
+
+def vocode(vocoder: nn.Module, log_mel: Tensor) -> Tensor:
+    """Waves (B, S) of natural-log mel spectrograms (B, M, L)."""
+    waves: Tensor = vocoder(log_mel)
+    return waves.squeeze(1)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The package prints, and uses PyTorch's older weight norm, which warns."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.filterwarnings("ignore", message=".*weight_norm.*", category=FutureWarning)
+        yield
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = read_json(path)
+    except InputError as error:
+        raise CheckpointError(f"{error}; fetch the vocoder again") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path} is not a JSON object; fetch the vocoder again")
+    return settings
+
+
+def _require_spectrogram(settings: dict[str, Any], mel: MelConfig, path: Path) -> None:
+    """The vocoder must invert exactly the spectrogram that the VAE decodes to."""
+    wanted = {"sampling_rate": mel.sample_rate_hz, "num_mels": mel.n_mels, "hop_size": mel.hop}
+    found = {name: settings.get(name) for name in wanted}
+    if found != wanted:
+        raise CheckpointError(f"{path} is of another spectrogram: {found}, wanted {wanted}")
+    rates = settings.get("upsample_rates")
+    if not isinstance(rates, list) or math.prod(rates) != mel.hop:
+        raise CheckpointError(f"{path}: upsample_rates {rates} do not multiply to {mel.hop}")

@@ -1,0 +1,127 @@
+"""The paper's codec (Section III-A): MMAudio's mel and VAE at 44.1 kHz, and BigVGAN v2.
+
+A latent spans two mel frames of 512 samples. A 10-s clip of 441,000 samples holds 430 whole
+latents, that is 440,320 samples; the 680 samples (15 ms) beyond them are not encoded and come back
+as silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attm_core.audio import fit_length
+from attm_core.codec.bigvgan_vocoder import load_bigvgan, vocode
+from attm_core.codec.mel import MEL_44K, LogMel
+from attm_core.codec.mmaudio_vae import FRAMES_PER_LATENT, MMAudioVAE, load_mmaudio_vae
+from attm_core.errors import ConfigError, InputError
+
+SAMPLES_PER_LATENT = FRAMES_PER_LATENT * MEL_44K.hop
+CLIP_SAMPLES = 441_000  # 10 s
+
+
+class MMAudioCodec(nn.Module):
+    """Waves (B, S) ↔ un-normalised latents (B, N, C); meets ``Codec``.
+
+    Args:
+        vae: the mel VAE.
+        vocoder: log-mel (B, M, L) → waves (B, 1, 512·L); None for a codec that only encodes.
+        n_samples: S of a clip at 44.1 kHz; N is the number of whole latents in it.
+        batch_size: clips (or latents) at once, which bounds memory.
+
+    Raises:
+        ConfigError: the VAE is of another mel spectrogram, or a clip is shorter than two latents.
+    """
+
+    def __init__(
+        self,
+        vae: MMAudioVAE,
+        vocoder: nn.Module | None,
+        n_samples: int = CLIP_SAMPLES,
+        batch_size: int = 4,
+    ) -> None:
+        super().__init__()
+        if vae.config.n_mels != MEL_44K.n_mels:
+            raise ConfigError(f"the VAE has {vae.config.n_mels} mel bands, not {MEL_44K.n_mels}")
+        if n_samples < 2 * SAMPLES_PER_LATENT:
+            raise ConfigError(f"n_samples must be at least {2 * SAMPLES_PER_LATENT}")
+        self.sample_rate_hz = MEL_44K.sample_rate_hz
+        self.n_samples = n_samples
+        self.n_latents = n_samples // SAMPLES_PER_LATENT
+        self.n_channels = vae.config.n_channels
+        self.batch_size = batch_size
+        self.log_mel = LogMel(MEL_44K)
+        self.vae = vae
+        self.vocoder = vocoder
+
+    @classmethod
+    def load(cls, vae: Path, vocoder: Path | None, n_samples: int = CLIP_SAMPLES) -> MMAudioCodec:
+        """The codec from ``v1-44.pth`` and the folder of BigVGAN v2.
+
+        Raises:
+            CheckpointError: a file is missing or corrupt, or does not fit.
+        """
+        generator = None if vocoder is None else load_bigvgan(vocoder, MEL_44K)
+        return cls(load_mmaudio_vae(vae), generator, n_samples)
+
+    @torch.no_grad()
+    def encode(
+        self, waves: Float[Tensor, "B S"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B N C"]]:
+        """Posterior mean and standard deviation of 44.1 kHz waves in [-1, 1].
+
+        Raises:
+            InputError: the waves do not have ``n_samples`` samples, or hold NaN.
+        """
+        if waves.ndim != 2 or waves.shape[-1] != self.n_samples:
+            shape = tuple(waves.shape)
+            raise InputError(f"waves have shape {shape}, not (batch, {self.n_samples})")
+        # PAPER-SILENT: whether the samples beyond the last whole latent reach the encoder. They
+        # are cut, as by MMAudio's own extraction, so that a latent sees only what it can rebuild.
+        whole = fit_length(waves, self.n_latents * SAMPLES_PER_LATENT)
+        parts = [self.vae.encode(self._mel(part)) for part in whole.split(self.batch_size)]
+        mean, std = (torch.cat(side).transpose(1, 2) for side in zip(*parts, strict=True))
+        return mean.contiguous(), std.contiguous()
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B S"]:
+        """Waves of latents, zero-padded to ``n_samples``.
+
+        Raises:
+            InputError: the latents have another shape, or hold NaN.
+            ConfigError: there is no vocoder.
+        """
+        if self.vocoder is None:
+            raise ConfigError("this codec was loaded without a vocoder; give its folder to decode")
+        vocoder = self.vocoder
+        waves = self._in_parts(latents, lambda part: vocode(vocoder, self.vae.decode(part)))
+        return fit_length(waves, self.n_samples)
+
+    @torch.no_grad()
+    def decode_mel(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B M L"]:
+        """Natural-log mel spectrogram of latents.
+
+        Raises:
+            InputError: the latents have another shape, or hold NaN.
+        """
+        return self._in_parts(latents, self.vae.decode)
+
+    def _mel(self, waves: Tensor) -> Tensor:
+        weights = self.vae.data_mean
+        mel = self.log_mel(waves.to(weights.device, torch.float32))
+        if not bool(torch.isfinite(mel).all()):
+            raise InputError("waves hold NaN; check how they were read")
+        return mel.to(weights.dtype)
+
+    def _in_parts(self, latents: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        if latents.ndim != 3 or latents.shape[1:] != (self.n_latents, self.n_channels):
+            wanted = f"(batch, {self.n_latents}, {self.n_channels})"
+            raise InputError(f"latents have shape {tuple(latents.shape)}, not {wanted}")
+        if not bool(torch.isfinite(latents).all()):
+            raise InputError("latents hold NaN or infinity; are the latent statistics set?")
+        channels_first = latents.transpose(1, 2).to(self.vae.data_mean)
+        return torch.cat([function(part) for part in channels_first.split(self.batch_size)])

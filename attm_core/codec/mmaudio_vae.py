@@ -1,0 +1,242 @@
+"""MMAudio's 1-D mel VAE (Section III-A), with the reference's 57 state-dict names.
+
+Three levels of 1, 2 and 4 times the base width; time is halved once, after the first level of the
+encoder, and doubled once, after the middle level of the decoder. The 44.1 kHz model has
+305,479,682 parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from attm_core.codec.mp_layers import (
+    Downsample,
+    MPConv1d,
+    ResBlock,
+    SelfAttention,
+    Upsample,
+    effective_weight,
+    mp_silu,
+)
+from attm_core.state_dicts import read_state_dict, require_fit
+
+MULTIPLES = (1, 2, 4)
+DOWNSAMPLED_LEVEL = 0
+UPSAMPLED_LEVEL = 1
+ENCODER_BLOCKS = 2
+DECODER_BLOCKS = 3
+MAX_ACTIVATION = 256.0
+LOG_VARIANCE_RANGE = (-30.0, 20.0)
+FRAMES_PER_LATENT = 2
+
+
+@dataclass(frozen=True)
+class MMAudioVAEConfig:
+    """Size of the VAE; the defaults are the 44.1 kHz model.
+
+    Attributes:
+        n_mels: mel bands M.
+        n_channels: latent channels C.
+        width: channels of the first level.
+    """
+
+    n_mels: int = 128
+    n_channels: int = 40
+    width: int = 512
+
+
+class MMAudioVAE(nn.Module):
+    """Natural-log mel (B, M, L) ↔ latents (B, C, L / 2), channels first.
+
+    Made on the meta device, without values: :func:`load_mmaudio_vae` and
+    :func:`random_mmaudio_vae` fill it.
+
+    Args:
+        config: size.
+
+    Attributes:
+        data_mean: (1, M, 1) mean of each band over MMAudio's training set, in the checkpoint.
+        data_std: (1, M, 1) deviation of each band.
+    """
+
+    data_mean: Tensor
+    data_std: Tensor
+
+    def __init__(self, config: MMAudioVAEConfig) -> None:
+        super().__init__()
+        self.config = config
+        with torch.device("meta"):
+            self.encoder = Encoder(config)
+            self.decoder = Decoder(config)
+            self.register_buffer("data_mean", torch.empty(1, config.n_mels, 1))
+            self.register_buffer("data_std", torch.empty(1, config.n_mels, 1))
+
+    @torch.no_grad()
+    def encode(
+        self, log_mel: Float[Tensor, "B M L"]
+    ) -> tuple[Float[Tensor, "B C N"], Float[Tensor, "B C N"]]:
+        """Posterior mean and standard deviation."""
+        moments = self.encoder((log_mel - self.data_mean) / self.data_std)
+        mean, log_variance = moments.chunk(2, dim=1)
+        return mean, (0.5 * log_variance.clamp(*LOG_VARIANCE_RANGE)).exp()
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "B C N"]) -> Float[Tensor, "B M L"]:
+        """Natural-log mel of latents."""
+        mel: Tensor = self.decoder(latents) * self.data_std + self.data_mean
+        return mel
+
+
+class Encoder(nn.Module):
+    """Standardised mel (B, M, L) → mean and log-variance (B, 2C, L / 2).
+
+    Args:
+        config: size.
+    """
+
+    def __init__(self, config: MMAudioVAEConfig) -> None:
+        super().__init__()
+        widths = [config.width * multiple for multiple in MULTIPLES]
+        self.conv_in = MPConv1d(config.n_mels, widths[0], 3)
+        self.down = nn.ModuleList(
+            Level(n_in, n_out, ENCODER_BLOCKS, shorten=level == DOWNSAMPLED_LEVEL)
+            for level, (n_in, n_out) in enumerate(pairwise([widths[0], *widths]))
+        )
+        self.mid = Middle(widths[-1])
+        self.conv_out = MPConv1d(widths[-1], 2 * config.n_channels, 3)
+        self.learnable_gain = nn.Parameter(torch.empty(()))
+
+    def forward(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B C2 N"]:
+        """Levels in order, each followed by its change of rate."""
+        x = self.conv_in(mel)
+        for level in self.down:
+            x = level(x)
+        moments: Tensor = self.conv_out(mp_silu(self.mid(x))) * (self.learnable_gain + 1.0)
+        return moments
+
+
+class Decoder(nn.Module):
+    """Latents (B, C, N) → standardised mel (B, M, 2N).
+
+    Args:
+        config: size.
+    """
+
+    def __init__(self, config: MMAudioVAEConfig) -> None:
+        super().__init__()
+        widths = [config.width * multiple for multiple in MULTIPLES]
+        self.conv_in = MPConv1d(config.n_channels, widths[-1], 3)
+        self.mid = Middle(widths[-1])
+        self.up = nn.ModuleList(
+            Level(n_in, n_out, DECODER_BLOCKS, lengthen=level == UPSAMPLED_LEVEL)
+            for level, (n_out, n_in) in enumerate(pairwise([*widths, widths[-1]]))
+        )
+        self.conv_out = MPConv1d(widths[0], config.n_mels, 3)
+        self.learnable_gain = nn.Parameter(torch.empty(()))
+
+    def forward(self, latents: Float[Tensor, "B C N"]) -> Float[Tensor, "B M L"]:
+        """Levels in reverse, each followed by its change of rate."""
+        x = self.mid(self.conv_in(latents))
+        for level in reversed(self.up):
+            x = level(x)
+        mel: Tensor = self.conv_out(mp_silu(x)) * (self.learnable_gain + 1.0)
+        return mel
+
+
+class Level(nn.Module):
+    """Residual blocks of one width, with activations limited after each, and a change of rate.
+
+    Args:
+        n_in: channels in.
+        n_out: channels out.
+        n_blocks: residual blocks; the first changes the width.
+        shorten: half the length at the end.
+        lengthen: twice the length at the end.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, n_blocks: int, *, shorten: bool = False, lengthen: bool = False
+    ) -> None:
+        super().__init__()
+        self.block = nn.ModuleList(ResBlock(n_out if i else n_in, n_out) for i in range(n_blocks))
+        self.downsample = Downsample(n_out) if shorten else None
+        self.upsample = Upsample(n_out) if lengthen else None
+
+    def forward(self, x: Float[Tensor, "B I L"]) -> Float[Tensor, "B O N"]:
+        """Same, half or twice the length."""
+        for block in self.block:
+            x = _limited(block(x))
+        for resample in (self.downsample, self.upsample):
+            x = x if resample is None else resample(x)
+        return x
+
+
+class Middle(nn.Module):
+    """Residual block, attention, residual block.
+
+    Args:
+        width: channels in and out.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.block_1 = ResBlock(width, width)
+        self.attn_1 = SelfAttention(width)
+        self.block_2 = ResBlock(width, width)
+
+    def forward(self, x: Float[Tensor, "B W N"]) -> Float[Tensor, "B W N"]:
+        """Same shape; activations limited at the end only."""
+        return _limited(self.block_2(self.attn_1(self.block_1(x))))
+
+
+def _limited(x: Tensor) -> Tensor:
+    return x.clamp(-MAX_ACTIVATION, MAX_ACTIVATION)
+
+
+def load_mmaudio_vae(
+    source: Path | Mapping[str, Tensor], config: MMAudioVAEConfig | None = None
+) -> MMAudioVAE:
+    """The VAE from the published checkpoint (``v1-44.pth``), strictly, for inference.
+
+    Args:
+        source: a pickled or safetensors file, or its state dict.
+        config: size; None is the 44.1 kHz model.
+
+    Raises:
+        CheckpointError: the file cannot be read, or names, shapes or values do not fit.
+    """
+    model = MMAudioVAE(config or MMAudioVAEConfig())
+    if isinstance(source, Mapping):
+        return _fill(model, dict(source), "the state dict")
+    return _fill(model, read_state_dict(source), str(source))
+
+
+def random_mmaudio_vae(generator: Generator, config: MMAudioVAEConfig | None = None) -> MMAudioVAE:
+    """An untrained VAE: normal weights, zero gains, bands not standardised."""
+    model = MMAudioVAE(config or MMAudioVAEConfig())
+    drawn = {
+        name: torch.randn(value.shape, generator=generator) if value.ndim == 3 else torch.zeros(())
+        for name, value in model.state_dict().items()
+    }
+    drawn["data_mean"] = torch.zeros(model.data_mean.shape)
+    drawn["data_std"] = torch.ones(model.data_std.shape)
+    return _fill(model, drawn, "the random state dict")
+
+
+def _fill(model: MMAudioVAE, stored: dict[str, Tensor], source: str) -> MMAudioVAE:
+    """Load checked tensors, each dropped once converted: two full copies would be 2.4 GB."""
+    require_fit(model.state_dict(), stored, source)
+    applied = {name: _as_applied(name, stored.pop(name)) for name in list(stored)}
+    model.load_state_dict(applied, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def _as_applied(name: str, stored: Tensor) -> Tensor:
+    return effective_weight(stored) if name.endswith(".weight") else stored.float()

@@ -1,0 +1,91 @@
+"""Recompute the golden files from a checkout of the reference (nothing of it is kept here).
+
+git clone https://github.com/hkchengrex/MMAudio REFERENCE
+python tests/codec/make_vae_golden.py REFERENCE [--full-size]
+
+With ``--full-size`` it writes nothing and prints instead how far encode and decode of ten seconds
+at 305,479,682 random weights are from the reference (3.2 GB of memory, half a minute).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
+
+from attm_core.codec.mmaudio_vae import MMAudioVAEConfig, load_mmaudio_vae
+
+GOLDEN = Path(__file__).parent / "golden"
+PACKAGE = "mmaudio.ext.autoencoder"
+COMMIT = "974010a"
+
+
+def reference_vae(checkout: Path, config: MMAudioVAEConfig) -> Any:
+    """The reference's class, past its package's __init__, which needs more than the VAE does."""
+    sys.path.insert(0, str(checkout))
+    package = types.ModuleType(PACKAGE)
+    package.__path__ = [str(checkout.joinpath(*PACKAGE.split(".")))]
+    sys.modules[PACKAGE] = package
+    module = importlib.import_module(f"{PACKAGE}.vae")
+    return module.VAE(
+        data_dim=config.n_mels, embed_dim=config.n_channels, hidden_dim=config.width
+    ).eval()
+
+
+def write_goldens(checkout: Path) -> None:
+    tiny = reference_vae(checkout, TINY)
+    tiny.load_state_dict(formula_state(tiny.state_dict()))
+    tiny.remove_weight_norm()
+    with torch.no_grad():
+        posterior = tiny.encode(tiny_mel())
+        values = {
+            "mean": posterior.mean.tolist(),
+            "std": posterior.std.tolist(),
+            "log_mel": tiny.decode(tiny_latents()).tolist(),
+        }
+    write("mmaudio_vae_tiny.json", values)
+    with torch.device("meta"):
+        full = reference_vae(checkout, MMAudioVAEConfig()).state_dict()
+    write("mmaudio_vae_44k_keys.json", {"shapes": {k: list(v.shape) for k, v in full.items()}})
+
+
+def write(name: str, content: dict[str, object]) -> None:
+    source = (
+        f"mmaudio.ext.autoencoder.vae.VAE of github.com/hkchengrex/MMAudio at {COMMIT}, "
+        f"torch {torch.__version__} on CPU, float32, by tests/codec/make_vae_golden.py"
+    )
+    (GOLDEN / name).write_text(json.dumps({"source": source, **content}) + "\n")
+
+
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+@torch.no_grad()
+def compare_at_full_size(checkout: Path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    theirs = reference_vae(checkout, MMAudioVAEConfig())
+    for parameter in theirs.parameters():
+        parameter.normal_(generator=generator)
+    ours = load_mmaudio_vae(theirs.state_dict())
+    theirs.remove_weight_norm()
+    mel = theirs.data_mean + theirs.data_std * torch.randn(1, 128, 860, generator=generator)
+    latents = torch.randn(1, 40, 430, generator=generator)
+    mean, std = ours.encode(mel)
+    posterior = theirs.encode(mel)
+    print("mean", relative_error(mean, posterior.mean), "std", relative_error(std, posterior.std))
+    # Without the data mean, which would flatter the figure.
+    pair = [model.decode(latents) - theirs.data_mean for model in (ours, theirs)]
+    print("standardised mel", relative_error(pair[0], pair[1]))
+
+
+if __name__ == "__main__":
+    run = compare_at_full_size if "--full-size" in sys.argv else write_goldens
+    run(Path(sys.argv[1]))

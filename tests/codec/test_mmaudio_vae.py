@@ -1,0 +1,126 @@
+"""The mel VAE: names and values of the reference, lengths, and files that are refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
+
+from attm_core.codec.mmaudio_vae import (
+    MMAudioVAE,
+    MMAudioVAEConfig,
+    load_mmaudio_vae,
+    random_mmaudio_vae,
+)
+from attm_core.errors import CheckpointError
+from attm_core.files import save_tensors
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def state() -> dict[str, Tensor]:
+    return formula_state(MMAudioVAE(TINY).state_dict())
+
+
+def golden(name: str) -> dict[str, Tensor]:
+    content = json.loads((GOLDEN / name).read_text())
+    return {key: torch.tensor(value) for key, value in content.items() if key != "source"}
+
+
+def test_full_size_has_the_names_and_shapes_of_the_reference() -> None:
+    model = MMAudioVAE(MMAudioVAEConfig())
+    shapes = json.loads((GOLDEN / "mmaudio_vae_44k_keys.json").read_text())["shapes"]
+    assert {name: list(value.shape) for name, value in model.state_dict().items()} == shapes
+    assert len(shapes) == 57
+
+
+def test_full_size_has_the_published_number_of_parameters() -> None:
+    model = MMAudioVAE(MMAudioVAEConfig())
+    assert sum(value.numel() for value in model.encoder.parameters()) == 129_138_689
+    assert sum(value.numel() for value in model.decoder.parameters()) == 176_340_993
+
+
+def test_encoder_and_decoder_give_the_values_of_the_reference(state: dict[str, Tensor]) -> None:
+    model, expected = load_mmaudio_vae(state, TINY), golden("mmaudio_vae_tiny.json")
+    mean, std = model.encode(tiny_mel())
+    assert torch.allclose(mean, expected["mean"], rtol=1e-5, atol=1e-5)
+    assert torch.allclose(std, expected["std"], rtol=1e-5, atol=1e-5)
+    log_mel = model.decode(tiny_latents())
+    assert torch.allclose(log_mel, expected["log_mel"], rtol=1e-5, atol=1e-5)
+
+
+def test_two_frames_a_latent(state: dict[str, Tensor]) -> None:
+    model = load_mmaudio_vae(state, TINY)
+    assert model.encode(torch.zeros(1, 128, 8))[0].shape == (1, 3, 4)
+    assert model.decode(torch.zeros(1, 3, 4)).shape == (1, 128, 8)
+
+
+def test_bands_are_standardised_on_the_way_in_and_back_on_the_way_out(
+    state: dict[str, Tensor],
+) -> None:
+    model = load_mmaudio_vae(state, TINY)
+    shifted = {**state, "data_mean": state["data_mean"] + 1, "data_std": 2 * state["data_std"]}
+    other = load_mmaudio_vae(shifted, TINY)
+    standard = (tiny_mel() - model.data_mean) / model.data_std
+    same_input = standard * other.data_std + other.data_mean
+    assert torch.allclose(other.encode(same_input)[0], model.encode(tiny_mel())[0], atol=1e-4)
+    decoded = model.decode(tiny_latents()) - model.data_mean
+    assert torch.allclose(other.decode(tiny_latents()), 2 * decoded + other.data_mean, atol=1e-4)
+
+
+def test_deviation_is_bounded(state: dict[str, Tensor]) -> None:
+    # A gain that throws log-variances far beyond [-30, 20].
+    state["encoder.learnable_gain"] = torch.tensor(1e4)
+    _, std = load_mmaudio_vae(state, TINY).encode(tiny_mel())
+    assert std.min().item() == pytest.approx(torch.tensor(-15.0).exp().item())
+    assert std.max().item() == pytest.approx(torch.tensor(10.0).exp().item())
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_reads_both_kinds_of_file(tmp_path: Path, state: dict[str, Tensor], suffix: str) -> None:
+    path = tmp_path / f"v1-44{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        save_tensors(path, state)
+    model = load_mmaudio_vae(path, TINY)
+    assert torch.equal(
+        model.decode(tiny_latents()), load_mmaudio_vae(state, TINY).decode(tiny_latents())
+    )
+
+
+def test_the_given_state_dict_is_left_alone(state: dict[str, Tensor]) -> None:
+    before = {name: value.clone() for name, value in state.items()}
+    load_mmaudio_vae(state, TINY)
+    assert state.keys() == before.keys()
+    assert all(torch.equal(state[name], before[name]) for name in state)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("decoder.conv_in.weight", torch.ones(2, 3, 3), r"shape \(2, 3, 3\), wanted \(32, 3, 3\)"),
+        ("encoder.conv_out.weight", torch.full((6, 32, 3), torch.nan), "conv_out.weight holds NaN"),
+        ("encoder.extra", torch.ones(1), "encoder.extra is unknown"),
+        ("data_std", None, "data_std is missing"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    state: dict[str, Tensor], name: str, value: Tensor | None, message: str
+) -> None:
+    state = {**state, name: value} if value is not None else {**state}
+    if value is None:
+        del state[name]
+    with pytest.raises(CheckpointError, match=message):
+        load_mmaudio_vae(state, TINY)
+
+
+def test_random_weights_come_from_the_generator() -> None:
+    drawn = [random_mmaudio_vae(torch.Generator().manual_seed(s), TINY) for s in (0, 0, 1)]
+    first, again, other = (model.decode(tiny_latents()) for model in drawn)
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+    assert first.std().item() == pytest.approx(1.0, abs=0.4)

@@ -1,0 +1,41 @@
+"""Weights and inputs of a tiny mel VAE from a formula, the same for the reference and for us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
+
+TINY = MMAudioVAEConfig(n_mels=128, n_channels=3, width=8)
+
+
+def chirp(shape: tuple[int, ...], phase: float) -> Tensor:
+    """√2·sin of a quadratic chirp over the flat index: unit variance, no two entries alike."""
+    index = np.arange(int(np.prod(shape)), dtype=np.float64)
+    values = np.sqrt(2.0) * np.sin(phase + 1.7 * index + 0.01 * index**2)
+    return torch.from_numpy(values.reshape(shape)).float()
+
+
+def formula_state(shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Every entry of a state dict, in order of its name; weights of several magnitudes."""
+    made = {}
+    for rank, name in enumerate(sorted(shapes)):
+        value = chirp(tuple(shapes[name].shape), phase=rank)
+        made[name] = value * (1.0 + rank % 5) if value.ndim == 3 else 0.3 * value
+    made["data_mean"] = -4.0 + 0.5 * made["data_mean"]
+    made["data_std"] = 2.0 + 0.1 * made["data_std"]
+    return made
+
+
+def tiny_mel() -> Tensor:
+    """Log-mel (2, 128, 12)."""
+    return -4.0 + 2.0 * chirp((2, 128, 12), 0.4)
+
+
+def tiny_latents() -> Tensor:
+    """Latents (2, 3, 6)."""
+    return chirp((2, 3, 6), 0.7)
