@@ -62,6 +62,10 @@ class MiniLM:
         tokens, pooled = zip(*(self._known[text] for text in texts), strict=True)
         return torch.stack(tokens), torch.stack(pooled)
 
+    def remember(self, texts: Sequence[str], tokens: Tensor, pooled: Tensor) -> None:
+        """Take over states (B, T, 384) and means (B, 384) that `encode_both` gave before."""
+        self._known.update(zip(texts, zip(tokens, pooled, strict=True), strict=True))
+
     def _learn(self, texts: Sequence[str]) -> None:
         for rows, ids in self._chunks(texts):
             states, mask = self._states(ids)

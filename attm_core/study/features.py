@@ -17,7 +17,7 @@ from attm_core.encoders.minilm import MiniLM
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import numpy_generator
 from attm_core.study.arrays import Array, Rows
-from attm_core.study.frozen import Frozen, text_encoder
+from attm_core.study.frozen import Frozen
 from attm_core.study.ranking import RankerStage
 from attm_core.study.stage import Stage
 from attm_core.training.data import LatentSet
@@ -88,7 +88,7 @@ class FeaturesStage(Stage):
         return {
             "n_channels": codec.n_channels,
             "n_latents": codec.n_latents,
-            "n_tokens": self.frozen.text_tokens,
+            "n_tokens": self.frozen.text.n_tokens,
             "token_width": MiniLM.width,
             "pooled_width": self.frozen.conditioning_clap.config.width,
         }
@@ -100,7 +100,7 @@ class FeaturesStage(Stage):
 
     @cached_property
     def _minilm(self) -> MiniLM:
-        return text_encoder(self.frozen.text_tokens)
+        return self.frozen.text.encoder()
 
     def encode_text(self, texts: list[str]) -> Conditions:
         """Token states and pooled embedding of some texts."""

@@ -20,7 +20,14 @@ from attm_core.corpus.store import ClipStore, Track
 from attm_core.encoders.mini_clap import MiniClap, MiniClapConfig, clap_quality, train_mini_clap
 from attm_core.encoders.mini_mert import MiniMert, MiniMertConfig, mert_quality, train_mini_mert
 from attm_core.encoders.minilm import MiniLM
-from attm_core.files import sha256_file, write_json, write_text
+from attm_core.files import (
+    load_tensors,
+    read_json,
+    save_tensors,
+    sha256_file,
+    write_json,
+    write_text,
+)
 from attm_core.generation.mini_demucs import (
     MiniDemucsConfig,
     MiniDemucsTraining,
@@ -35,14 +42,9 @@ from attm_core.study.stage import Stage
 
 WEIGHTS = "model.safetensors"
 QUALITY = "quality.json"
+TEXT = "text.safetensors"
 N_PROBE = 1000  # training clips behind a linear probe
 TRACKS: tuple[Track, ...] = ("mix", "instrumental")
-
-
-@cache
-def text_encoder(n_tokens: int = 24) -> MiniLM:
-    """The one MiniLM of a process: what it has read once it need not read again."""
-    return MiniLM(n_tokens)
 
 
 class CorpusStage(Stage):
@@ -81,11 +83,44 @@ class CorpusStage(Stage):
         return store.captions(store.rows(split))
 
 
+@cache
+def _text_encoder(folder: Path, n_tokens: int) -> MiniLM:
+    """The one MiniLM of a process, knowing what a `TextStage` has read."""
+    encoder = MiniLM(n_tokens)
+    stored = load_tensors(folder / TEXT)
+    encoder.remember(read_json(folder / "captions.json"), stored["tokens"], stored["pooled"])
+    return encoder
+
+
+class TextStage(Stage):
+    """MiniLM's token states and means of every caption, read once for all that need them."""
+
+    kind: Literal["text"] = "text"
+    corpus: CorpusStage
+    n_tokens: int
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @infra.apply
+    def run(self) -> str:
+        """Read all captions."""
+        with self.recording() as folder:
+            captions = sorted({str(text) for text in self.corpus.store().table["caption"]})
+            tokens, pooled = MiniLM(self.n_tokens).encode_both(captions)
+            save_tensors(folder / TEXT, {"tokens": tokens, "pooled": pooled})
+            write_json(folder / "captions.json", captions)
+        return self.uid
+
+    def encoder(self) -> MiniLM:
+        """MiniLM, which knows the captions already and reads any other text."""
+        return _text_encoder(self.folder, self.n_tokens)
+
+
 class ClapStage(Stage):
     """A two-tower CLAP stand-in; the study trains two, for conditioning and for evaluation."""
 
     kind: Literal["clap"] = "clap"
     corpus: CorpusStage
+    text: TextStage
     config: MiniClapConfig
     seed: int
     infra: exca.TaskInfra = exca.TaskInfra(version="1")
@@ -97,7 +132,7 @@ class ClapStage(Stage):
             waves = torch.cat([self.corpus.waves("train", track) for track in TRACKS])
             captions = self.corpus.captions("train") * 2
             generator = torch_generator(self.seed, "clap")
-            clap = train_mini_clap(waves, captions, text_encoder(), self.config, generator)
+            clap = train_mini_clap(waves, captions, self.text.encoder(), self.config, generator)
             clap.save(folder / WEIGHTS)
             held_out = self.corpus.waves("valid"), self.corpus.captions("valid")
             write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
@@ -105,7 +140,7 @@ class ClapStage(Stage):
 
     def model(self) -> MiniClap:
         """The trained model."""
-        return MiniClap.load(self.folder / WEIGHTS, text_encoder())
+        return MiniClap.load(self.folder / WEIGHTS, self.text.encoder())
 
 
 class MertStage(Stage):
@@ -200,12 +235,12 @@ class Frozen(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     corpus: CorpusStage
+    text: TextStage
     conditioning_clap: ClapStage
     evaluation_clap: ClapStage
     mert: MertStage
     codec: CodecStage
     separator: SeparatorStage
-    text_tokens: int
 
 
 def _hash_folder(folder: Path) -> str:

@@ -17,6 +17,7 @@ from attm_core.study.frozen import (
     Frozen,
     MertStage,
     SeparatorStage,
+    TextStage,
 )
 from attm_core.study.profile import HeadName, Profile, load_profile
 from attm_core.study.provenance import provenance
@@ -56,12 +57,16 @@ class Study:
         """Corpus, encoders, codec, separator."""
         profile, seed = self.profile, self.training_seed
         corpus = CorpusStage(config=profile.corpus)
+        text = TextStage(corpus=corpus, n_tokens=profile.text_tokens)
+
+        def clap(clap_seed: int) -> ClapStage:
+            return ClapStage(corpus=corpus, text=text, config=profile.clap, seed=clap_seed)
+
         return Frozen(
             corpus=corpus,
-            conditioning_clap=ClapStage(corpus=corpus, config=profile.clap, seed=seed),
-            evaluation_clap=ClapStage(
-                corpus=corpus, config=profile.clap, seed=seed + EVALUATION_SEED_OFFSET
-            ),
+            text=text,
+            conditioning_clap=clap(seed),
+            evaluation_clap=clap(seed + EVALUATION_SEED_OFFSET),
             mert=MertStage(corpus=corpus, config=profile.mert, seed=seed),
             codec=CodecStage(corpus=corpus, config=profile.codec, seed=seed),
             separator=SeparatorStage(
@@ -70,7 +75,6 @@ class Study:
                 training=profile.separator_training,
                 seed=seed,
             ),
-            text_tokens=profile.text_tokens,
         )
 
     @cached_property
