@@ -58,9 +58,10 @@ def _add_means(
     width = fad_interval(next(iter(scores.values())).embeddings, reference)
     fad = float(np.mean(fads))
     half = (width.high - width.low) / 2
-    _add(result, key, "fad", "FAD", Interval(fad, fad - half, fad + half), len(fads) * 100, seed)
+    n = sum(map(len, scores.values()))
+    _add(result, key, "fad", "FAD", Interval(fad, fad - half, fad + half), n, seed)
     clap = mean_interval(np.mean([item.clap for item in scores.values()], axis=0))
-    _add(result, key, "clap", "cosine", clap, sum(map(len, scores.values())), seed)
+    _add(result, key, "clap", "cosine", clap, n, seed)
 
 
 def _add_steering(result: Result, key: str, scores: dict[float, Scores], seed: int) -> None:

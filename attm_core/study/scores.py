@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -52,9 +53,9 @@ class Scores:
             InputError: the file is missing or not one of ours.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return cls(**{name: stored[name] for name in stored.files})
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, BadZipFile) as error:
             raise InputError(f"{path} holds no scores: {error}") from error
 
 

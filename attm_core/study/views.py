@@ -121,7 +121,8 @@ def plot_intervals(axes: Axes, result: Result, rows: Mapping[str, str], metric: 
     values = [result[f"{key}.{metric}"] for key in rows.values()]
     places = np.arange(len(values))[::-1]
     for place, value in zip(places, values, strict=True):
-        low, high = value.low or value.value, value.high or value.value
+        low = value.value if value.low is None else value.low
+        high = value.value if value.high is None else value.high
         axes.plot([low, high], [place, place], color="#0072B2", marker="", linewidth=2)
     ours = [value.value for value in values]
     axes.plot(ours, places, "o", color="#0072B2", label="this study, 95 %")

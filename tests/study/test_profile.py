@@ -1,0 +1,144 @@
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import pydantic
+import pytest
+import yaml
+
+from attm_core.errors import ConfigError
+from attm_core.study import profile as module
+from attm_core.study.profile import Profile, Training, load_profile, profile_names
+from attm_core.study.study import Study
+
+# Amounts of work: in the smoke profile none may exceed the mini profile's.
+AMOUNTS = (
+    "n_",
+    "max_epochs",
+    "batch_size",
+    "widths",
+    "hidden",
+    "min_songs",
+    "steps",
+    "text_tokens",
+)
+
+
+def raw(name: str) -> dict[str, Any]:
+    file = resources.files("attm_core.study") / "profiles" / f"{name}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def amounts(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every number in a dumped profile that says how much work there is."""
+    for key, item in value.items():
+        where = f"{path}.{key}"
+        if isinstance(item, dict):
+            yield from amounts(item, where)
+        elif key.startswith(AMOUNTS) and not isinstance(item, str):
+            yield where, item
+
+
+def test_the_profiles_that_come_with_the_package():
+    assert profile_names() == ["mini", "smoke"]
+    for name in profile_names():
+        assert load_profile(name).name == name
+
+
+def test_an_unknown_profile_names_those_there_are():
+    with pytest.raises(ConfigError, match=r"no profile 'huge'; there are: mini, smoke"):
+        load_profile("huge")
+
+
+@pytest.mark.parametrize(
+    "path", [(), ("sft",), ("expert", "finetune"), ("clap",), ("corpus",), ("ranker", "training")]
+)
+def test_a_key_nobody_reads_is_an_error_at_every_depth(path, monkeypatch, tmp_path):
+    values = raw("smoke")
+    section = values
+    for name in path:
+        section = section[name]
+    section["n_stpes"] = 1
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "typo.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ConfigError, match=r"profile 'typo'[\s\S]*n_stpes"):
+        load_profile.__wrapped__("typo")
+
+
+@pytest.mark.parametrize("text", ["name: [", "name: broken\n", "- 1\n"])
+def test_a_file_that_is_no_profile_is_an_error(text, monkeypatch, tmp_path):
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "broken.yaml").write_text(text)
+    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ConfigError, match="profile 'broken'"):
+        load_profile.__wrapped__("broken")
+
+
+def test_a_profile_does_not_change_after_reading():
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        load_profile("smoke").seed = 1
+
+
+def test_smoke_is_nowhere_more_work_than_mini():
+    mini = dict(amounts(load_profile("mini").model_dump()))
+    smoke = dict(amounts(load_profile("smoke").model_dump()))
+    assert set(mini) == set(smoke)
+    larger = {key: (smoke[key], mini[key]) for key in mini if smoke[key] > mini[key]}
+    assert larger == {}
+    much_smaller = [key for key in mini if smoke[key] != mini[key]]
+    assert {".corpus.n_train", ".sft.n_steps", ".expert.n_samples"} <= set(much_smaller)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_sizes_of_a_profile_fit_each_other(name):
+    profile: Profile = load_profile(name)
+    expert, crpo, generation = profile.expert, profile.crpo, profile.generation
+    assert 1 <= expert.n_keep <= expert.n_samples
+    assert expert.polish.batch_size <= expert.n_keep
+    assert crpo.n_per_prompt >= 2
+    assert crpo.training.batch_size <= crpo.n_prompts
+    assert generation.n_prompts <= profile.corpus.n_prompts
+    assert generation.n_listening <= profile.corpus.n_prompts
+    assert profile.sft.batch_size <= profile.corpus.n_train
+    assert profile.backbone.head_width % 2 == 0
+    assert len(set(generation.seeds)) == len(generation.seeds) > 1
+    # Sub. 2 is a row of Table II, generated under one of the seeds.
+    assert generation.sub2_seed in generation.seeds[1:]
+    assert profile.sweep.scores == tuple(sorted(set(profile.sweep.scores)))
+    assert generation.s in profile.sweep.scores
+    assert profile.backbone.score_bandwidth not in profile.sweep.bandwidths
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_training_run_can_be_resumed_and_validated(name):
+    profile = load_profile(name)
+    runs: list[Training] = [
+        profile.sft,
+        profile.expert.finetune,
+        profile.expert.polish,
+        profile.crpo.training,
+    ]
+    for run in runs:
+        assert run.n_steps % run.save_every == 0
+        assert run.warmup_steps < run.n_steps
+    # Later stages go on from trained weights, at a lower rate (the paper: 1/10, then 1/100).
+    assert [run.lr for run in runs] == pytest.approx([1e-3, 1e-4, 1e-5, 1e-5])
+    assert profile.crpo.training.precision == "fp32"
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_a_study_reads_the_published_calibration(name):
+    from attm_core.claims.paper import paper_value
+
+    ranker = load_profile(name).ranker
+    assert ranker.reward_mean == paper_value("text.reward_mean")
+    assert ranker.reward_std == paper_value("text.reward_std")
+
+
+def test_the_training_seed_is_the_profiles_unless_given():
+    profile = load_profile("smoke")
+    assert Study("smoke").crpo().uid == Study(profile).crpo().uid
+    assert Study("smoke", profile.seed).crpo().uid == Study("smoke").crpo().uid
+    assert Study("smoke", 7).crpo().uid != Study("smoke").crpo().uid
+    assert Study("smoke", 7).frozen.corpus.uid == Study("smoke").frozen.corpus.uid
