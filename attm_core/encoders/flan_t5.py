@@ -1,0 +1,114 @@
+"""Token states of FLAN-T5-Large (Section III-A): 77 × 1024, read from a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attm_core.encoders.weights import load_strictly, read_safetensors, require_files
+from attm_core.errors import CheckpointError
+from attm_core.files import read_json
+from attm_core.modules import build
+
+ASSET = "flan_t5"
+WEIGHTS = "model.safetensors"
+FILES = (WEIGHTS, "config.json", "tokenizer.json", "tokenizer_config.json")
+EMBEDDING = "shared.weight"
+TIED_EMBEDDING = "encoder.embed_tokens.weight"
+CHUNK = 16
+
+
+class FlanT5:
+    """A frozen ``TextEncoder``.
+
+    Args:
+        model: a ``T5EncoderModel``.
+        tokenizer: the tokenizer it was trained with.
+        n_tokens: T, the end marker included; longer texts are cut.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, n_tokens: int = 77) -> None:
+        self.n_tokens = n_tokens
+        self.width = int(model.config.d_model)
+        self._model = model.eval().requires_grad_(False)
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> FlanT5:
+        """Read the encoder half of ``google/flan-t5-large`` as published; nothing is downloaded.
+
+        Args:
+            folder: holds weights, configuration and tokenizer; the asset's folder if None.
+            device: where to run.
+
+        Raises:
+            AssetError: a file is missing.
+            CheckpointError: corrupt or non-finite weights, weights of another configuration, or a
+                tokenizer with more words than the model has embeddings.
+            InputError: malformed ``config.json``.
+        """
+        folder = require_files(ASSET, FILES, folder)
+        model = _load_model(folder).to(device)
+        return cls(model, _load_tokenizer(folder, model.config.vocab_size))
+
+    @torch.no_grad()
+    def encode(self, texts: Sequence[str]) -> Float[Tensor, "B T F"]:
+        """Token states (B, 77, 1024) on the CPU.
+
+        The encoder's attention masks padding, but the states at padded positions are handed over
+        as they come out, as in MeanAudio: the backbone attends to all 77.
+        """
+        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        states = [self._states(chunk) for chunk in chunks]
+        return torch.cat(states) if states else torch.zeros(0, self.n_tokens, self.width)
+
+    def _states(self, texts: Sequence[str]) -> Tensor:
+        read = self._tokenizer(
+            list(texts),
+            padding="max_length",
+            truncation=True,
+            max_length=self.n_tokens,
+            return_tensors="pt",
+        ).to(self._model.device)
+        output = self._model(input_ids=read["input_ids"], attention_mask=read["attention_mask"])
+        states: Tensor = output.last_hidden_state.float().cpu()
+        return states
+
+
+def _load_model(folder: Path) -> Any:
+    from transformers import T5Config, T5EncoderModel
+
+    config = T5Config.from_dict(read_json(folder / "config.json"))
+    tensors = read_safetensors(folder / WEIGHTS, _is_of_encoder)
+    # One matrix under two names, of which a safetensors file keeps one or the other.
+    known = [tensors[name] for name in (EMBEDDING, TIED_EMBEDDING) if name in tensors]
+    if known:
+        tensors[EMBEDDING] = tensors[TIED_EMBEDDING] = known[0]
+    model = build(lambda: T5EncoderModel(config))
+    load_strictly(model, tensors, folder / WEIGHTS)
+    return model
+
+
+def _is_of_encoder(name: str) -> bool:
+    """The file holds the decoder too, which is not read."""
+    return name == EMBEDDING or name.startswith("encoder.")
+
+
+def _load_tokenizer(folder: Path, n_embeddings: int) -> Any:
+    from transformers import T5TokenizerFast
+
+    try:
+        tokenizer = T5TokenizerFast.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # the tokenizers library raises bare Exception on a corrupt file
+        raise CheckpointError(f"{folder / 'tokenizer.json'} is unreadable: {error}") from error
+    if len(tokenizer) > n_embeddings:
+        raise CheckpointError(
+            f"{folder}: a tokenizer of {len(tokenizer)} words does not belong to a model of "
+            f"{n_embeddings}; fetch {ASSET} again"
+        )
+    return tokenizer

@@ -1,0 +1,150 @@
+"""Features of MERT-v1-330M (Section III-C; Li et al. 2023): mean of the last layer over time.
+
+The model's page on the hub asks for its own code to be run. None is needed: without its optional
+constant-Q input and deep normalisation, both off in the published configuration, MERT is HuBERT
+with a 24-kHz input, and its weights bear HuBERT's names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attm_core.encoders.wave_batches import resampled_batch
+from attm_core.encoders.weights import load_strictly, read_pickle, require_files
+from attm_core.errors import CheckpointError, InputError
+from attm_core.files import read_json
+from attm_core.modules import build
+
+ASSET = "mert"
+WEIGHTS = "pytorch_model.bin"
+FILES = (WEIGHTS, "config.json", "preprocessor_config.json")
+SAMPLE_RATE_HZ = 24_000
+SEGMENT_S = 300
+SHORTEST_SEGMENT_S = 1
+CHUNK_S = 80  # audio in one forward pass
+VARIANCE_FLOOR = 1e-7  # that of transformers' Wav2Vec2FeatureExtractor
+UNSUPPORTED = ("feature_extractor_cqt", "deepnorm")
+# Weight normalisation of the positional convolution: names before and since PyTorch 2.
+RENAMED = {
+    ".conv.weight_g": ".conv.parametrizations.weight.original0",
+    ".conv.weight_v": ".conv.parametrizations.weight.original1",
+}
+
+
+class Mert:
+    """A frozen ``AudioEncoder``.
+
+    Args:
+        model: a ``HubertModel`` that reads 24 kHz.
+        normalizes: whether each segment is brought to zero mean and unit variance first.
+    """
+
+    def __init__(self, model: Any, normalizes: bool = False) -> None:
+        self.width = int(model.config.hidden_size)
+        self.normalizes = normalizes
+        self._model = model.eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> Mert:
+        """Read ``m-a-p/MERT-v1-330M`` as published; no code of its repository is run.
+
+        Args:
+            folder: holds the pickled weights and two configurations; the asset's folder if None.
+            device: where to run.
+
+        Raises:
+            AssetError: a file is missing.
+            CheckpointError: corrupt or non-finite weights, a pickle that holds code, weights of
+                another configuration, or a variant that HuBERT's classes do not cover.
+            InputError: malformed JSON.
+        """
+        folder = require_files(ASSET, FILES, folder)
+        processor = read_json(folder / "preprocessor_config.json")
+        if processor.get("sampling_rate") != SAMPLE_RATE_HZ:
+            raise CheckpointError(f"{folder} is a model for {processor.get('sampling_rate')} Hz")
+        return cls(_load_model(folder).to(device), bool(processor.get("do_normalize", True)))
+
+    @torch.no_grad()
+    def embed_audio(
+        self, waves: Float[Tensor, "B S"], sample_rate_hz: int
+    ) -> Float[Tensor, "B width"]:
+        """Means over time of the last hidden states (B, 1024), on the CPU, not normalised.
+
+        Audio beyond 300 s is read in segments, each weighted by its number of frames.
+
+        Raises:
+            InputError: not (B, S), NaN, or shorter than one frame (400 samples at 24 kHz).
+        """
+        waves = resampled_batch(waves, sample_rate_hz, SAMPLE_RATE_HZ)
+        if self._n_frames(waves.shape[1]) < 1:
+            raise InputError(f"{waves.shape[1]} samples at 24 kHz are too short for MERT")
+        at_once = max(1, CHUNK_S * SAMPLE_RATE_HZ // waves.shape[1])
+        means = [self._mean_states(chunk) for chunk in waves.split(at_once) if len(chunk)]
+        return torch.cat(means) if means else torch.zeros(0, self.width)
+
+    def _mean_states(self, waves: Tensor) -> Tensor:
+        total, n_frames = torch.zeros(len(waves), self.width, dtype=torch.float64), 0
+        for start, end in segment_bounds(waves.shape[1]):
+            states = self._states(waves[:, start:end])
+            total += states.sum(dim=1, dtype=torch.float64).cpu()
+            n_frames += states.shape[1]
+        return (total / n_frames).float()
+
+    def _states(self, waves: Tensor) -> Tensor:
+        if self.normalizes:
+            mean = waves.mean(dim=1, keepdim=True)
+            variance = waves.var(dim=1, keepdim=True, unbiased=False)
+            waves = (waves - mean) / (variance + VARIANCE_FLOOR).sqrt()
+        states: Tensor = self._model(waves.to(self._model.device)).last_hidden_state
+        return states
+
+    def _n_frames(self, n_samples: int) -> int:
+        config = self._model.config
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            n_samples = (n_samples - kernel) // stride + 1
+        return n_samples
+
+
+def segment_bounds(n_samples: int) -> list[tuple[int, int]]:
+    """Consecutive 300-s segments; a last one below 1 s joins the one before it."""
+    size = SEGMENT_S * SAMPLE_RATE_HZ
+    starts = list(range(0, n_samples, size))
+    if len(starts) > 1 and n_samples - starts[-1] < SHORTEST_SEGMENT_S * SAMPLE_RATE_HZ:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n_samples], strict=True))
+
+
+def _load_model(folder: Path) -> Any:
+    from transformers import HubertModel
+
+    config = _hubert_config(folder / "config.json")
+    tensors = {_new_name(name): tensor for name, tensor in read_pickle(folder / WEIGHTS).items()}
+    model = build(lambda: HubertModel(config))
+    load_strictly(model, tensors, folder / WEIGHTS)
+    return model
+
+
+def _hubert_config(path: Path) -> Any:
+    """HuBERT's configuration from MERT's; what only MERT's own code reads is checked or unused.
+
+    ``attention_relax`` is unused: MERT's code reads it in its ``deepnorm`` layers only.
+    """
+    from transformers import HubertConfig
+
+    stated = read_json(path)
+    active = [name for name in UNSUPPORTED if stated.get(name)]
+    if active:
+        raise CheckpointError(f"{path}: {', '.join(active)} would need code outside transformers")
+    known = HubertConfig().to_dict().keys() - {"model_type", "architectures", "auto_map"}
+    return HubertConfig(**{name: value for name, value in stated.items() if name in known})
+
+
+def _new_name(name: str) -> str:
+    for old, new in RENAMED.items():
+        name = name.replace(old, new) if name.endswith(old) else name
+    return name

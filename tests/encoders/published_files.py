@@ -1,0 +1,125 @@
+"""Tiny models of the real classes with random weights, written as the published files are."""
+
+import json
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from attm_core.modules import build
+from attm_core.randomness import torch_generator
+
+WORDS = ["▁a", "▁calm", "▁piano", "▁piece", "▁loud", "▁drums", "▁", *"abcdefghijklmnopqrstuvwxyz,."]
+
+
+def redraw(module: nn.Module, name: str, scale: float = 0.05) -> nn.Module:
+    """Random weights from a named stream, buffers and norms left as they are."""
+    generator = torch_generator(0, "published files", name)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, scale, generator=generator)
+    return module.eval()
+
+
+def write_t5_tokenizer(folder: Path) -> int:
+    """A unigram tokenizer with T5's special tokens in T5's files; its number of words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    special = ["<pad>", "</s>", "<unk>"]
+    pieces = [(word, 0.0 if word in special else -float(rank)) for rank, word in
+              enumerate(special + WORDS)]  # fmt: skip
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.add_special_tokens(special)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0, "model_max_length": 512}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return len(pieces)
+
+
+def write_flan_t5(folder: Path) -> nn.Module:
+    """Encoder, decoder and head in one safetensors file; returns the whole model."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    config = T5Config(
+        vocab_size=write_t5_tokenizer(folder) + 4, d_model=16, d_kv=4, d_ff=24, num_layers=2,
+        num_heads=3, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
+    )  # fmt: skip
+    model = redraw(build(lambda: T5ForConditionalGeneration(config)), "flan_t5")
+    model.save_pretrained(folder)
+    return model
+
+
+def write_mert(folder: Path, **changes: object) -> nn.Module:
+    """MERT's files: HuBERT's weights under the old names of weight normalisation."""
+    from transformers import HubertConfig, HubertModel
+
+    sizes = {
+        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "intermediate_size": 24, "conv_dim": [8] * 7, "num_conv_pos_embeddings": 8,
+        "num_conv_pos_embedding_groups": 2, "do_stable_layer_norm": True,
+        "feat_extract_norm": "group", "mask_time_prob": 0.075,
+    }  # fmt: skip
+    model = redraw(build(lambda: HubertModel(HubertConfig(**sizes))), "mert", 0.3)
+    old = {"original0": "weight_g", "original1": "weight_v"}
+    weights = OrderedDict()
+    for name, tensor in model.state_dict().items():
+        head, _, last = name.rpartition(".parametrizations.weight.")
+        weights[f"{head}.{old[last]}" if head else name] = tensor
+    torch.save(weights, folder / "pytorch_model.bin")
+    stated = sizes | {
+        "model_type": "mert_model", "architectures": ["MERTModel"], "sample_rate": 24000,
+        "auto_map": {"AutoModel": "modeling_MERT.MERTModel"}, "attention_relax": 32.0,
+        "deepnorm": False, "feature_extractor_cqt": False, "feature_extractor_cqt_bins": 336,
+        "feat_proj_layer_norm": True, "mask_channel_length": 10,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(stated | changes))
+    write_mert_processor(folder)
+    return model
+
+
+def write_mert_processor(folder: Path, **changes: object) -> None:
+    stated = {"do_normalize": False, "feature_size": 1, "sampling_rate": 24000}
+    (folder / "preprocessor_config.json").write_text(json.dumps(stated | changes))
+
+
+def write_roberta_tokenizer(folder: Path) -> int:
+    """A byte-level BPE without merges but one, in RoBERTa's files; its number of words."""
+    from transformers.models.roberta.tokenization_roberta import bytes_to_unicode
+
+    words = ["<s>", "<pad>", "</s>", "<unk>", *bytes_to_unicode().values(), "th", "<mask>"]
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\nt h\n")
+    return len(words)
+
+
+def clap_checkpoint(network: nn.Module) -> dict[str, object]:
+    """What LAION's training script saves: prefixes, RoBERTa's old buffer, NumPy numbers."""
+    weights = OrderedDict((f"module.{k}", v) for k, v in network.state_dict().items())
+    weights["module.text_branch.embeddings.position_ids"] = torch.arange(514)[None]
+    weight = next(network.parameters())
+    moments = {"step": 3, "exp_avg": torch.zeros_like(weight)}
+    return {
+        "epoch": 15,
+        "name": "run",
+        "state_dict": weights,
+        "optimizer": {"state": {0: moments}, "param_groups": [{"lr": 1e-4, "params": [0]}]},
+        "top_score": np.float64(0.9014),
+    }
+
+
+class MakesFolder:
+    """A pickle of this makes a folder when a loader runs its code."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)

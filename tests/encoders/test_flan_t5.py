@@ -1,0 +1,125 @@
+"""FLAN-T5: the published files of a tiny model of the same class, and what can be wrong in them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from published_files import write_flan_t5
+from safetensors.torch import load_file, save_file
+
+from attm_core.encoders.flan_t5 import FlanT5
+from attm_core.errors import AssetError, CheckpointError
+
+TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
+    folder = tmp_path_factory.mktemp("flan_t5")
+    return folder, write_flan_t5(folder)
+
+
+@pytest.fixture
+def folder(published: tuple[Path, torch.nn.Module], tmp_path: Path) -> Path:
+    for path in published[0].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def rewrite(folder: Path, change: dict[str, torch.Tensor], drop: str = "") -> None:
+    path = folder / "model.safetensors"
+    tensors = {name: value for name, value in load_file(path).items() if name != drop} | change
+    save_file(tensors, path)
+
+
+def test_states_are_those_of_the_whole_models_encoder(published) -> None:
+    folder, whole = published
+    encoder = FlanT5.load(folder)
+    states = encoder.encode(TEXTS)
+    assert states.shape == (3, 77, 16)
+    # "a calm piano piece </s>" and padding, numbered by hand from the vocabulary.
+    ids = torch.tensor([[3, 4, 5, 6, 1] + [0] * 72])
+    mask = (ids != 0).long()
+    expected = whole.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+    assert torch.equal(states[:1], expected.detach())
+
+
+def test_all_positions_are_handed_on_but_masked_inside(published) -> None:
+    encoder = FlanT5.load(published[0])
+    states = encoder.encode(TEXTS)
+    assert (states.abs().sum(-1) > 0).all()
+    shorter = FlanT5(encoder._model, encoder._tokenizer, n_tokens=12).encode(TEXTS[:1])
+    assert torch.allclose(shorter[0, :5], states[0, :5], atol=1e-6)
+
+
+def test_long_texts_are_cut_with_an_end_marker(published) -> None:
+    encoder = FlanT5.load(published[0])
+    longer = [TEXTS[2], TEXTS[2] + "a calm piano piece"]
+    first, second = encoder.encode(longer)
+    assert torch.equal(first, second)
+
+
+def test_companions_do_not_matter(published) -> None:
+    encoder = FlanT5.load(published[0])
+    many = encoder.encode(TEXTS * 7)
+    assert torch.allclose(many[20], encoder.encode([TEXTS[2]])[0], atol=1e-6)
+    assert encoder.encode([]).shape == (0, 77, 16)
+
+
+def test_weights_are_frozen_and_global_randomness_untouched(published) -> None:
+    before = torch.random.get_rng_state()
+    encoder = FlanT5.load(published[0])
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not any(p.requires_grad for p in encoder._model.parameters())
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_missing_file_says_how_to_fetch_it(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(AssetError, match=rf"lacks {name}: run `attm assets fetch flan_t5`"):
+        FlanT5.load(folder)
+
+
+def test_a_truncated_file_is_refused(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        FlanT5.load(folder)
+
+
+def test_wrong_shape_is_refused(folder: Path) -> None:
+    rewrite(folder, {"encoder.final_layer_norm.weight": torch.ones(17)})
+    with pytest.raises(CheckpointError, match=r"final_layer_norm.weight: copying a param"):
+        FlanT5.load(folder)
+
+
+def test_a_missing_weight_is_refused(folder: Path) -> None:
+    rewrite(folder, {}, drop="encoder.final_layer_norm.weight")
+    with pytest.raises(CheckpointError, match="Missing key"):
+        FlanT5.load(folder)
+
+
+def test_nan_is_refused(folder: Path) -> None:
+    rewrite(folder, {"encoder.final_layer_norm.weight": torch.full((16,), torch.nan)})
+    with pytest.raises(CheckpointError, match=r"final_layer_norm.weight holds NaN"):
+        FlanT5.load(folder)
+
+
+def test_damage_to_the_decoder_does_not_matter(folder: Path) -> None:
+    rewrite(folder, {"lm_head.weight": torch.full((3,), torch.nan)})
+    assert FlanT5.load(folder).encode(["a"]).isfinite().all()
+
+
+def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 20}
+    (folder / "config.json").write_text(json.dumps(config))
+    rewrite(folder, {"shared.weight": torch.ones(20, 16)})
+    with pytest.raises(CheckpointError, match="does not belong to a model of 20"):
+        FlanT5.load(folder)
+
+
+def test_a_corrupt_tokenizer_is_refused(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"version": "1.0"')
+    with pytest.raises(CheckpointError, match=r"tokenizer.json is unreadable"):
+        FlanT5.load(folder)
