@@ -25,7 +25,7 @@ MANIFEST_FILE = Path(__file__).with_name("assets.yaml")
 FOLDER_VARIABLE = "ATTM_ASSETS_DIR"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 HEX_PATTERN = re.compile(r"^[0-9a-f]*\*?[0-9a-f]*$")
-DIGEST_LENGTH = {"sha256": 64, "md5": 32}
+DIGEST_LENGTH = {"sha256": 64, "md5": 32, "git_blob": 40}
 
 State = Literal["verified", "unverified", "absent", "wrong size", "wrong digest"]
 
@@ -41,6 +41,7 @@ class AssetFile:
         sha256: hexadecimal digest, None if not published; ``*`` stands for digits that the
             publisher's page leaves out.
         md5: the same for MD5, for publishers who state only that.
+        git_blob: the name git gives the file's content, for files pinned by a commit.
     """
 
     path: str
@@ -48,6 +49,7 @@ class AssetFile:
     size: int | None = None
     sha256: str | None = None
     md5: str | None = None
+    git_blob: str | None = None
 
     def __post_init__(self) -> None:
         _check_path(self.path)
@@ -59,7 +61,7 @@ class AssetFile:
 
     def digests(self) -> dict[str, str]:
         """The digests that are known, by algorithm."""
-        known = {"sha256": self.sha256, "md5": self.md5}
+        known = {"sha256": self.sha256, "md5": self.md5, "git_blob": self.git_blob}
         return {name: digest for name, digest in known.items() if digest}
 
 
@@ -196,12 +198,19 @@ def file_state(file: AssetFile, path: Path) -> State:
 
 def digests_of(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
     """Hexadecimal digests of a file, read once."""
-    hashers = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    hashers = {name: _hasher(name, path) for name in algorithms}
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
             for hasher in hashers.values():
                 hasher.update(block)
     return {name: hasher.hexdigest() for name, hasher in hashers.items()}
+
+
+def _hasher(algorithm: str, path: Path) -> hashlib._Hash:
+    if algorithm != "git_blob":
+        return hashlib.new(algorithm, usedforsecurity=False)
+    header = f"blob {path.stat().st_size}\0".encode()
+    return hashlib.new("sha1", header, usedforsecurity=False)
 
 
 def verify(asset: Asset, folder: Path | None = None) -> dict[str, State]:

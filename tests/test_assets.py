@@ -101,6 +101,15 @@ def test_md5_is_used_where_nothing_better_is_published(tmp_path: Path):
     assert file_state(AssetFile("file", URL, md5=digest), path) == "verified"
 
 
+def test_git_names_a_file_by_its_content(tmp_path: Path):
+    path = tmp_path / "file"
+    path.write_bytes(b"hello\n")
+    known = AssetFile("file", URL, git_blob="ce013625030ba8dba906f756967f9e9ca394464a")
+    assert file_state(known, path) == "verified"
+    path.write_bytes(b"hello!\n")
+    assert file_state(known, path) == "wrong digest"
+
+
 def test_require_says_how_to_fetch(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("ATTM_ASSETS_DIR", str(tmp_path))
     assert asset_folder("vae") == tmp_path / "vae"
