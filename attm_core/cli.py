@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         code = options.run(options)
-    except AttmError as error:
+    except (AttmError, OSError) as error:  # OSError: disk full, no permission, …
         print(f"attm: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from attm_core.study import doctor
-
 
 def add_parsers(subparsers: Any) -> None:
     """Add both subcommands."""
@@ -17,7 +15,9 @@ def add_parsers(subparsers: Any) -> None:
     study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
     study.add_argument("--dry-run", action="store_true", help="list the stages, run nothing")
     study.set_defaults(run=run_study_command)
-    doctor.add_parsers(subparsers)
+    doctor = subparsers.add_parser("doctor", help="what is missing, and what would run")
+    doctor.add_argument("--profile", default="mini")
+    doctor.set_defaults(run=run_doctor)
 
 
 def run_study_command(options: argparse.Namespace) -> int:
@@ -34,6 +34,21 @@ def run_study_command(options: argparse.Namespace) -> int:
     else:
         experiments.run_study(study, options.jobs)
     print(f"results hash of {study.profile.name}: {results_hash(study.profile.name)}")
+    return 0
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Print what was found; 1 if something keeps the profile from running."""
+    from attm_core.study.doctor import examine
+
+    findings = examine(options.profile)
+    for finding in findings:
+        print(finding.describe())
+    problems = sum(finding.level == "problem" for finding in findings)
+    if problems:
+        print(f"profile {options.profile} cannot run: {problems} problem(s) above")
+        return 1
+    print(f"profile {options.profile} can run: `attm study --profile {options.profile}`")
     return 0
 
 

@@ -1,0 +1,127 @@
+"""The cast of a profile for generating and judging: trained by the study, or untrained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from attm_core.backbone.config import Conditions, FluxAudioConfig
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.codec.mini import MiniCodec
+from attm_core.encoders.mini_clap import MiniClap
+from attm_core.encoders.minilm import MiniLM
+from attm_core.errors import AssetError
+from attm_core.generation.clips import Cast, Listener
+from attm_core.generation.mini_demucs import build_mini_demucs
+from attm_core.generation.separation import DemucsSeparator
+from attm_core.modules import build
+from attm_core.randomness import torch_generator
+from attm_core.study.chain import Weights, frozen_model
+from attm_core.study.conditions import features_of
+from attm_core.study.profile import HeadName, Profile
+from attm_core.study.scheduler import ensure
+from attm_core.study.stage import Stage, ancestry
+from attm_core.study.study import Study
+
+StageName = Literal["sft", "expert", "crpo"]
+
+
+def weights_of(study: Study, stage: StageName, head: HeadName) -> Weights:
+    """The stage of the chain of a head; ``crpo`` with v1 is the paper's submitted hybrid."""
+    if stage == "sft":
+        return study.sft(head)
+    return study.expert(head) if stage == "expert" else study.crpo(head)
+
+
+def provide(study: Study, stages: list[Stage], train: bool) -> None:
+    """Make sure that stages are cached.
+
+    Raises:
+        AssetError: they are not and ``train`` is False.
+        StageError: training one failed.
+    """
+    missing = [stage for stage in ancestry(stages) if not stage.done]
+    if missing and not train:
+        labels = ", ".join(dict.fromkeys(stage.label for stage in missing))
+        raise AssetError(
+            f"{len(missing)} stages of profile {study.profile.name} are not trained yet ({labels})."
+            f" Run `attm study --profile {study.profile.name}`, or leave --no-train out to train"
+            " just these now"
+        )
+    ensure(stages)
+
+
+def trained_listener(study: Study, train: bool = True) -> Listener:
+    """The ranker and the evaluation CLAP model of a study."""
+    provide(study, [study.ranker], train)
+
+    def reward(waves: Tensor, rate: int, prompts: Sequence[str]) -> list[float]:
+        scored: list[float] = study.ranker.score(waves, rate, prompts).tolist()
+        return scored
+
+    return Listener(study.frozen.evaluation_clap.model(), reward)
+
+
+def trained_cast(study: Study, weights: Weights, train: bool = True) -> Cast:
+    """A trained model of a study with everything around it."""
+    provide(study, [weights, study.frozen.separator], train)
+    model = weights.model()
+    return Cast(
+        backbone=frozen_model(model),
+        latent_shape=(model.config.n_latents, model.config.n_channels),
+        encode_text=features_of(weights).encode_text,
+        codec=study.frozen.codec.model(),
+        separator=study.frozen.separator.model(),
+        listener=trained_listener(study, train),
+        uid=weights.uid,
+    )
+
+
+def untrained_cast(profile: Profile, head: HeadName, seed: int) -> Cast:
+    """The profile's networks at birth: sizes, memory and time are real, the sound is not."""
+    generators = {
+        role: torch_generator(seed, role, "untrained")
+        for role in ("codec", "clap", "separator", "backbone")
+    }
+    text = MiniLM(profile.text_tokens)
+    codec = build(lambda: MiniCodec(profile.codec), generators["codec"]).eval()
+    clap = build(lambda: MiniClap(profile.clap, text), generators["clap"]).eval()
+    separator = DemucsSeparator(build_mini_demucs(profile.separator, generators["separator"]))
+
+    def encode_text(texts: list[str]) -> Conditions:
+        return Conditions(text.encode(texts), clap.embed_text(texts))
+
+    model = FluxAudio(_backbone_config(profile, codec, head), generators["backbone"]).eval()
+    empty = encode_text([""])
+    model.set_null_text(empty.tokens[0], empty.pooled[0])
+    model.set_latent_statistics(torch.zeros(codec.n_channels), torch.ones(codec.n_channels))
+    return Cast(
+        backbone=frozen_model(model),
+        latent_shape=(codec.n_latents, codec.n_channels),
+        encode_text=encode_text,
+        codec=codec,
+        separator=separator,
+        listener=None,
+        uid=f"untrained-{profile.name}-{seed}",
+    )
+
+
+def _backbone_config(profile: Profile, codec: MiniCodec, head: HeadName) -> FluxAudioConfig:
+    size = profile.backbone
+    return FluxAudioConfig(
+        n_channels=codec.n_channels,
+        n_latents=codec.n_latents,
+        n_tokens=profile.text_tokens,
+        token_width=MiniLM.width,
+        pooled_width=profile.clap.width,
+        width=size.n_heads * size.head_width,
+        n_heads=size.n_heads,
+        n_joint=size.n_joint_blocks,
+        n_fused=size.n_fused_blocks,
+        ffn_multiple=size.ffn_multiple,
+        score_head=head,
+        score_bandwidth=size.score_bandwidth,
+    )
