@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Generator, Tensor, nn
 
 from attm_core.codec.mel import MelConfig
 from attm_core.errors import CheckpointError, InputError
@@ -25,6 +26,8 @@ from attm_core.state_dicts import read_state_dict, require_fit
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "bigvgan_generator.pt"
 STATE_KEY = "generator"
+RANDOM_RESIDUAL_GAIN = 0.3
+RANDOM_OUTPUT_GAIN = 0.005
 
 
 def load_bigvgan(folder: Path, mel: MelConfig | None = None) -> nn.Module:
@@ -76,6 +79,32 @@ def make_bigvgan(settings: dict[str, Any], source: Path | str = "settings") -> n
     except (AttributeError, KeyError, TypeError, ValueError, NotImplementedError) as error:
         raise CheckpointError(f"{source} is not a configuration of BigVGAN: {error!r}") from error
     return vocoder
+
+
+def random_bigvgan(settings: dict[str, Any], generator: Generator) -> nn.Module:
+    """An untrained generator for inference: normal weights by fan-in, no weight norm.
+
+    Raises:
+        CheckpointError: the settings are not those of a BigVGAN generator.
+    """
+
+    def plain() -> nn.Module:
+        vocoder = make_bigvgan(settings)
+        remove_weight_norm(vocoder)
+        return vocoder
+
+    vocoder = build(plain, generator)
+    _quieten(vocoder)
+    return vocoder.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _quieten(vocoder: Any) -> None:
+    """He-normal residual blocks multiply their input; scaled down, noise stays well within ±1."""
+    for name, parameter in vocoder.resblocks.named_parameters():
+        if ".convs" in name:
+            parameter.mul_(RANDOM_RESIDUAL_GAIN)
+    vocoder.conv_post.weight.mul_(RANDOM_OUTPUT_GAIN)
 
 
 def remove_weight_norm(vocoder: nn.Module) -> None:

@@ -17,7 +17,12 @@ from torch import Tensor, nn
 from attm_core.audio import fit_length
 from attm_core.codec.bigvgan_vocoder import load_bigvgan, vocode
 from attm_core.codec.mel import MEL_44K, LogMel
-from attm_core.codec.mmaudio_vae import FRAMES_PER_LATENT, MMAudioVAE, load_mmaudio_vae
+from attm_core.codec.mmaudio_vae import (
+    FRAMES_PER_LATENT,
+    MMAudioVAE,
+    MMAudioVAEConfig,
+    load_mmaudio_vae,
+)
 from attm_core.errors import ConfigError, InputError
 
 SAMPLES_PER_LATENT = FRAMES_PER_LATENT * MEL_44K.hop
@@ -59,14 +64,26 @@ class MMAudioCodec(nn.Module):
         self.vocoder = vocoder
 
     @classmethod
-    def load(cls, vae: Path, vocoder: Path | None, n_samples: int = CLIP_SAMPLES) -> MMAudioCodec:
-        """The codec from ``v1-44.pth`` and the folder of BigVGAN v2.
+    def load(
+        cls,
+        vae: Path,
+        vocoder: Path | None,
+        n_samples: int = CLIP_SAMPLES,
+        config: MMAudioVAEConfig | None = None,
+    ) -> MMAudioCodec:
+        """The codec from its published files, for inference on the CPU (``.to`` moves it).
+
+        Args:
+            vae: ``v1-44.pth``.
+            vocoder: the folder of BigVGAN v2; None for a codec that only encodes.
+            n_samples: S of a clip at 44.1 kHz.
+            config: size of the VAE; None is the published one.
 
         Raises:
             CheckpointError: a file is missing or corrupt, or does not fit.
         """
         generator = None if vocoder is None else load_bigvgan(vocoder, MEL_44K)
-        return cls(load_mmaudio_vae(vae), generator, n_samples)
+        return cls(load_mmaudio_vae(vae, config), generator, n_samples)
 
     @torch.no_grad()
     def encode(

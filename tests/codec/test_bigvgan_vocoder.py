@@ -1,0 +1,170 @@
+"""BigVGAN from a local folder: a small model of the real class, saved as the real one is."""
+
+import json
+import socket
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from vocoder_settings import TINY_BIGVGAN
+
+from attm_core.codec.bigvgan_vocoder import (
+    load_bigvgan,
+    make_bigvgan,
+    random_bigvgan,
+    remove_weight_norm,
+    vocode,
+)
+from attm_core.codec.mel import MEL_16K_MINI, MEL_44K
+from attm_core.errors import CheckpointError
+
+
+@pytest.fixture(scope="module")
+def untrained() -> nn.Module:
+    """Loud, not yet clipping, and of magnitudes that weight norm has to fold."""
+    vocoder = make_bigvgan(dict(TINY_BIGVGAN))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in vocoder.parameters():
+            parameter.copy_(0.4 * torch.randn(parameter.shape, generator=generator))
+        vocoder.conv_post.weight_g.mul_(150.0)
+    return vocoder.eval()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, untrained: nn.Module) -> Path:
+    untrained._save_pretrained(tmp_path)  # the package's own way
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def log_mel() -> Tensor:
+    return torch.randn(2, 128, 6, generator=torch.Generator().manual_seed(1)) - 4.0
+
+
+def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module, log_mel: Tensor) -> None:
+    vocoder = load_bigvgan(folder, MEL_44K)
+    with torch.no_grad():
+        expected = untrained(log_mel)[:, 0]
+        waves = vocode(vocoder, log_mel)
+    assert waves.shape == (2, 6 * 512)
+    assert (waves - expected).norm() < 1e-5 * expected.norm()
+    assert expected.std() > 0.1
+
+
+def test_weight_norm_is_folded_and_nothing_is_trainable(folder: Path) -> None:
+    vocoder = load_bigvgan(folder)
+    assert not [name for name in vocoder.state_dict() if "weight_g" in name]
+    assert not any(parameter.requires_grad for parameter in vocoder.parameters())
+    assert not vocoder.training
+
+
+def test_loads_weights_saved_without_weight_norm(tmp_path: Path, log_mel: Tensor) -> None:
+    plain = random_bigvgan(dict(TINY_BIGVGAN), torch.Generator().manual_seed(2))
+    plain._save_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(vocode(load_bigvgan(tmp_path), log_mel), vocode(plain, log_mel))
+
+
+def test_waves_stay_within_one(folder: Path, log_mel: Tensor) -> None:
+    vocoder = load_bigvgan(folder)
+    with torch.no_grad():
+        vocoder.conv_post.weight.mul_(1e4)
+        waves = vocode(vocoder, log_mel)
+    assert waves.abs().max() == 1.0
+
+
+def test_random_weights_come_from_the_generator(log_mel: Tensor) -> None:
+    drawn = [
+        random_bigvgan(dict(TINY_BIGVGAN), torch.Generator().manual_seed(s)) for s in (0, 0, 1)
+    ]
+    with torch.no_grad():
+        first, again, other = (vocode(vocoder, log_mel) for vocoder in drawn)
+    assert torch.equal(first, again)
+    assert 0.001 < first.std() < 0.5
+    assert not torch.equal(first, other)
+
+
+def test_neither_network_nor_global_randomness_nor_a_word(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    before = torch.random.get_rng_state()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_bigvgan(folder)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert capsys.readouterr() == ("", "")
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    settings = {**TINY_BIGVGAN, **changes}
+    (folder / "config.json").write_text(
+        json.dumps({name: value for name, value in settings.items() if value is not None})
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sampling_rate": 24_000}, "another spectrogram"),
+        ({"num_mels": 80}, "another spectrogram"),
+        ({"upsample_rates": [8, 4, 2, 2, 2, 4]}, "multiply to 512"),
+        ({"upsample_initial_channel": 128}, "does not fit"),
+        ({"resblock": "3"}, "not a configuration of BigVGAN"),
+        ({"activation": "relu"}, "not a configuration of BigVGAN"),
+        ({"snake_logscale": None}, "not a configuration of BigVGAN"),
+    ],
+)
+def test_other_configurations_are_refused(
+    folder: Path, changes: dict[str, object], message: str
+) -> None:
+    rewrite(folder, **changes)
+    with pytest.raises(CheckpointError, match=message):
+        load_bigvgan(folder, MEL_44K)
+
+
+def test_a_vocoder_of_another_rate_is_refused(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"wanted \{'sampling_rate': 16000"):
+        load_bigvgan(folder, MEL_16K_MINI)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]"])
+def test_a_broken_configuration_is_refused(folder: Path, content: str) -> None:
+    (folder / "config.json").write_text(content)
+    with pytest.raises(CheckpointError, match="fetch the vocoder again"):
+        load_bigvgan(folder)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="does not exist"):
+        load_bigvgan(tmp_path / "nowhere")
+
+
+def test_nan_weights_are_refused(folder: Path) -> None:
+    path = folder / "bigvgan_generator.pt"
+    content = torch.load(path, weights_only=True)
+    content["generator"]["conv_pre.bias"][3] = torch.nan
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=r"conv_pre\.bias holds NaN"):
+        load_bigvgan(folder)
+
+
+def test_truncated_weights_are_refused(folder: Path) -> None:
+    path = folder / "bigvgan_generator.pt"
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(CheckpointError, match="corrupt or truncated"):
+        load_bigvgan(folder)
+
+
+def test_folding_changes_no_output(log_mel: Tensor) -> None:
+    vocoder = make_bigvgan(dict(TINY_BIGVGAN)).eval()
+    with torch.no_grad():
+        before = vocoder(log_mel)
+        remove_weight_norm(vocoder)
+        assert torch.allclose(vocoder(log_mel), before, atol=1e-6)

@@ -1,0 +1,123 @@
+"""The paper's codec from wave to latents and back: shapes, lengths, files, refusals."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from vae_weights import TINY, formula_state
+from vocoder_settings import TINY_BIGVGAN
+
+from attm_core.codec.bigvgan_vocoder import random_bigvgan
+from attm_core.codec.mel import MEL_44K, LogMel
+from attm_core.codec.mmaudio import CLIP_SAMPLES, SAMPLES_PER_LATENT, MMAudioCodec
+from attm_core.codec.mmaudio_vae import MMAudioVAE, MMAudioVAEConfig, random_mmaudio_vae
+from attm_core.errors import CheckpointError, ConfigError, InputError
+from attm_core.protocols import Codec
+
+SHORT = 5000  # four whole latents and 904 samples
+
+
+@pytest.fixture(scope="module")
+def codec() -> MMAudioCodec:
+    generator = torch.Generator().manual_seed(0)
+    vocoder = random_bigvgan(dict(TINY_BIGVGAN), generator)
+    return MMAudioCodec(random_mmaudio_vae(generator, TINY), vocoder, SHORT, batch_size=2)
+
+
+def waves(n: int, n_samples: int = SHORT) -> Tensor:
+    return 0.1 * torch.randn(n, n_samples, generator=torch.Generator().manual_seed(1))
+
+
+def latents(n: int) -> Tensor:
+    return torch.randn(n, 4, 3, generator=torch.Generator().manual_seed(2))
+
+
+def test_ten_seconds_are_430_latents_of_440320_samples() -> None:
+    codec: Codec = MMAudioCodec(MMAudioVAE(MMAudioVAEConfig()), None)
+    assert (codec.sample_rate_hz, codec.n_samples) == (44_100, 441_000)
+    assert (codec.n_latents, codec.n_channels) == (430, 40)
+    assert codec.n_latents * SAMPLES_PER_LATENT == 440_320
+
+
+def test_a_full_clip_keeps_its_length() -> None:
+    codec = MMAudioCodec(random_mmaudio_vae(torch.Generator().manual_seed(0), TINY), None)
+    mean, std = codec.encode(waves(1, CLIP_SAMPLES))
+    assert mean.shape == std.shape == (1, 430, 3)
+    assert codec.decode_mel(mean).shape == (1, 128, 860)
+
+
+def test_encode_is_the_vae_on_the_mel_of_whole_latents(codec: MMAudioCodec) -> None:
+    mean, std = codec.encode(waves(1))
+    expected = codec.vae.encode(LogMel(MEL_44K)(waves(1)[:, : 4 * SAMPLES_PER_LATENT]))
+    assert torch.equal(mean, expected[0].transpose(1, 2))
+    assert torch.equal(std, expected[1].transpose(1, 2))
+    assert mean.is_contiguous()
+
+
+def test_samples_beyond_the_last_whole_latent_are_not_seen(codec: MMAudioCodec) -> None:
+    changed = waves(1)
+    changed[:, 4 * SAMPLES_PER_LATENT :] = 0.9
+    assert torch.equal(codec.encode(changed)[0], codec.encode(waves(1))[0])
+
+
+def test_decode_pads_with_silence(codec: MMAudioCodec) -> None:
+    decoded = codec.decode(latents(1))
+    assert decoded.shape == (1, SHORT)
+    assert decoded.abs().max() <= 1.0
+    assert torch.count_nonzero(decoded[:, 4 * SAMPLES_PER_LATENT :]) == 0
+    assert decoded[:, : 4 * SAMPLES_PER_LATENT].std() > 0
+    expected = codec.vocoder(codec.decode_mel(latents(1)))[:, 0]
+    assert torch.equal(decoded[:, : 4 * SAMPLES_PER_LATENT], expected)
+
+
+def test_batches_change_nothing(codec: MMAudioCodec) -> None:
+    three = codec.encode(waves(3))[0]
+    one_by_one = torch.cat([codec.encode(wave[None])[0] for wave in waves(3)])
+    assert torch.allclose(three, one_by_one, atol=1e-5)
+    one_by_one = torch.cat([codec.decode(latent[None]) for latent in latents(3)])
+    assert torch.allclose(codec.decode(latents(3)), one_by_one, atol=1e-5)
+
+
+def test_loads_from_the_published_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(formula_state(MMAudioVAE(TINY).state_dict()), tmp_path / "v1-44.pth")
+    random_bigvgan(dict(TINY_BIGVGAN), torch.Generator().manual_seed(0))._save_pretrained(tmp_path)
+    codec = MMAudioCodec.load(tmp_path / "v1-44.pth", tmp_path, SHORT, TINY)
+    assert codec.decode(codec.encode(waves(1))[0]).shape == (1, SHORT)
+
+
+def test_loading_a_small_vae_as_the_published_one_is_refused(tmp_path: Path) -> None:
+    torch.save(formula_state(MMAudioVAE(TINY).state_dict()), tmp_path / "v1-44.pth")
+    with pytest.raises(CheckpointError, match="wanted"):
+        MMAudioCodec.load(tmp_path / "v1-44.pth", None)
+
+
+@pytest.mark.parametrize("shape", [(1, SHORT - 1), (SHORT,), (1, 2, SHORT), (1, 1)])
+def test_waves_of_another_shape_are_refused(codec: MMAudioCodec, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"not \(batch, 5000\)"):
+        codec.encode(torch.zeros(shape))
+
+
+def test_nan_is_refused_both_ways(codec: MMAudioCodec) -> None:
+    with pytest.raises(InputError, match="waves hold NaN"):
+        codec.encode(torch.full((1, SHORT), torch.nan))
+    with pytest.raises(InputError, match="latent statistics"):
+        codec.decode(torch.full((1, 4, 3), torch.nan))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4), (4, 3), (1, 5, 3)])
+def test_latents_of_another_shape_are_refused(codec: MMAudioCodec, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"not \(batch, 4, 3\)"):
+        codec.decode(torch.zeros(shape))
+
+
+def test_decoding_needs_a_vocoder(codec: MMAudioCodec) -> None:
+    with pytest.raises(ConfigError, match="without a vocoder"):
+        MMAudioCodec(codec.vae, None, SHORT).decode(latents(1))
+
+
+def test_another_spectrogram_or_too_short_a_clip_is_refused(codec: MMAudioCodec) -> None:
+    with pytest.raises(ConfigError, match="80 mel bands"):
+        MMAudioCodec(MMAudioVAE(MMAudioVAEConfig(n_mels=80, n_channels=20, width=384)), None)
+    with pytest.raises(ConfigError, match="at least 2048"):
+        MMAudioCodec(codec.vae, None, 2047)
