@@ -29,7 +29,7 @@ def untrained() -> nn.Module:
     with torch.no_grad():
         for parameter in vocoder.parameters():
             parameter.copy_(0.4 * torch.randn(parameter.shape, generator=generator))
-        vocoder.conv_post.weight_g.mul_(150.0)
+        vocoder.conv_post.weight_g.mul_(20.0)
     return vocoder.eval()
 
 
@@ -50,8 +50,9 @@ def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module, log_me
         expected = untrained(log_mel)[:, 0]
         waves = vocode(vocoder, log_mel)
     assert waves.shape == (2, 6 * 512)
-    assert (waves - expected).norm() < 1e-5 * expected.norm()
-    assert expected.std() > 0.1
+    assert (waves - expected).norm() < 1e-4 * (expected - expected.mean()).norm()
+    assert expected.std() > 0.01
+    assert expected.abs().max() < 1.0
 
 
 def test_weight_norm_is_folded_and_nothing_is_trainable(folder: Path) -> None:
