@@ -1,0 +1,99 @@
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from attm_core import __version__, cli
+from attm_core.errors import InputError
+
+COMMANDS = ["study", "doctor", "notebooks", "book", "generate", "score"]
+COMMANDS += ["submission", "claims", "assets"]
+    "study",
+    "doctor",
+    "notebooks",
+    "book",
+    "generate",
+    "score",
+    "submission",
+    "claims",
+    "assets",
+]
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    parser = cli.build_parser()
+    actions = [item for item in parser._actions if isinstance(item, argparse._SubParsersAction)]
+    return dict(actions[0].choices)
+
+
+def test_all_commands_are_there():
+    assert sorted(commands()) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: attm {command}" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"attm-companion {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["nothing"], ["study", "--nothing"]])
+def test_usage_errors_leave_with_two(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    assert stopped.value.code == 2
+    assert "usage: attm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("no such clip"), 1, "attm: no such clip\n"),
+        (PermissionError(13, "Permission denied", "out.wav"), 1, "Permission denied: 'out.wav'"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (KeyboardInterrupt(), 130, "run the same command again"),
+    ],
+)
+def test_errors_are_one_line_on_stderr(monkeypatch, capsys, error, code, said):
+    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(error))
+    assert cli.main([]) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.startswith("attm: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(KeyError("bug")))
+    with pytest.raises(KeyError, match="bug"):
+        cli.main([])
+
+
+def parser_that_raises(error: BaseException) -> argparse.ArgumentParser:
+    def run(options):
+        raise error
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    return parser
+
+
+def test_help_needs_no_heavy_library():
+    code = """
+import sys
+from attm_core import cli
+cli.build_parser()
+print(sorted({"torch", "pandas", "demucs", "transformers", "exca"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
