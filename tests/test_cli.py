@@ -9,16 +9,6 @@ from attm_core.errors import InputError
 
 COMMANDS = ["study", "doctor", "notebooks", "book", "generate", "score"]
 COMMANDS += ["submission", "claims", "assets"]
-    "study",
-    "doctor",
-    "notebooks",
-    "book",
-    "generate",
-    "score",
-    "submission",
-    "claims",
-    "assets",
-]
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
