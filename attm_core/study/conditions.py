@@ -88,15 +88,19 @@ class Judge(pydantic.BaseModel):
         """The evaluation CLAP model."""
         return self.frozen.evaluation_clap.model()
 
-    def score(self, waves: Tensor, captions: list[str]) -> Scores:
-        """CLAP score, reward, embedding and vocal level of waves (n, S)."""
+    def score(self, waves: Tensor, captions: list[str], separated: bool) -> Scores:
+        """CLAP score, reward, embedding and vocal level of waves (n, S).
+
+        The vocal level of clips that the separator has been through says nothing and is left NaN.
+        """
+        vocals_db = np.full(len(waves), np.nan) if separated else self.vocals_db(waves)
         rate = self.frozen.corpus.config.sample_rate_hz
         audio = embed_in_parts(self.clap, waves, rate)
         return Scores(
             clap=cosine_per_item(self.clap.embed_text(captions), audio),
             reward=self.ranker.score(waves, rate, captions),
             embeddings=audio.double().numpy(),
-            vocals_db=self.vocals_db(waves),
+            vocals_db=vocals_db,
         )
 
     def vocals_db(self, waves: Tensor) -> Array:
@@ -136,7 +140,8 @@ class ConditionStage(Stage):
             codec = self.judge.frozen.codec.model()
             parts = [codec.decode(part) for part in latents.split(self.protocol.batch_size)]
             waves = self.judge.finish(torch.cat(parts), self.protocol.post)
-            self.judge.score(waves, captions).save(folder / SCORES)
+            separated = self.protocol.post != "none"
+            self.judge.score(waves, captions, separated).save(folder / SCORES)
             _save_audio(folder / AUDIO, waves[: self.protocol.n_listening])
         return self.uid
 
@@ -190,7 +195,8 @@ class AnchorStage(Stage):
         with self.recording() as folder:
             captions = self.protocol.captions(self.judge.frozen)
             for name, waves in self._waves().items():
-                self.judge.score(waves, captions).save(folder / f"{name}.npz")
+                scores = self.judge.score(waves, captions, separated=False)
+                scores.save(folder / f"{name}.npz")
                 _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
             reference = self.judge.frozen.corpus.waves(self.protocol.reference)
             rate = self.judge.frozen.corpus.config.sample_rate_hz

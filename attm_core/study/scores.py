@@ -30,7 +30,8 @@ class Scores:
         clap: CLAP score of each prompt (n,).
         reward: ranker reward of each prompt (n,), in the paper's units (calibrated).
         embeddings: evaluation-CLAP audio embedding of each prompt (n, P).
-        vocals_db: level of the separated vocal stem relative to the clip (n,), in dB.
+        vocals_db: level of the separated vocal stem relative to the clip (n,), in dB; NaN for clips
+            that the separator has been through.
     """
 
     clap: Array

@@ -56,7 +56,7 @@ def open_study(profile: str, seed: int | None = None, **generation: Any) -> Stud
 def comparison(
     result: Result, rows: Mapping[str, str], metrics: Sequence[str] = ("fad", "clap", "reward")
 ) -> pd.DataFrame:
-    """A line a row: each metric with its interval, the paper's value and the difference.
+    """A line a row: each metric with its 95 % interval, the paper's value and the difference.
 
     Args:
         result: an experiment's values.
@@ -75,13 +75,15 @@ def comparison(
     return frame
 
 
-def _cells(name: str, value: Value | None) -> dict[str, Any]:
+def _cells(name: str, value: Value | None) -> dict[str, str | None]:
     if value is None:
-        return {name: np.nan, f"{name} 95 %": None, f"{name} paper": np.nan}
-    interval = None if value.low is None else f"[{value.low:.3f}, {value.high:.3f}]"
-    paper = np.nan if value.paper is None else value.paper
-    cells = {name: value.value, f"{name} 95 %": interval, f"{name} paper": paper}
-    return {**cells, f"{name} difference": value.value - paper}
+        return {name: None, f"{name} paper": None, f"{name} difference": None}
+    interval = "" if value.low is None else f" [{value.low:.3f}, {value.high:.3f}]"
+    cells: dict[str, str | None] = {name: f"{value.value:.3f}{interval}"}
+    if value.paper is None:
+        return {**cells, f"{name} paper": None, f"{name} difference": None}
+    difference = f"{value.value - value.paper:+.3f}"
+    return {**cells, f"{name} paper": f"{value.paper:.3f}", f"{name} difference": difference}
 
 
 def tests_table(result: Result, prefix: str) -> pd.DataFrame:
