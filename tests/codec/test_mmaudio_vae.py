@@ -1,14 +1,17 @@
 """The mel VAE: names and values of the reference, lengths, and files that are refused."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
 
 from attm_core.codec.mmaudio_vae import (
+    Level,
+    Middle,
     MMAudioVAE,
     MMAudioVAEConfig,
     load_mmaudio_vae,
@@ -77,6 +80,14 @@ def test_deviation_is_bounded(state: dict[str, Tensor]) -> None:
     _, std = load_mmaudio_vae(state, TINY).encode(tiny_mel())
     assert std.min().item() == pytest.approx(torch.tensor(-15.0).exp().item())
     assert std.max().item() == pytest.approx(torch.tensor(10.0).exp().item())
+
+
+@pytest.mark.parametrize("make", [lambda: Level(4, 4, 1), lambda: Middle(4)])
+def test_activations_are_limited(make: Callable[[], nn.Module]) -> None:
+    module = make()
+    for parameter in module.parameters():
+        parameter.data = torch.full(parameter.shape, 100.0)
+    assert module(tiny_mel()[:, :4]).abs().max() == 256.0
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
