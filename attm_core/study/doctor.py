@@ -26,8 +26,9 @@ DISTRIBUTION = "attm-companion"
 PYTHON = (3, 11)
 GIB = 2**30
 TRACKS_KEPT = 3  # mix, instrumental, vocals, 2 bytes a sample
-TRACKS_LOADED = 2  # a CLAP stage holds mix and instrumental of the training split in float32
-OVERHEAD_GIB = 1.0  # models, features and results on disk; interpreter and libraries in memory
+WAVES_LOADED = 4  # a CLAP stage holds mix and instrumental, float32, and once more as one tensor
+BESIDES_DISK_GIB = 1.0  # models, features and results
+BESIDES_MEMORY_GIB = 1.5  # interpreter, libraries and models; smoke workers peak at 1.2 to 1.4 GiB
 
 # What the published system needs beyond this package, by what it is needed for.
 PAPER_NEEDS = {
@@ -147,7 +148,7 @@ def disk(corpus: CorpusConfig | None = None) -> Finding:
     text = f"{free:.1f} GiB free at {root}"
     if corpus is None:
         return Finding("ok", "disk", text)
-    needed = 2 * TRACKS_KEPT * corpus.n_clips * corpus.n_samples / GIB + OVERHEAD_GIB
+    needed = 2 * TRACKS_KEPT * corpus.n_clips * corpus.n_samples / GIB + BESIDES_DISK_GIB
     text += f"; a whole study takes about {needed:.1f}"
     return _enough(free >= needed, "disk", text, f"make room or set {CACHE_VARIABLE}")
 
@@ -158,7 +159,7 @@ def memory(corpus: CorpusConfig | None = None) -> Finding:
     text = f"{available:.1f} GiB available"
     if corpus is None:
         return Finding("ok", "memory", text)
-    one = 4 * TRACKS_LOADED * corpus.n_train * corpus.n_samples / GIB + OVERHEAD_GIB
+    one = 4 * WAVES_LOADED * corpus.n_train * corpus.n_samples / GIB + BESIDES_MEMORY_GIB
     text += f"; about {one:.1f} a worker at most, {jobs} workers"
     fitting = int(available // one)
     if 1 <= fitting < jobs:

@@ -221,6 +221,38 @@ def test_submission_without_a_list_takes_the_profile_s_prompts(studio, tmp_path,
     assert verify_submission(tmp_path / "x.zip").record["prompts"] == {"000": "one", "001": "two"}
 
 
+def test_random_weights_go_the_whole_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    words = ["--random-weights", "--steps", "1", "--profile", "smoke", "--out", out]
+    assert run("generate", "calm piano", *words) == 0
+    (path,) = out.glob("*.wav")
+    assert str(path) in capsys.readouterr().out
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert (record["reward"], record["clap_score"]) == (None, None)
+    assert (record["stage"], record["weights"]) == ("untrained", "untrained-smoke-42")
+    assert record["loudness"]["outcome"] in ("normalized", "ceiling")
+    wave, rate = soundfile.read(path)
+    assert (len(wave), rate) == (load_profile("smoke").codec.n_samples, RATE_HZ)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_a_smoke_study_generates_and_scores_what_it_generated(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    assert run("generate", "calm piano", "--profile", "smoke", "--out", out) == 0
+    (path,) = out.glob("*.wav")
+    record = json.loads(path.with_suffix(".json").read_text())
+    capsys.readouterr()
+    words = ["--prompt", "calm piano", "--profile", "smoke", "--no-train", "--json"]
+    assert run("score", path, *words) == 0
+    (scored,) = json.loads(capsys.readouterr().out)["files"]
+    # 16-bit samples are all that lies between the two.
+    assert scored["reward"] == pytest.approx(record["reward"], abs=1e-2)
+    assert scored["clap_score"] == pytest.approx(record["clap_score"], abs=1e-2)
+
+
 @pytest.mark.parametrize("words", [["generate"], ["submission"], ["generate", "x", "--head", "v6"]])
 def test_usage_errors_leave_with_two(words, capsys):
     with pytest.raises(SystemExit) as stopped:

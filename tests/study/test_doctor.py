@@ -113,10 +113,10 @@ def test_a_cache_that_is_a_file_is_a_problem(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("gib", "level", "remedy"),
-    [(1.5, "problem", "larger machine"), (2.5, "note", "--jobs 1"), (9.0, "ok", "")],
+    [(3.4, "problem", "larger machine"), (7.1, "note", "--jobs 2"), (14.1, "ok", "")],
 )
 def test_memory_is_counted_for_each_worker(monkeypatch, gib, level, remedy):
-    corpus = CorpusConfig(n_train=2048, n_samples=65_536)  # 1 GiB of waves, 1 GiB besides
+    corpus = CorpusConfig(n_train=2048, n_samples=65_536)  # 2 GiB of waves, 1.5 GiB besides
     monkeypatch.setattr(doctor, "_available_memory", lambda: int(gib * doctor.GIB))
     monkeypatch.setattr(doctor.os, "cpu_count", lambda: 4)
     found = memory(corpus)
