@@ -29,6 +29,9 @@ SHORTEST_SEGMENT_S = 1
 CHUNK_S = 80  # audio in one forward pass
 VARIANCE_FLOOR = 1e-7  # that of transformers' Wav2Vec2FeatureExtractor
 UNSUPPORTED = ("feature_extractor_cqt", "deepnorm")
+# Training alone masks: without it HuBERT has no vector for masked frames, and the file's is unused.
+NO_MASKING = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+MASK_VECTOR = "masked_spec_embed"
 # Weight normalisation of the positional convolution: names before and since PyTorch 2.
 RENAMED = {
     ".conv.weight_g": ".conv.parametrizations.weight.original0",
@@ -122,17 +125,23 @@ def segment_bounds(n_samples: int) -> list[tuple[int, int]]:
 def _load_model(folder: Path) -> Any:
     from transformers import HubertModel
 
-    config = _hubert_config(folder / "config.json")
+    config = hubert_config(folder / "config.json")
     tensors = {_new_name(name): tensor for name, tensor in read_pickle(folder / WEIGHTS).items()}
+    tensors.pop(MASK_VECTOR, None)
     model = build(lambda: HubertModel(config))
     load_strictly(model, tensors, folder / WEIGHTS)
     return model
 
 
-def _hubert_config(path: Path) -> Any:
-    """HuBERT's configuration from MERT's; what only MERT's own code reads is checked or unused.
+def hubert_config(path: Path) -> Any:
+    """HuBERT's configuration from MERT's ``config.json``.
 
-    ``attention_relax`` is unused: MERT's code reads it in its ``deepnorm`` layers only.
+    What only MERT's own code reads is checked or unused: ``attention_relax`` matters there in the
+    ``deepnorm`` layers only.
+
+    Raises:
+        CheckpointError: a variant that HuBERT's classes do not cover.
+        InputError: malformed JSON.
     """
     from transformers import HubertConfig
 
@@ -141,7 +150,8 @@ def _hubert_config(path: Path) -> Any:
     if active:
         raise CheckpointError(f"{path}: {', '.join(active)} would need code outside transformers")
     known = HubertConfig().to_dict().keys() - {"model_type", "architectures", "auto_map"}
-    return HubertConfig(**{name: value for name, value in stated.items() if name in known})
+    shared = {name: value for name, value in stated.items() if name in known}
+    return HubertConfig(**shared | NO_MASKING)
 
 
 def _new_name(name: str) -> str:

@@ -1,0 +1,198 @@
+"""LAION-CLAP: a checkpoint of a small model of the real class, and what can be wrong in it.
+
+Importing the package's model file and building its smallest network takes most of the time.
+"""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from published_files import MakesFolder, clap_checkpoint, redraw, write_roberta_tokenizer
+
+from attm_core.encoders.laion_clap import CHECKPOINTS, WINDOW, LaionClap, quantize
+from attm_core.encoders.laion_clap_network import POSITION_IDS, ClapArchitecture, build_network
+from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
+from attm_core.randomness import torch_generator
+
+pytestmark = pytest.mark.slow
+
+N_WORDS = 4 + 256 + 2
+SMALL = ClapArchitecture("HTSAT-tiny", N_WORDS, n_layers=1)
+NAME = CHECKPOINTS["evaluation"][1]
+RATE = 48_000
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Module:
+    return redraw(build_network(SMALL), "clap")
+
+
+@pytest.fixture(scope="module")
+def published(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clap")
+    assert write_roberta_tokenizer(folder) == N_WORDS
+    torch.save(clap_checkpoint(network), folder / NAME)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clap(published: Path) -> LaionClap:
+    return load(published)
+
+
+def load(folder: Path, tokenizer_folder: Path | None = None) -> LaionClap:
+    return LaionClap.load("evaluation", folder, tokenizer_folder or folder, architecture=SMALL)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch_generator(0, "clap", "noise")) * 0.1
+
+
+def test_audio_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
+    waves = noise(2, WINDOW)
+    embedded = clap.embed_audio(waves, RATE)
+    mel = network.audio_branch(
+        {"waveform": quantize(waves), "longer": torch.tensor([False, False])}, device="cpu"
+    )
+    expected = torch.nn.functional.normalize(network.audio_projection(mel["embedding"]), dim=-1)
+    assert embedded.shape == (2, 512)
+    assert torch.allclose(embedded, expected.detach(), atol=1e-6)
+    assert torch.allclose(embedded.norm(dim=1), torch.ones(2), atol=1e-5)
+    assert not torch.allclose(embedded[0], embedded[1], atol=1e-4)
+
+
+def test_long_audio_embeds_the_same_every_time(clap: LaionClap) -> None:
+    waves = noise(1, WINDOW + 96_000)
+    first = clap.embed_audio(waves, RATE)
+    assert torch.equal(first, clap.embed_audio(waves, RATE))
+    assert torch.equal(first, clap.embed_audio(waves[:, 48_000:-48_000], RATE))
+    at_start = LaionClap(clap._network, clap._tokenizer, crop="start").embed_audio(waves, RATE)
+    assert not torch.allclose(first, at_start, atol=1e-5)
+
+
+def test_ten_seconds_at_44_khz_are_one_window(clap: LaionClap) -> None:
+    time = torch.arange(441_000) / 44_100
+    tone = 0.3 * torch.sin(2 * torch.pi * 440 * time)[None]
+    time = torch.arange(WINDOW) / RATE
+    at_48k = clap.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None], RATE)
+    assert torch.allclose(clap.embed_audio(tone, 44_100), at_48k, atol=2e-3)
+
+
+def test_text_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
+    embedded = clap.embed_text(["the", ""])
+    # Numbered by hand: <s>, "th" (260), "e" (byte 0x65 is the 69th of the byte alphabet), </s>.
+    ids = torch.tensor([[0, 260, 4 + 68, 2] + [1] * 73, [0, 2] + [1] * 75])
+    pooled = network.text_branch(input_ids=ids, attention_mask=(ids != 1).long()).pooler_output
+    expected = torch.nn.functional.normalize(network.text_projection(pooled), dim=-1)
+    assert torch.allclose(embedded, expected.detach(), atol=1e-6)
+    assert not torch.allclose(embedded[0], embedded[1], atol=1e-4)
+
+
+def test_texts_are_cut_after_77_tokens(clap: LaionClap) -> None:
+    text = "x" * 75
+    first, second, shorter = clap.embed_text([text, text + "yz", text[:-1] + "y"])
+    assert torch.equal(first, second)
+    assert not torch.equal(first, shorter)
+
+
+def test_nothing_to_embed(clap: LaionClap) -> None:
+    assert clap.embed_text([]).shape == (0, 512)
+    assert clap.embed_audio(torch.zeros(0, WINDOW), RATE).shape == (0, 512)
+
+
+@pytest.mark.parametrize(
+    ("waves", "match"),
+    [
+        (torch.zeros(1, 0), "S > 0"),
+        (torch.zeros(WINDOW), r"\(B, S\)"),
+        (torch.full((1, 100), torch.inf), "NaN or infinite"),
+    ],
+)
+def test_unusable_audio_is_refused(clap: LaionClap, waves, match) -> None:
+    with pytest.raises(InputError, match=match):
+        clap.embed_audio(waves, RATE)
+
+
+def test_building_touches_neither_the_package_nor_global_randomness() -> None:
+    before = torch.random.get_rng_state()
+    build_network(SMALL)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not [name for name in sys.modules if name.split(".")[0] in ("laion_clap", "clap_module")]
+
+
+def test_published_size() -> None:
+    network = build_network(ClapArchitecture())
+    assert sum(parameter.numel() for parameter in network.parameters()) == 199_564_633
+    assert len(network.state_dict()) == 504  # 505 in the files, with the buffer that is dropped
+
+
+def test_unknown_audio_tower_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no configuration 'HTSAT-huge'"):
+        build_network(ClapArchitecture("HTSAT-huge"))
+
+
+@pytest.fixture
+def content(network: torch.nn.Module) -> dict[str, object]:
+    return clap_checkpoint(network)
+
+
+def refused(content: object, published: Path, tmp_path: Path, match: str) -> None:
+    torch.save(content, tmp_path / NAME)
+    with pytest.raises(CheckpointError, match=match):
+        load(tmp_path, published)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "match"),
+    [
+        ("module.logit_scale_a", torch.tensor(torch.nan), "logit_scale_a holds NaN"),
+        ("module.logit_scale_a", torch.ones(2), "logit_scale_a: copying a param"),
+        ("module.visual.weight", torch.ones(2), "Unexpected key"),
+        (f"module.{POSITION_IDS}", torch.zeros(1, 514, dtype=torch.long), "is not 0, 1, 2"),
+    ],
+)
+def test_other_weights_are_refused(content, published, tmp_path, name, value, match) -> None:
+    content["state_dict"][name] = value
+    refused(content, published, tmp_path, match)
+
+
+def test_a_missing_weight_is_refused(content, published, tmp_path) -> None:
+    del content["state_dict"]["module.text_projection.0.weight"]
+    refused(content, published, tmp_path, "Missing key")
+
+
+def test_a_bare_state_dict_without_the_old_buffer_loads(content, published, tmp_path, clap) -> None:
+    del content["state_dict"][f"module.{POSITION_IDS}"]
+    torch.save(content["state_dict"], tmp_path / NAME)
+    texts = ["the", "piano"]
+    assert torch.equal(load(tmp_path, published).embed_text(texts), clap.embed_text(texts))
+
+
+def test_code_in_a_pickle_is_not_run(content, published, tmp_path) -> None:
+    content["name"] = MakesFolder(tmp_path / "made")
+    refused(content, published, tmp_path, "asks for code to be run")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_truncated_file_is_refused(published: Path, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_bytes((published / NAME).read_bytes()[:100_000])
+    with pytest.raises(CheckpointError, match=r"corrupt or truncated|no checkpoint"):
+        load(tmp_path, published)
+
+
+def test_missing_files_say_how_to_fetch_them(published: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match=r"90\.14\.pt: run `attm assets fetch clap_evaluation`"):
+        load(tmp_path, published)
+    with pytest.raises(AssetError, match=r"89\.98\.pt: run `attm assets fetch clap_conditioning`"):
+        LaionClap.load("conditioning", tmp_path, published, architecture=SMALL)
+    with pytest.raises(AssetError, match=r"merges.txt: run `attm assets fetch roberta_tokenizer`"):
+        load(published, tmp_path)
+
+
+@pytest.mark.parametrize(("text", "match"), [("{", "unreadable"), ('{"a": 0}', "does not belong")])
+def test_another_tokenizer_is_refused(published, tmp_path, text, match) -> None:
+    write_roberta_tokenizer(tmp_path)
+    (tmp_path / "vocab.json").write_text(text)
+    with pytest.raises(CheckpointError, match=match):
+        load(published, tmp_path)
