@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attm_core.errors import ResultError
+from attm_core.errors import InputError, ResultError
 from attm_core.files import read_json, write_json
 
 RESULTS_VARIABLE = "ATTM_RESULTS"
@@ -96,11 +96,18 @@ def write_result(result: Result) -> Path:
     first made them.
     """
     path, fresh = result_path(result.profile, result.experiment), _rounded(asdict(result))
-    if path.exists():
+    return path if _holds(path, fresh) else write_json(path, fresh)
+
+
+def _holds(path: Path, fresh: dict[str, Any]) -> bool:
+    """Whether a file has these values and tables, and says where they came from."""
+    try:
         stored = read_json(path)
-        if all(stored.get(part) == fresh[part] for part in ("values", "tables")):
-            return path
-    return write_json(path, fresh)
+    except InputError:  # missing, or torn by hand or by a merge
+        return False
+    if not isinstance(stored, dict) or not stored.get("provenance"):
+        return False
+    return all(stored.get(part) == fresh[part] for part in ("values", "tables"))
 
 
 def read_result(profile: str, experiment: str) -> Result:

@@ -47,6 +47,34 @@ def test_results_are_below_the_working_folder_without_the_variable(monkeypatch):
     assert results_folder("mini").as_posix() == "results/mini"
 
 
+def test_a_file_of_the_same_values_keeps_its_provenance():
+    path = write_result(example())
+    before = path.read_bytes()
+    again = replace(example(), provenance={"date": "tomorrow"})
+    assert write_result(again) == path
+    assert path.read_bytes() == before
+    again.add("row.more", 1.0, "1")
+    write_result(again)
+    assert read_result("test", "toy").provenance == {"date": "tomorrow"}
+    again.tables["steps"][0]["t"] = 2.75
+    write_result(replace(again, provenance={"date": "later"}))
+    assert read_result("test", "toy").provenance == {"date": "later"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null"])
+def test_a_file_that_is_no_result_is_replaced(text):
+    path = write_result(example())
+    path.write_text(text)
+    write_result(example())
+    assert read_result("test", "toy").provenance["date"] == "today"
+
+
+def test_a_file_without_provenance_is_replaced():
+    write_result(replace(example(), provenance={}))
+    write_result(example())
+    assert read_result("test", "toy").provenance["date"] == "today"
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_values_that_are_no_numbers_are_refused(value):
     with pytest.raises(ResultError, match=r"toy: value 'x' is (nan|-?inf)"):
@@ -114,7 +142,8 @@ def test_a_torn_file_is_refused():
 def test_the_hash_leaves_out_the_facts_of_the_run():
     write_result(example())
     before = results_hash("test")
-    write_result(replace(example(), provenance={"date": "tomorrow", "hardware": "abacus"}))
+    rewrite(lambda raw: raw.update(provenance={"date": "tomorrow", "hardware": "abacus"}))
+    assert read_result("test", "toy").provenance["date"] == "tomorrow"
     assert results_hash("test") == before
 
 
