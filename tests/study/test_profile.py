@@ -6,6 +6,7 @@ import pydantic
 import pytest
 import yaml
 
+from attm_core.claims.paper import load_paper, paper_value
 from attm_core.errors import ConfigError
 from attm_core.study import profile as module
 from attm_core.study.profile import Profile, Training, load_profile, profile_names
@@ -122,18 +123,37 @@ def test_every_training_run_can_be_resumed_and_validated(name):
     for run in runs:
         assert run.n_steps % run.save_every == 0
         assert run.warmup_steps < run.n_steps
-    # Later stages go on from trained weights, at a lower rate (the paper: 1/10, then 1/100).
-    assert [run.lr for run in runs] == pytest.approx([1e-3, 1e-4, 1e-5, 1e-5])
+    # The rates of later stages stand to that of Stage 1 as in the paper.
+    keys = ("stage1.lr", "stage2.lr", "stage2.polish_lr", "stage3.lr")
+    printed = [paper_value(f"hyper.{key}") for key in keys]
+    assert [run.lr / runs[0].lr for run in runs] == pytest.approx([p / printed[0] for p in printed])
     assert profile.crpo.training.precision == "fp32"
 
 
 @pytest.mark.parametrize("name", profile_names())
-def test_a_study_reads_the_published_calibration(name):
-    from attm_core.claims.paper import paper_value
+def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
+    profile = load_profile(name)
+    assert profile.ranker.reward_mean == paper_value("text.reward_mean")
+    assert profile.ranker.reward_std == paper_value("text.reward_std")
+    assert profile.expert.s == paper_value("hyper.stage2.s")
+    assert profile.expert.oversample == paper_value("hyper.stage2.oversampling")
+    assert profile.crpo.beta == paper_value("hyper.stage3.beta")
+    assert profile.crpo.lambda_fm == paper_value("hyper.stage3.lambda_fm")
+    generation = profile.generation
+    assert generation.w == paper_value("hyper.inference.w")
+    assert generation.s == paper_value("hyper.inference.s")
+    assert generation.seeds[0] == paper_value("hyper.inference.seed_sub1")
+    assert generation.sub2_seed == paper_value("hyper.inference.seed_sub2")
+    assert generation.prefix == load_paper().label("hyper.inference.prefix")
 
-    ranker = load_profile(name).ranker
-    assert ranker.reward_mean == paper_value("text.reward_mean")
-    assert ranker.reward_std == paper_value("text.reward_std")
+
+def test_the_mini_study_selects_and_samples_at_the_published_sizes():
+    profile = load_profile("mini")
+    assert profile.expert.n_samples == paper_value("hyper.stage2.n_samples")
+    assert profile.expert.n_keep == paper_value("hyper.stage2.n_kept")
+    assert profile.sft.batch_size == paper_value("hyper.stage1.batch_size")
+    assert profile.generation.n_steps == paper_value("hyper.inference.n_steps")
+    assert profile.corpus.n_prompts == paper_value("table2.n")
 
 
 def test_the_training_seed_is_the_profiles_unless_given():
