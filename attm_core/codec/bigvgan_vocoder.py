@@ -10,7 +10,7 @@ import contextlib
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,22 @@ from attm_core.state_dicts import read_state_dict, require_fit
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "bigvgan_generator.pt"
 STATE_KEY = "generator"
+# What ``config.json`` of nvidia/bigvgan_v2_44khz_128band_512x says of the generator.
+BIGVGAN_V2_44K: Mapping[str, Any] = {
+    "resblock": "1",
+    "num_mels": 128,
+    "upsample_rates": [8, 4, 2, 2, 2, 2],
+    "upsample_kernel_sizes": [16, 8, 4, 4, 4, 4],
+    "upsample_initial_channel": 1536,
+    "resblock_kernel_sizes": [3, 7, 11],
+    "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5], [1, 3, 5]],
+    "use_tanh_at_final": False,
+    "use_bias_at_final": False,
+    "activation": "snakebeta",
+    "snake_logscale": True,
+    "sampling_rate": 44_100,
+    "hop_size": 512,
+}
 RANDOM_RESIDUAL_GAIN = 0.3
 RANDOM_OUTPUT_GAIN = 0.005
 
@@ -60,7 +76,7 @@ def load_bigvgan(folder: Path, mel: MelConfig | None = None) -> nn.Module:
     return vocoder.eval().requires_grad_(False)
 
 
-def make_bigvgan(settings: dict[str, Any], source: Path | str = "settings") -> nn.Module:
+def make_bigvgan(settings: Mapping[str, Any], source: Path | str = "settings") -> nn.Module:
     """An untrained generator of the package's class, with weight norm and arbitrary weights.
 
     Args:
@@ -81,7 +97,7 @@ def make_bigvgan(settings: dict[str, Any], source: Path | str = "settings") -> n
     return vocoder
 
 
-def random_bigvgan(settings: dict[str, Any], generator: Generator) -> nn.Module:
+def random_bigvgan(settings: Mapping[str, Any], generator: Generator) -> nn.Module:
     """An untrained generator for inference: normal weights by fan-in, no weight norm.
 
     Raises:
@@ -138,7 +154,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _require_spectrogram(settings: dict[str, Any], mel: MelConfig, path: Path) -> None:
+def _require_spectrogram(settings: Mapping[str, Any], mel: MelConfig, path: Path) -> None:
     """The vocoder must invert exactly the spectrogram that the VAE decodes to."""
     wanted = {"sampling_rate": mel.sample_rate_hz, "num_mels": mel.n_mels, "hop_size": mel.hop}
     found = {name: settings.get(name) for name in wanted}

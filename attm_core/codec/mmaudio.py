@@ -12,16 +12,17 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from attm_core.audio import fit_length
-from attm_core.codec.bigvgan_vocoder import load_bigvgan, vocode
+from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, load_bigvgan, random_bigvgan, vocode
 from attm_core.codec.mel import MEL_44K, LogMel
 from attm_core.codec.mmaudio_vae import (
     FRAMES_PER_LATENT,
     MMAudioVAE,
     MMAudioVAEConfig,
     load_mmaudio_vae,
+    random_mmaudio_vae,
 )
 from attm_core.errors import ConfigError, InputError
 
@@ -85,6 +86,12 @@ class MMAudioCodec(nn.Module):
         generator = None if vocoder is None else load_bigvgan(vocoder, MEL_44K)
         return cls(load_mmaudio_vae(vae, config), generator, n_samples)
 
+    @classmethod
+    def random(cls, generator: Generator) -> MMAudioCodec:
+        """The published sizes with random weights: what it costs and that it runs, no music."""
+        vae = random_mmaudio_vae(generator)
+        return cls(vae, random_bigvgan(BIGVGAN_V2_44K, generator))
+
     @torch.no_grad()
     def encode(
         self, waves: Float[Tensor, "B S"]
@@ -98,10 +105,10 @@ class MMAudioCodec(nn.Module):
             shape = tuple(waves.shape)
             raise InputError(f"waves have shape {shape}, not (batch, {self.n_samples})")
         # PAPER-SILENT: whether the samples beyond the last whole latent reach the encoder. They
-        # are cut, as by MMAudio's own extraction, so that a latent sees only what it can rebuild.
+        # are cut, since MMAudio's VAE was trained on clips of a whole number of latents.
         whole = fit_length(waves, self.n_latents * SAMPLES_PER_LATENT)
         parts = [self.vae.encode(self._mel(part)) for part in whole.split(self.batch_size)]
-        mean, std = (torch.cat(side).transpose(1, 2) for side in zip(*parts, strict=True))
+        mean, std = (torch.cat(side).transpose(1, 2).float() for side in zip(*parts, strict=True))
         return mean.contiguous(), std.contiguous()
 
     @torch.no_grad()
@@ -116,7 +123,7 @@ class MMAudioCodec(nn.Module):
             raise ConfigError("this codec was loaded without a vocoder; give its folder to decode")
         vocoder = self.vocoder
         waves = self._in_parts(latents, lambda part: vocode(vocoder, self.vae.decode(part)))
-        return fit_length(waves, self.n_samples)
+        return fit_length(waves.float(), self.n_samples)
 
     @torch.no_grad()
     def decode_mel(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B M L"]:

@@ -35,6 +35,8 @@ DECODER_BLOCKS = 3
 MAX_ACTIVATION = 256.0
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
 FRAMES_PER_LATENT = 2
+RANDOM_BAND_MEAN = -5.0
+RANDOM_BAND_STD = 2.3
 
 
 @dataclass(frozen=True)
@@ -219,14 +221,14 @@ def load_mmaudio_vae(
 
 
 def random_mmaudio_vae(generator: Generator, config: MMAudioVAEConfig | None = None) -> MMAudioVAE:
-    """An untrained VAE: normal weights, zero gains, bands not standardised."""
+    """An untrained VAE: normal weights, zero gains, all bands of a typical level of music."""
     model = MMAudioVAE(config or MMAudioVAEConfig())
     drawn = {
         name: torch.randn(value.shape, generator=generator) if value.ndim == 3 else torch.zeros(())
         for name, value in model.state_dict().items()
     }
-    drawn["data_mean"] = torch.zeros(model.data_mean.shape)
-    drawn["data_std"] = torch.ones(model.data_std.shape)
+    drawn["data_mean"] = torch.full(model.data_mean.shape, RANDOM_BAND_MEAN)
+    drawn["data_std"] = torch.full(model.data_std.shape, RANDOM_BAND_STD)
     return _fill(model, drawn, "the random state dict")
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vocoder_settings import TINY_BIGVGAN
 
 from attm_core.codec.bigvgan_vocoder import (
+    BIGVGAN_V2_44K,
     load_bigvgan,
     make_bigvgan,
     random_bigvgan,
@@ -24,7 +25,7 @@ from attm_core.errors import CheckpointError
 @pytest.fixture(scope="module")
 def untrained() -> nn.Module:
     """Loud, not yet clipping, and of magnitudes that weight norm has to fold."""
-    vocoder = make_bigvgan(dict(TINY_BIGVGAN))
+    vocoder = make_bigvgan(TINY_BIGVGAN)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in vocoder.parameters():
@@ -63,7 +64,7 @@ def test_weight_norm_is_folded_and_nothing_is_trainable(folder: Path) -> None:
 
 
 def test_loads_weights_saved_without_weight_norm(tmp_path: Path, log_mel: Tensor) -> None:
-    plain = random_bigvgan(dict(TINY_BIGVGAN), torch.Generator().manual_seed(2))
+    plain = random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(2))
     plain._save_pretrained(tmp_path)
     with torch.no_grad():
         assert torch.equal(vocode(load_bigvgan(tmp_path), log_mel), vocode(plain, log_mel))
@@ -78,9 +79,7 @@ def test_waves_stay_within_one(folder: Path, log_mel: Tensor) -> None:
 
 
 def test_random_weights_come_from_the_generator(log_mel: Tensor) -> None:
-    drawn = [
-        random_bigvgan(dict(TINY_BIGVGAN), torch.Generator().manual_seed(s)) for s in (0, 0, 1)
-    ]
+    drawn = [random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
     with torch.no_grad():
         first, again, other = (vocode(vocoder, log_mel) for vocoder in drawn)
     assert torch.equal(first, again)
@@ -101,6 +100,13 @@ def test_neither_network_nor_global_randomness_nor_a_word(
         load_bigvgan(folder)
     assert torch.equal(torch.random.get_rng_state(), before)
     assert capsys.readouterr() == ("", "")
+
+
+def test_full_size_has_the_published_number_of_parameters() -> None:
+    with torch.device("meta"):
+        vocoder = make_bigvgan(BIGVGAN_V2_44K)
+    remove_weight_norm(vocoder)
+    assert sum(value.numel() for value in vocoder.parameters()) == 122_152_752
 
 
 def rewrite(folder: Path, **changes: object) -> None:
@@ -164,7 +170,7 @@ def test_truncated_weights_are_refused(folder: Path) -> None:
 
 
 def test_folding_changes_no_output(log_mel: Tensor) -> None:
-    vocoder = make_bigvgan(dict(TINY_BIGVGAN)).eval()
+    vocoder = make_bigvgan(TINY_BIGVGAN).eval()
     with torch.no_grad():
         before = vocoder(log_mel)
         remove_weight_norm(vocoder)

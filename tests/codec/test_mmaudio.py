@@ -21,7 +21,7 @@ SHORT = 5000  # four whole latents and 904 samples
 @pytest.fixture(scope="module")
 def codec() -> MMAudioCodec:
     generator = torch.Generator().manual_seed(0)
-    vocoder = random_bigvgan(dict(TINY_BIGVGAN), generator)
+    vocoder = random_bigvgan(TINY_BIGVGAN, generator)
     return MMAudioCodec(random_mmaudio_vae(generator, TINY), vocoder, SHORT, batch_size=2)
 
 
@@ -79,9 +79,22 @@ def test_batches_change_nothing(codec: MMAudioCodec) -> None:
     assert torch.allclose(codec.decode(latents(3)), one_by_one, atol=1e-5)
 
 
+def test_half_precision_in_float32_out() -> None:
+    generator = torch.Generator().manual_seed(0)
+    codec = MMAudioCodec(
+        random_mmaudio_vae(generator, TINY), random_bigvgan(TINY_BIGVGAN, generator), SHORT
+    )
+    exact = codec.encode(waves(1))[0]
+    codec = codec.to(torch.bfloat16)
+    mean, std = codec.encode(waves(1))
+    decoded = codec.decode(mean)
+    assert mean.dtype == std.dtype == decoded.dtype == torch.float32
+    assert (mean - exact).norm() < 0.05 * exact.norm()
+
+
 def test_loads_from_the_published_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(formula_state(MMAudioVAE(TINY).state_dict()), tmp_path / "v1-44.pth")
-    random_bigvgan(dict(TINY_BIGVGAN), torch.Generator().manual_seed(0))._save_pretrained(tmp_path)
+    random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(0))._save_pretrained(tmp_path)
     codec = MMAudioCodec.load(tmp_path / "v1-44.pth", tmp_path, SHORT, TINY)
     assert codec.decode(codec.encode(waves(1))[0]).shape == (1, SHORT)
 

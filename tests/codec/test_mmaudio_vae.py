@@ -134,4 +134,4 @@ def test_random_weights_come_from_the_generator() -> None:
     first, again, other = (model.decode(tiny_latents()) for model in drawn)
     assert torch.equal(first, again)
     assert not torch.allclose(first, other)
-    assert first.std().item() == pytest.approx(1.0, abs=0.4)
+    assert first.std().item() == pytest.approx(2.3, rel=0.4)

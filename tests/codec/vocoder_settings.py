@@ -2,18 +2,11 @@
 
 from typing import Any
 
+from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K
+
 TINY_BIGVGAN: dict[str, Any] = {
-    "resblock": "1",
-    "num_mels": 128,
-    "upsample_rates": [8, 4, 2, 2, 2, 2],
-    "upsample_kernel_sizes": [16, 8, 4, 4, 4, 4],
+    **BIGVGAN_V2_44K,
     "upsample_initial_channel": 64,
     "resblock_kernel_sizes": [3],
     "resblock_dilation_sizes": [[1, 3, 5]],
-    "use_tanh_at_final": False,
-    "use_bias_at_final": False,
-    "activation": "snakebeta",
-    "snake_logscale": True,
-    "sampling_rate": 44_100,
-    "hop_size": 512,
 }
