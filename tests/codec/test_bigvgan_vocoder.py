@@ -102,6 +102,7 @@ def test_neither_network_nor_global_randomness_nor_a_word(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow  # the meta device takes seconds to import
 def test_full_size_has_the_published_number_of_parameters() -> None:
     with torch.device("meta"):
         vocoder = make_bigvgan(BIGVGAN_V2_44K)
