@@ -99,10 +99,7 @@ class Mert:
         return (total / n_frames).float()
 
     def _states(self, waves: Tensor) -> Tensor:
-        if self.normalizes:
-            mean = waves.mean(dim=1, keepdim=True)
-            variance = waves.var(dim=1, keepdim=True, unbiased=False)
-            waves = (waves - mean) / (variance + VARIANCE_FLOOR).sqrt()
+        waves = standardize(waves) if self.normalizes else waves
         states: Tensor = self._model(waves.to(self._model.device)).last_hidden_state
         return states
 
@@ -111,6 +108,16 @@ class Mert:
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             n_samples = (n_samples - kernel) // stride + 1
         return n_samples
+
+
+def standardize(waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
+    """Zero mean and unit variance of each wave.
+
+    It hardly matters to the published model: a group norm follows its first convolution.
+    """
+    mean = waves.mean(dim=1, keepdim=True)
+    variance = waves.var(dim=1, keepdim=True, unbiased=False)
+    return (waves - mean) / (variance + VARIANCE_FLOOR).sqrt()
 
 
 def segment_bounds(n_samples: int) -> list[tuple[int, int]]:

@@ -124,6 +124,9 @@ def test_building_touches_neither_the_package_nor_global_randomness() -> None:
 def test_published_size() -> None:
     network = build_network(ClapArchitecture())
     assert sum(parameter.numel() for parameter in network.parameters()) == 199_564_633
+    roberta = network.text_branch.config  # what a checkpoint's shapes do not tell, of roberta-base
+    assert (roberta.layer_norm_eps, roberta.hidden_act, roberta.pad_token_id) == (1e-5, "gelu", 1)
+    assert (roberta.num_attention_heads, roberta.max_position_embeddings) == (12, 514)
     assert len(network.state_dict()) == 504  # 505 in the files, with the buffer that is dropped
 
 

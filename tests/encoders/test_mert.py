@@ -7,7 +7,7 @@ import torch
 from published_files import MakesFolder, write_mert, write_mert_processor
 
 from attm_core.encoders import mert
-from attm_core.encoders.mert import Mert, segment_bounds
+from attm_core.encoders.mert import Mert, segment_bounds, standardize
 from attm_core.errors import AssetError, CheckpointError, InputError
 from attm_core.randomness import torch_generator
 
@@ -65,6 +65,14 @@ def test_normalisation_follows_the_processors_configuration(tmp_path: Path, publ
     expected = published(read["input_values"]).last_hidden_state.mean(dim=1).detach()
     assert torch.allclose(embedded, expected, atol=1e-5)
     assert not torch.allclose(embedded, plain, atol=1e-3)
+
+
+def test_standardised_waves_by_hand() -> None:
+    # mean 2, variance 1; the floor keeps silence finite.
+    waves = torch.tensor([[1.0, 3.0, 1.0, 3.0], [0.0, 0.0, 0.0, 0.0]])
+    expected = torch.tensor([[-1.0, 1.0, -1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    assert torch.allclose(standardize(waves), expected, atol=1e-6)
+    assert torch.allclose(standardize(waves * 5 + 1), expected, atol=1e-6)
 
 
 def test_published_size(tmp_path: Path) -> None:
