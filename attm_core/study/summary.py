@@ -39,8 +39,8 @@ MECHANISMS = (
     Mechanism("CRPO changes no CLAP", "cumulative", "step.row4.clap", 0),
     Mechanism("v2 → v1 loses Reward (SFT)", "cross_mechanism", "tie.sft.v2_v1.reward", -1),
     Mechanism("v2 → v1 loses Reward (chain)", "cross_mechanism", "tie.chain.v2_v1.reward", -1),
-    Mechanism("knob at SFT: best s over lowest", "score_sweep", "fig2.sft.lift", 1),
-    Mechanism("knob after the chain is flat", "score_sweep", "fig2.hybrid.lift", 0),
+    Mechanism("knob at SFT: Reward at s = 2 over 0", "score_sweep", "fig2.sft.lift2", 1),
+    Mechanism("knob after the chain is flat: s = 5 over 0", "score_sweep", "fig2.hybrid.lift5", 0),
     Mechanism("full-mix reward brings voices", "full_mix", "full_mix.vocals_gain", 1),
 )
 

@@ -64,9 +64,14 @@ def test_ranges_and_lift(result):
     assert fad.paper == paper_value("fig2.hybrid_fad_range")
     assert result["fig2.sft.fad_range"].value == pytest.approx(4.0**2 - 1.0)
     assert result["fig2.sft.reward_range"].value == pytest.approx(2**0.5 + 6.0)
-    lift = result["fig2.sft.lift"]
+
+
+def test_lift_is_read_at_scores_fixed_beforehand(result):
+    lift = result["fig2.sft.lift2"]
     assert lift.value == pytest.approx(2**0.5)
     assert lift.low == pytest.approx(lift.high)
+    assert lift.paper == pytest.approx(0.47 - 0.16)
+    assert result["fig2.hybrid.lift5"].paper is None
 
 
 def test_scores_below_zero_are_shown_but_no_part_of_the_reading(result):
