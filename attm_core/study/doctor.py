@@ -33,8 +33,8 @@ BESIDES_MEMORY_GIB = 1.5  # interpreter, libraries and models; smoke workers pea
 # What the published system needs beyond this package, by what it is needed for.
 PAPER_NEEDS = {
     "inference": (
-        "submission", "vae", "vocoder", "flan_t5", "clap_conditioning", "roberta_tokenizer", "null_text",
-        "demucs",
+        "submission", "vae", "vocoder", "flan_t5", "clap_conditioning", "roberta_tokenizer",
+        "null_text", "demucs",
     ),
     "scores": ("clap_evaluation", "mert", "tunejury", "song_describer"),
     "training": ("mtg_jamendo", "music_arena", "musicprefs", "aime", "songeval"),
