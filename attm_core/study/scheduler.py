@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None) -> None:
     Raises:
         StageError: a stage failed; the others that were running are finished first.
     """
-    waiting = [stage for stage in ancestry(list(stages)) if not stage.done]
+    waiting = _busiest_first([stage for stage in ancestry(list(stages)) if not stage.done])
     if not waiting:
         return
     jobs = min(jobs or os.cpu_count() or 1, len(waiting))
@@ -61,6 +62,12 @@ def _run_in_order(pool: ProcessPoolExecutor, waiting: list[Stage], jobs: int) ->
             _collect(future, stage)
             done = total - len(waiting) - len(running)
             _say(f"[{done}/{total}, {time.monotonic() - began:.0f} s] {stage.label}")
+
+
+def _busiest_first(stages: list[Stage]) -> list[Stage]:
+    """Stages that many others wait for before those that few do, so that no core ends up alone."""
+    followers = Counter(ancestor.uid for stage in stages for ancestor in ancestry([stage]))
+    return sorted(stages, key=lambda stage: -followers[stage.uid])
 
 
 def _ready(waiting: list[Stage], running: list[Stage]) -> list[Stage]:
