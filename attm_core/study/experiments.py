@@ -21,7 +21,7 @@ from attm_core.study import (
 )
 from attm_core.study.results import Result, write_result
 from attm_core.study.scheduler import ensure
-from attm_core.study.stage import Stage
+from attm_core.study.stage import Stage, ancestry
 from attm_core.study.study import Study
 
 
@@ -90,20 +90,27 @@ def run_experiment(study: Study, name: str, jobs: int | None = None) -> Result:
     """Make or fetch everything an experiment needs, tabulate it and write its result file."""
     experiment = find_experiment(name)
     ensure(experiment.stages(study), jobs)
-    result = experiment.tabulate(study)
-    write_result(result)
-    return result
+    return _written(experiment.tabulate(study), experiment.stages(study))
 
 
 def run_study(study: Study, jobs: int | None = None) -> list[Result]:
     """All experiments and the compute account."""
     stages = all_stages(study)
     ensure(stages, jobs)
-    results = [experiment.tabulate(study) for experiment in EXPERIMENTS.values()]
-    results.append(compute.tabulate(study, stages))
-    for result in results:
-        write_result(result)
+    results = [
+        _written(experiment.tabulate(study), experiment.stages(study))
+        for experiment in EXPERIMENTS.values()
+    ]
+    results.append(_written(compute.tabulate(study, stages), stages))
     return results
+
+
+def _written(result: Result, stages: list[Stage]) -> Result:
+    """Note what the stages behind a result took, then write its file."""
+    took = sum(stage.record()["wall_s"] for stage in ancestry(stages))
+    result.provenance["wall_s"] = round(took, 1)
+    write_result(result)
+    return result
 
 
 def all_stages(study: Study) -> list[Stage]:

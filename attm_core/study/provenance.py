@@ -14,18 +14,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def provenance(config_uid: str, data_hash: str, wall_s: float) -> dict[str, Any]:
+def provenance(config_uid: str, data_hash: str) -> dict[str, Any]:
     """The facts that go with every result file.
 
     Args:
         config_uid: identity of the configuration behind the values.
         data_hash: hash of the corpus they were computed on.
-        wall_s: wall time of the stages behind them, in seconds.
     """
     return {
         "config_uid": config_uid,
         "data_hash": data_hash,
-        "wall_s": round(wall_s, 1),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cached_property
 from typing import Any
 
@@ -45,7 +44,6 @@ class Study:
     def __init__(self, profile: str | Profile, seed: int | None = None) -> None:
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.training_seed = self.profile.seed if seed is None else seed
-        self._began = time.monotonic()
 
     @property
     def seed(self) -> int:
@@ -204,8 +202,7 @@ class Study:
     def result(self, experiment: str) -> Result:
         """An empty result with the provenance of this study."""
         corpus = self.frozen.corpus
-        wall_s = time.monotonic() - self._began
-        facts = provenance(self.crpo().uid, _short(corpus.data_hash()), wall_s)
+        facts = provenance(self.crpo().uid, _short(corpus.data_hash()))
         return Result(experiment, self.profile.name, provenance=facts)
 
 

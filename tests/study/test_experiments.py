@@ -73,6 +73,7 @@ def test_an_experiment_runs_its_stages_then_writes_its_result(toy_log, monkeypat
     returned = experiments.run_experiment(study, "toy", jobs=1)
     assert returned["toy.value"].value == 7
     assert read_result("smoke", "toy") == returned
+    assert returned.provenance["wall_s"] >= 0
     results = experiments.run_study(study, jobs=1)
     assert [result.experiment for result in results] == ["toy", "compute"]
     account = read_result("smoke", "compute")
