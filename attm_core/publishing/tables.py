@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = "—"
+LONGEST_WORDS = 28  # characters of a cell that still stands at the right, like a number
 DEFAULT_FORMAT = ".4g"
 
 
@@ -91,12 +92,17 @@ def _cell(value: Any, specification: str) -> str:
     return text.replace("-", "−", 1) if text[:1] == "-" and text[1:2].isdigit() else text
 
 
+def _reading(cell: str) -> str:
+    """Sentences are read from the left; numbers and short words stand at the right."""
+    return ' class="attm-text"' if len(cell) > LONGEST_WORDS and " " in cell else ""
+
+
 def _html(head: list[str], rows: list[list[str]], caption: str) -> str:
     # A corner without a name is a plain cell: an empty header would be announced as one.
     top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     lines = (
         f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(f"<td{_reading(cell)}>{escape(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from attm_core.claims.paper import paper_value
 from attm_core.evaluation.statistics import paired_t_test
 from attm_core.study.conditions import ConditionStage
 from attm_core.study.results import Result
@@ -48,7 +49,7 @@ def tabulate(study: Study) -> Result:
         add_row(result, f"table3.{key}", item, reference, paper, seed)
         if not key.startswith("sub"):
             _add_ties(result, key, scores["sub1"], item)
-    _add_transfer(result)
+    _add_transfer(result, scores)
     return result
 
 
@@ -69,8 +70,8 @@ def _add_ties(result: Result, key: str, sub1: Scores, cell: Scores) -> None:
         result.add(f"tie.{key}.{metric}.p", test.p, "p, two-sided", n=test.n)
 
 
-def _add_transfer(result: Result) -> None:
-    """What each crossing costs in FAD against the native cell of the same weights."""
+def _add_transfer(result: Result, scores: dict[str, Scores]) -> None:
+    """What each crossing costs against the native cell of the same weights."""
     for stage in ("sft", "chain"):
         for weights, other in (("v1", "v2"), ("v2", "v1")):
             native = result[f"table3.{stage}.{weights}_{weights}.fad"]
@@ -83,3 +84,24 @@ def _add_transfer(result: Result) -> None:
                 n=native.n,
                 paper=paper,
             )
+            cells = (f"{stage}.{weights}_{weights}", f"{stage}.{weights}_{other}")
+            for metric in ("clap", "reward"):
+                _add_crossing(result, metric, cells, scores)
+
+
+def _add_crossing(
+    result: Result, metric: str, cells: tuple[str, str], scores: dict[str, Scores]
+) -> None:
+    """The paired difference of one crossing, prompt by prompt."""
+    native, crossed = cells
+    test = paired_t_test(getattr(scores[native], metric), getattr(scores[crossed], metric))
+    result.add(
+        f"transfer.{crossed}.{metric}",
+        test.difference.estimate,
+        "difference from the native cell",
+        n=test.n,
+        low=test.difference.low,
+        high=test.difference.high,
+        paper=paper_value(f"table3.{crossed}.{metric}") - paper_value(f"table3.{native}.{metric}"),
+    )
+    result.add(f"transfer.{crossed}.{metric}.p", test.p, "p, two-sided", n=test.n)

@@ -34,11 +34,14 @@ MECHANISMS = (
     Mechanism("score conditioning lifts CLAP", "cumulative", "step.row1.clap", 1),
     Mechanism("expert iteration lifts Reward", "cumulative", "step.row2.reward", 1),
     Mechanism("expert iteration lifts CLAP", "cumulative", "step.row2.clap", 1),
-    Mechanism("cross-load v1 → v2 costs no Reward", "cumulative", "step.row3.reward", 0),
+    Mechanism("v1 → v2 costs no Reward (SFT)", "cross_mechanism", "transfer.sft.v1_v2.reward", 0),
+    Mechanism(
+        "v1 → v2 costs no Reward (chain)", "cross_mechanism", "transfer.chain.v1_v2.reward", 0
+    ),
     Mechanism("CRPO changes no Reward", "cumulative", "step.row4.reward", 0),
     Mechanism("CRPO changes no CLAP", "cumulative", "step.row4.clap", 0),
-    Mechanism("v2 → v1 loses Reward (SFT)", "cross_mechanism", "tie.sft.v2_v1.reward", -1),
-    Mechanism("v2 → v1 loses Reward (chain)", "cross_mechanism", "tie.chain.v2_v1.reward", -1),
+    Mechanism("v2 → v1 loses Reward (SFT)", "cross_mechanism", "transfer.sft.v2_v1.reward", -1),
+    Mechanism("v2 → v1 loses Reward (chain)", "cross_mechanism", "transfer.chain.v2_v1.reward", -1),
     Mechanism("knob at SFT: Reward at s = 2 over 0", "score_sweep", "fig2.sft.lift2", 1),
     Mechanism("knob after the chain is flat: s = 5 over 0", "score_sweep", "fig2.hybrid.lift5", 0),
     Mechanism("full-mix reward brings voices", "full_mix", "full_mix.vocals_gain", 1),

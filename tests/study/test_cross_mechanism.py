@@ -81,3 +81,11 @@ def test_what_a_crossing_costs(result):
             printed = (f"table3.{stage}.{weights}_{end}.fad" for end in (other, weights))
             cross, native = (paper[key] for key in printed)
             assert value.paper == pytest.approx(cross - native)
+
+
+def test_a_crossing_is_paired_with_the_native_cell_of_its_weights(result):
+    crossing = result["transfer.sft.v2_v1.reward"]
+    native, crossed = (result[f"table3.sft.{cell}.reward"] for cell in ("v2_v2", "v2_v1"))
+    assert crossing.value == pytest.approx(crossed.value - native.value)
+    assert crossing.paper == pytest.approx(crossed.paper - native.paper)
+    assert crossing.low <= crossing.value <= crossing.high
