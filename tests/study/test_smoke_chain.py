@@ -67,7 +67,7 @@ def test_a_chain_killed_in_every_training_ends_as_if_it_had_not_been(tmp_path, m
     monkeypatch.setenv("ATTM_CACHE", str(whole))
     undisturbed = hybrid()
     labels = finish(whole)
-    assert labels == [stage.label for stage in ancestry([undisturbed])]
+    assert sorted(labels) == sorted(stage.label for stage in ancestry([undisturbed]))
     crpo = undisturbed.weights
     trained = [crpo.start.start, crpo.start, crpo]
     again = {stage.uid for stage in (*trained, undisturbed)}
