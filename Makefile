@@ -13,6 +13,8 @@ BIN := .venv/bin
 
 # Without a network, requests to model hubs hang for minutes; fetching is asked for explicitly.
 export HF_HUB_OFFLINE ?= 1
+# Importing torch takes seconds longer wherever its compiled files may not be kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@grep -E '^# make' Makefile | cut -c3-
