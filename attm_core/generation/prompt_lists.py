@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 from attm_core.errors import InputError
 from attm_core.files import read_json
 from attm_core.generation.clips import check_prompt
+from attm_core.generation.submission import CLIP_ID
 
 MAX_PROMPTS = 10_000
-ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # ids become file names in an archive
 FORMS = (
     'JSON: ["text", …], {"id": "text", …} or [{"id": …, "prompt": …}, …]; '
     "CSV: columns `prompt` and, if wanted, `id`"
@@ -46,7 +45,7 @@ def read_prompts(path: Path) -> dict[str, str]:
     for name, text in readers[path.suffix.lower()](path):
         if name in prompts:
             raise InputError(f"{path}: id {name!r} appears twice")
-        if not ID.fullmatch(name):
+        if not CLIP_ID.fullmatch(name):
             raise InputError(f"{path}: id {name!r} has other than letters, digits, '.', '_', '-'")
         prompts[name] = check_prompt(text)
     if not 1 <= len(prompts) <= MAX_PROMPTS:

@@ -31,7 +31,7 @@ MAX_ENTRY_BYTES = 64 * 2**20  # far above any 10-second clip; stops decompressio
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can carry
 FILE_MODE = 0o644 << 16
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+CLIP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # ids become file names
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def build_submission(
 
 
 def _check_clip(clip_id: str, wave: Tensor) -> None:
-    if not _ID.fullmatch(clip_id) or clip_id.endswith("."):
+    if not CLIP_ID.fullmatch(clip_id) or clip_id.endswith("."):
         raise InputError(
             f"{clip_id!r} is no usable prompt id: letters, digits, '.', '_' and '-', up to 100"
         )
@@ -197,7 +197,7 @@ def _check_entries(archive: zipfile.ZipFile, name: str) -> None:
     seen: set[str] = set()
     for entry in archive.infolist():
         stem = entry.filename.removesuffix(".wav").removesuffix(".json")
-        if not _ID.fullmatch(stem) or ".." in entry.filename:
+        if not CLIP_ID.fullmatch(stem) or ".." in entry.filename:
             raise InputError(f"{name}: entry {entry.filename!r} is not a plain file name")
         if entry.filename in seen:
             raise InputError(f"{name}: entry {entry.filename!r} appears twice")

@@ -19,7 +19,7 @@ from attm_core.generation.mini_demucs import build_mini_demucs
 from attm_core.generation.separation import DemucsSeparator
 from attm_core.modules import build
 from attm_core.randomness import torch_generator
-from attm_core.study.chain import Weights, frozen_model
+from attm_core.study.chain import Weights, flux_config, frozen_model
 from attm_core.study.conditions import features_of
 from attm_core.study.profile import HeadName, Profile
 from attm_core.study.scheduler import ensure
@@ -110,18 +110,11 @@ def untrained_cast(profile: Profile, head: HeadName, seed: int) -> Cast:
 
 
 def _backbone_config(profile: Profile, codec: MiniCodec, head: HeadName) -> FluxAudioConfig:
-    size = profile.backbone
-    return FluxAudioConfig(
-        n_channels=codec.n_channels,
-        n_latents=codec.n_latents,
-        n_tokens=profile.text_tokens,
-        token_width=MiniLM.width,
-        pooled_width=profile.clap.width,
-        width=size.n_heads * size.head_width,
-        n_heads=size.n_heads,
-        n_joint=size.n_joint_blocks,
-        n_fused=size.n_fused_blocks,
-        ffn_multiple=size.ffn_multiple,
-        score_head=head,
-        score_bandwidth=size.score_bandwidth,
-    )
+    shapes = {
+        "n_channels": codec.n_channels,
+        "n_latents": codec.n_latents,
+        "n_tokens": profile.text_tokens,
+        "token_width": MiniLM.width,
+        "pooled_width": profile.clap.width,
+    }
+    return flux_config(profile.backbone, head, shapes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import exca
@@ -44,6 +44,20 @@ def train_config(training: Training) -> TrainConfig:
         save_every=training.save_every,
         validate_every=training.save_every,
         snapshot_every=training.save_every,
+    )
+
+
+def flux_config(size: Backbone, head: HeadName, shapes: Mapping[str, int]) -> FluxAudioConfig:
+    """The backbone of a profile: its size, a score head, and the shapes that the data impose."""
+    return FluxAudioConfig(
+        **shapes,
+        width=size.n_heads * size.head_width,
+        n_heads=size.n_heads,
+        n_joint=size.n_joint_blocks,
+        n_fused=size.n_fused_blocks,
+        ffn_multiple=size.ffn_multiple,
+        score_head=head,
+        score_bandwidth=size.score_bandwidth,
     )
 
 
@@ -91,17 +105,7 @@ class SFTStage(Stage):
         return load_model(self.folder / WEIGHTS).eval()
 
     def _model_config(self) -> FluxAudioConfig:
-        size, shapes = self.backbone, self.features.shapes()
-        return FluxAudioConfig(
-            **shapes,
-            width=size.n_heads * size.head_width,
-            n_heads=size.n_heads,
-            n_joint=size.n_joint_blocks,
-            n_fused=size.n_fused_blocks,
-            ffn_multiple=size.ffn_multiple,
-            score_head=self.head,
-            score_bandwidth=size.score_bandwidth,
-        )
+        return flux_config(self.backbone, self.head, self.features.shapes())
 
 
 class ExpertStage(Stage):

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from attm_core.errors import InputError
-from attm_core.generation.prompt_lists import ID, MAX_PROMPTS, number_prompts, read_prompts
-from attm_core.generation.submission import build_submission
+from attm_core.generation.prompt_lists import MAX_PROMPTS, number_prompts, read_prompts
+from attm_core.generation.submission import CLIP_ID, build_submission
 
 PROMPTS = {"a1": "calm piano", "7": "fast, loud drums"}
 
@@ -74,7 +74,7 @@ def test_a_missing_file_is_named(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a", "7.b_c-d", "x" * 100, "x" * 101, "-a", "a b", "é", ".a"])
 def test_ids_are_those_that_the_archive_takes(tmp_path, name, sine):
-    if ID.fullmatch(name):
+    if CLIP_ID.fullmatch(name):
         build_submission(tmp_path / "x.zip", {name: sine}, 16_000, {})
     else:
         with pytest.raises(InputError, match="no usable prompt id"):
