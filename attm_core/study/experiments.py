@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from attm_core.errors import ConfigError
 from attm_core.study import (
     anchors,
@@ -90,7 +92,7 @@ def run_experiment(study: Study, name: str, jobs: int | None = None) -> Result:
     """Make or fetch everything an experiment needs, tabulate it and write its result file."""
     experiment = find_experiment(name)
     ensure(experiment.stages(study), jobs)
-    return _written(experiment.tabulate(study), experiment.stages(study))
+    return _written(_tabulated(experiment, study), experiment.stages(study))
 
 
 def run_study(study: Study, jobs: int | None = None) -> list[Result]:
@@ -98,11 +100,17 @@ def run_study(study: Study, jobs: int | None = None) -> list[Result]:
     stages = all_stages(study)
     ensure(stages, jobs)
     results = [
-        _written(experiment.tabulate(study), experiment.stages(study))
+        _written(_tabulated(experiment, study), experiment.stages(study))
         for experiment in EXPERIMENTS.values()
     ]
     results.append(_written(compute.tabulate(study, stages), stages))
     return results
+
+
+def _tabulated(experiment: Experiment, study: Study) -> Result:
+    """Tabulate on one thread: the last digits of a matrix product depend on how many share it."""
+    with threadpool_limits(limits=1):
+        return experiment.tabulate(study)
 
 
 def _written(result: Result, stages: list[Stage]) -> Result:
