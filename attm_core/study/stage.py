@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import exca
 import pydantic
@@ -33,17 +33,6 @@ WITHOUT_EFFECT = frozenset({"workers"})  # fields that change how, not what
 def cache_root() -> Path:
     """Where stages keep what they made: ``$ATTM_CACHE``, or ``.cache/attm`` where we stand."""
     return Path(os.environ.get(CACHE_VARIABLE, ".cache/attm")).resolve()
-
-
-@runtime_checkable
-class Runnable(Protocol):
-    """What the scheduler needs of a stage."""
-
-    infra: exca.TaskInfra
-
-    def run(self) -> str:
-        """Do the work unless its result is cached."""
-        ...
 
 
 class Stage(pydantic.BaseModel):

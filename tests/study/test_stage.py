@@ -8,7 +8,7 @@ import pytest
 from toy_stages import Basket, DoubleStage, NumberStage, Pair, SumStage, chain
 
 from attm_core.errors import InputError
-from attm_core.study.stage import RECORD_NAME, Runnable, Stage, ancestry, cache_root
+from attm_core.study.stage import RECORD_NAME, Stage, ancestry, cache_root
 
 
 def variant(default: int = 1, version: str = "1") -> Stage:
@@ -92,7 +92,6 @@ def test_the_cache_root_is_beside_us_without_the_variable(monkeypatch, tmp_path)
 
 def test_a_run_is_cached_and_recorded(toy_log):
     stage = NumberStage(value=4, sleep_s=0.05)
-    assert isinstance(stage, Runnable)
     assert not stage.done
     assert stage.run() == stage.uid
     assert stage.done
