@@ -1,6 +1,6 @@
 """The optimisation loop of the small frozen parts (CLAP, MERT and codec stand-ins).
 
-AdamW under a one-cycle schedule, gradients clipped, forward pass in bfloat16 where that is faster:
+AdamW under a one-cycle schedule, gradients clipped, forward pass in bfloat16 where that is fast:
 enough for a minute of training. The stages of the paper have their own loops.
 """
 
@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from attm_core.errors import InputError
+from attm_core.precision import fast_autocast
 from attm_core.progress import track
 
 
@@ -28,7 +29,7 @@ class FitConfig:
         weight_decay: of AdamW.
         warmup_fraction: share of the steps spent warming up.
         max_grad_norm: gradients are scaled down to this norm.
-        bf16: run the forward pass under bfloat16 autocast.
+        bf16: run the forward pass under bfloat16 autocast where the processor is fast at it.
     """
 
     steps: int
@@ -97,7 +98,7 @@ def fit(
     for step, rows in enumerate(track(batches, description, total=config.steps)):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * config.rate_factor(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+        with fast_autocast("cpu", config.bf16):
             value = loss(rows)
         optimizer.zero_grad()
         value.backward()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from attm_core.precision import fast_dtype
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -15,3 +17,15 @@ def released_dir() -> Path:
     if not (folder / "ttm-humanpref").is_dir():
         pytest.skip(f"the public release is not at {folder}: `attm assets fetch released`")
     return folder
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """A function that pretends to be a processor with the given instructions."""
+
+    def pretend(**found: bool) -> None:
+        fast_dtype.cache_clear()
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda: found)
+
+    yield pretend
+    fast_dtype.cache_clear()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attm_core.errors import ConfigError, InputError
 from attm_core.generation.guidance import GuidedAxis, VelocityModel, guide
+from attm_core.precision import fast_autocast
 from attm_core.progress import track
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class GenerationConfig:
         n_steps: Euler steps.
         batch_size: prompts at once (a guided step runs twice as many sequences).
         axis: what the unconditional branch nulls, see ``guidance.guide``.
-        bf16: run the backbone under bfloat16 autocast; the state x stays float32.
+        bf16: run the backbone under bfloat16 autocast where the device is fast at it; the state x
+            stays float32.
     """
 
     s: float | None = 5.0
@@ -177,7 +179,7 @@ def _draw(
     guided = guide(model, conditions, s, config.w, negative, config.axis)
 
     def velocity(x_t: Tensor, t: float) -> Tensor:
-        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=config.bf16):
+        with fast_autocast(x_t.device.type, config.bf16):
             return guided(x_t, t).float()
 
     return model.unnormalize(euler_sample(velocity, x_1, config.n_steps))

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from attm_core.precision import fast_dtype
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -50,9 +52,10 @@ def code_commit() -> str:
 
 
 def hardware() -> str:
-    """Processor, cores and memory in words."""
+    """Processor, cores, memory and the number format of its fast products, in words."""
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{_processor()}, {os.cpu_count()} cores, {memory_gb:.0f} GiB"
+    precision = str(fast_dtype()).removeprefix("torch.")
+    return f"{_processor()}, {os.cpu_count()} cores, {memory_gb:.0f} GiB, {precision}"
 
 
 def _processor() -> str:

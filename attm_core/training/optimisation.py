@@ -8,7 +8,7 @@ code of the backbone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from attm_core.errors import ConfigError
+from attm_core.precision import fast_autocast
 
 DECAY_POINTS = (0.8, 0.9)
 DECAY_FACTOR = 0.1
@@ -33,7 +34,8 @@ class OptimConfig:
         betas, weight_decay: of AdamW.
         eps: of AdamW; None means 1e-6 under bf16 and 1e-8 otherwise.
         clip_norm: largest gradient norm.
-        precision: ``"bf16"`` runs the forward pass under autocast; weights stay float32.
+        precision: ``"bf16"`` runs the forward pass under autocast where the device is fast at it;
+            weights stay float32.
         accumulation: parts into which each process cuts its share of a batch.
 
     Raises:
@@ -94,6 +96,4 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 def autocast(config: OptimConfig, device: torch.device) -> AbstractContextManager[object]:
     """The precision in which the forward pass runs on ``device``."""
-    if config.precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return fast_autocast(device.type, config.precision == "bf16")

@@ -120,7 +120,8 @@ def test_negative_prompt_takes_the_place_of_the_null() -> None:
     torch.testing.assert_close(latents[:, 0], 10 * (2 * prompts(5).pooled - 1))
 
 
-def test_bf16_keeps_the_state_in_float32() -> None:
+def test_bf16_keeps_the_state_in_float32(processor) -> None:
+    processor(avx512_bf16=True)
     model = Gaussian()
     latents = generate_latents(model, prompts(5), GenerationConfig(bf16=True), NOISE)
     assert model.dtypes == {torch.bfloat16}

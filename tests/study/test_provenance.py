@@ -21,9 +21,12 @@ def test_the_environment_is_looked_up_once():
     assert re.fullmatch(r"[0-9a-f]{16}", environment()["lock_hash"])
 
 
-def test_hardware_names_cores_and_memory():
+def test_hardware_names_cores_memory_and_number_format(processor):
+    processor(avx512_bf16=False)
     assert f", {os.cpu_count()} cores, " in hardware()
-    assert re.search(r"\d+ GiB$", hardware())
+    assert re.search(r"\d+ GiB, float32$", hardware())
+    processor(avx512_bf16=True)
+    assert hardware().endswith("GiB, bfloat16")
 
 
 def git(folder, *words: str) -> str:

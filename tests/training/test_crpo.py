@@ -119,7 +119,8 @@ def test_training_prefers_the_winners_and_leaves_the_reference_alone(
     assert log["implicit_accuracy"].iloc[-10:].mean() > 0.7
 
 
-def test_bfloat16_drowns_what_a_small_step_changes(policy, pairs):
+def test_bfloat16_drowns_what_a_small_step_changes(policy, pairs, processor):
+    processor(avx512_bf16=True)
     objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=16))
     draw = torch_generator(4, "step")
     with torch.no_grad():

@@ -144,7 +144,8 @@ def test_a_loss_that_is_no_number_names_its_step(make_model, make_set, make_trai
     assert np.isfinite(resumed.log["loss"]).all()
 
 
-def test_bf16_training_follows_fp32(make_model, make_set, make_train, tmp_path):
+def test_bf16_training_follows_fp32(make_model, make_set, make_train, tmp_path, processor):
+    processor(avx512_bf16=True)
     losses = {}
     for precision in ("fp32", "bf16"):
         optim = OptimConfig(lr=3e-3, warmup_steps=0, precision=precision, eps=1e-8)

@@ -31,7 +31,8 @@ def test_optimizer_takes_the_trainable_weights_and_eps_follows_precision():
     assert make_optimizer(module.parameters(), OptimConfig()).defaults["eps"] == 1e-6
 
 
-def test_autocast_is_bfloat16_only_where_asked():
+def test_autocast_is_bfloat16_only_where_asked(processor):
+    processor(avx512_bf16=True)
     x = torch.ones(2, 2)
     with autocast(OptimConfig(precision="bf16"), x.device):
         assert (x @ x).dtype == torch.bfloat16
