@@ -195,7 +195,7 @@ def _cast(args: argparse.Namespace, study: Study) -> Cast:
 
     head = HEADS[args.head]
     if getattr(args, "random_weights", False):
-        return untrained_cast(study.profile, head, study.training_seed)
+        return untrained_cast(study, head)
     return trained_cast(study, weights_of(study, args.stage, head), not args.no_train)
 
 

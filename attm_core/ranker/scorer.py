@@ -12,6 +12,9 @@ from attm_core.errors import InputError
 from attm_core.protocols import AudioEncoder, ClapModel
 from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
 
+Heard = tuple[Tensor, Tensor]
+"""CLAP (B, P) and MERT (B, M) embeddings of B clips."""
+
 
 class RewardModel:
     """Frozen encoders and a trained head: what the paper calls *Reward* is its output.
@@ -72,14 +75,33 @@ class RewardModel:
         Raises:
             InputError: ``waves`` is not (B, S) with B ≥ 1, or there is not one prompt a clip.
         """
+        clap, mert = self.hear(waves, sample_rate_hz)
+        texts = [""] * len(waves) if prompts is None else prompts
+        return ClipFeatures(clap, mert, self.text_features(texts, len(waves)))
+
+    @torch.no_grad()
+    def hear(self, waves: Float[Tensor, "B S"], sample_rate_hz: int) -> Heard:
+        """CLAP and MERT audio embeddings, (B, P) and (B, M).
+
+        Raises:
+            InputError: ``waves`` is not (B, S) with B ≥ 1.
+        """
         if waves.ndim != 2 or len(waves) == 0:
             raise InputError(f"waves must have shape (B, S) with B ≥ 1, got {tuple(waves.shape)}")
         chunks = waves.split(self.batch_size)
-        return ClipFeatures(
+        return (
             torch.cat([self.clap.embed_audio(chunk, sample_rate_hz) for chunk in chunks]),
             torch.cat([self.mert.embed_audio(chunk, sample_rate_hz) for chunk in chunks]),
-            self.text_features([""] * len(waves) if prompts is None else prompts, len(waves)),
         )
+
+    def score_heard(self, parts: Sequence[Heard], prompts: Sequence[str]) -> Float[Tensor, " B"]:
+        """Reward of clips that `hear` went through in parts, so that no waves need be kept.
+
+        Raises:
+            InputError: there is not one prompt a clip.
+        """
+        clap, mert = (torch.cat(side) for side in zip(*parts, strict=True))
+        return self.score_features(ClipFeatures(clap, mert, self.text_features(prompts, len(clap))))
 
     @torch.no_grad()
     def text_features(self, prompts: Sequence[str], n: int) -> Float[Tensor, "n P"]:

@@ -6,22 +6,17 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from attm_core.backbone.config import Conditions, FluxAudioConfig
+from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.codec.mini import MiniCodec
-from attm_core.encoders.mini_clap import MiniClap
-from attm_core.encoders.minilm import MiniLM
 from attm_core.errors import AssetError
 from attm_core.generation.clips import Cast, Listener
-from attm_core.generation.mini_demucs import build_mini_demucs
-from attm_core.generation.separation import DemucsSeparator
-from attm_core.modules import build
 from attm_core.randomness import torch_generator
 from attm_core.study.chain import Weights, flux_config, frozen_model
 from attm_core.study.conditions import features_of
-from attm_core.study.profile import HeadName, Profile
+from attm_core.study.features import latent_shapes
+from attm_core.study.profile import HeadName
 from attm_core.study.scheduler import ensure
 from attm_core.study.stage import Stage, ancestry
 from attm_core.study.study import Study
@@ -80,21 +75,22 @@ def trained_cast(study: Study, weights: Weights, train: bool = True) -> Cast:
     )
 
 
-def untrained_cast(profile: Profile, head: HeadName, seed: int) -> Cast:
-    """The profile's networks at birth: sizes, memory and time are real, the sound is not."""
-    generators = {
-        role: torch_generator(seed, role, "untrained")
-        for role in ("codec", "clap", "separator", "backbone")
-    }
-    text = MiniLM(profile.text_tokens)
-    codec = build(lambda: MiniCodec(profile.codec), generators["codec"]).eval()
-    clap = build(lambda: MiniClap(profile.clap, text), generators["clap"]).eval()
-    separator = DemucsSeparator(build_mini_demucs(profile.separator, generators["separator"]))
+def untrained_cast(study: Study, head: HeadName) -> Cast:
+    """A study's networks at birth: sizes, memory and time are real, the sound is not."""
+    frozen = study.frozen
+
+    def generator(role: str) -> Generator:
+        return torch_generator(study.training_seed, role, "untrained")
+
+    text = frozen.text.untrained(generator("text"))
+    clap = frozen.conditioning_clap.untrained(generator("clap"))
+    codec = frozen.codec.untrained(generator("codec"))
 
     def encode_text(texts: list[str]) -> Conditions:
         return Conditions(text.encode(texts), clap.embed_text(texts))
 
-    model = FluxAudio(_backbone_config(profile, codec, head), generators["backbone"]).eval()
+    config = flux_config(study.profile.backbone, head, latent_shapes(codec, text, clap))
+    model = FluxAudio(config, generator("backbone")).eval()
     empty = encode_text([""])
     model.set_null_text(empty.tokens[0], empty.pooled[0])
     model.set_latent_statistics(torch.zeros(codec.n_channels), torch.ones(codec.n_channels))
@@ -103,18 +99,7 @@ def untrained_cast(profile: Profile, head: HeadName, seed: int) -> Cast:
         latent_shape=(codec.n_latents, codec.n_channels),
         encode_text=encode_text,
         codec=codec,
-        separator=separator,
+        separator=frozen.separator.untrained(generator("separator")),
         listener=None,
-        uid=f"untrained-{profile.name}-{seed}",
+        uid=f"untrained-{study.profile.name}-{study.training_seed}",
     )
-
-
-def _backbone_config(profile: Profile, codec: MiniCodec, head: HeadName) -> FluxAudioConfig:
-    shapes = {
-        "n_channels": codec.n_channels,
-        "n_latents": codec.n_latents,
-        "n_tokens": profile.text_tokens,
-        "token_width": MiniLM.width,
-        "pooled_width": profile.clap.width,
-    }
-    return flux_config(profile.backbone, head, shapes)

@@ -15,7 +15,6 @@ from torch import Tensor
 from attm_core.backbone.checkpoint import cross_load
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.encoders.mini_clap import MiniClap
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_atomic
 from attm_core.generation.postprocess import PostprocessConfig, postprocess
@@ -25,13 +24,14 @@ from attm_core.generation.sampler import (
     initial_noise,
     prompt_seeds,
 )
+from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
 from attm_core.study.arrays import Array
 from attm_core.study.chain import Weights, frozen_model
 from attm_core.study.features import FeaturesStage, embed_in_parts
-from attm_core.study.frozen import Frozen
 from attm_core.study.profile import HeadName
 from attm_core.study.ranking import RankerStage
+from attm_core.study.roles import Frozen
 from attm_core.study.scores import Scores
 from attm_core.study.stage import Stage
 from attm_core.training.ema import load_ema
@@ -84,7 +84,7 @@ class Judge(pydantic.BaseModel):
     ranker: RankerStage
 
     @cached_property
-    def clap(self) -> MiniClap:
+    def clap(self) -> ClapModel:
         """The evaluation CLAP model."""
         return self.frozen.evaluation_clap.model()
 
@@ -94,7 +94,7 @@ class Judge(pydantic.BaseModel):
         The vocal level of clips that the separator has been through says nothing and is left NaN.
         """
         vocals_db = np.full(len(waves), np.nan) if separated else self.vocals_db(waves)
-        rate = self.frozen.corpus.config.sample_rate_hz
+        rate = self.frozen.corpus.sample_rate_hz
         audio = embed_in_parts(self.clap, waves, rate)
         return Scores(
             clap=cosine_per_item(self.clap.embed_text(captions), audio),
@@ -116,7 +116,7 @@ class Judge(pydantic.BaseModel):
         if post == "none":
             return waves
         config = PostprocessConfig(separation=post, loudness=post)
-        rate = self.frozen.corpus.config.sample_rate_hz
+        rate = self.frozen.corpus.sample_rate_hz
         return postprocess(waves, rate, self.frozen.separator.model(), config)[0]
 
 
@@ -199,7 +199,7 @@ class AnchorStage(Stage):
                 scores.save(folder / f"{name}.npz")
                 _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
             reference = self.judge.frozen.corpus.waves(self.protocol.reference)
-            rate = self.judge.frozen.corpus.config.sample_rate_hz
+            rate = self.judge.frozen.corpus.sample_rate_hz
             embedded = embed_in_parts(self.judge.clap, reference, rate).double().numpy()
             write_atomic(folder / "reference.npy", lambda part: np.save(part, embedded))
             text = self.judge.clap.embed_text(captions).double().numpy()

@@ -77,8 +77,8 @@ def examine(name: str) -> list[Finding]:
 
 
 def _profile(study: Study) -> Iterator[Finding]:
-    yield disk(study.profile.corpus)
-    yield memory(study.profile.corpus)
+    yield disk(study.profile.cast.corpus)
+    yield memory(study.profile.cast.corpus)
     yield from stages(study)
 
 

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from attm_core.backbone.config import Conditions
-from attm_core.encoders.mini_clap import MiniClap
-from attm_core.encoders.minilm import MiniLM
 from attm_core.files import load_tensors, save_tensors
+from attm_core.protocols import ClapModel, Codec, TextEncoder
 from attm_core.randomness import numpy_generator
 from attm_core.study.arrays import Array, Rows
-from attm_core.study.frozen import Frozen
 from attm_core.study.ranking import RankerStage
+from attm_core.study.roles import Frozen
 from attm_core.study.stage import Stage
 from attm_core.training.data import LatentSet
 
@@ -26,12 +25,70 @@ SPLITS = ("train", "valid")
 ENCODE_BATCH = 64
 
 
-class FeaturesStage(Stage):
+class TrainingData(Stage):
+    """What training and its judges ask of the clips, whichever cast encoded them."""
+
+    frozen: Frozen
+    ranker: RankerStage
+
+    def shapes(self) -> dict[str, int]:
+        """Sizes that the backbone takes from the data."""
+        return latent_shapes(self.frozen.codec.model(), self._text, self.conditioning)
+
+    @cached_property
+    def conditioning(self) -> ClapModel:
+        """The conditioning CLAP model."""
+        return self.frozen.conditioning_clap.model()
+
+    @cached_property
+    def _text(self) -> TextEncoder:
+        return self.frozen.text.encoder()
+
+    def encode_text(self, texts: list[str]) -> Conditions:
+        """Token states and pooled embedding of some texts."""
+        return Conditions(self._text.encode(texts), self.conditioning.embed_text(texts))
+
+    def null_text(self) -> tuple[Tensor, Tensor]:
+        """Features of the empty string, ∅_t."""
+        empty = self.encode_text([""])
+        return empty.tokens[0], empty.pooled[0]
+
+    def conditions(self, rows: Rows) -> Conditions:
+        """Text features for the captions of corpus rows, un-prefixed."""
+        captions = self.frozen.corpus.captions_of(rows)
+        unique = list(dict.fromkeys(captions))
+        encoded = self.encode_text(unique)
+        index = {caption: row for row, caption in enumerate(unique)}
+        at = torch.tensor([index[caption] for caption in captions])
+        return Conditions(encoded.tokens[at], encoded.pooled[at])
+
+    def draw_rows(self, split: str, n: int, seed: int, purpose: str) -> Rows:
+        """``n`` rows of a split for their captions; each occurs once before any occurs twice."""
+        rows = self.frozen.corpus.rows(split)
+        rng = numpy_generator(seed, "rows", purpose)
+        rounds = [rng.permutation(rows) for _ in range(-(-n // len(rows)))]
+        drawn: Rows = np.concatenate(rounds)[:n]
+        return drawn
+
+    def judge(self, latents: Tensor, rows: Rows) -> tuple[Array, Array]:
+        """Reward and conditioning-CLAP similarity (n,) of generated latents to their captions."""
+        # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
+        # model, so that the evaluation model's score is never optimised directly.
+        codec, rate = self.frozen.codec.model(), self.frozen.corpus.sample_rate_hz
+        reward, captions = self.ranker.reward_model, self.frozen.corpus.captions_of(rows)
+        heard, audio = [], []
+        for part in latents.split(ENCODE_BATCH):  # waves are dropped as soon as they are judged
+            waves = codec.decode(part)
+            heard.append(reward.hear(waves, rate))
+            audio.append(self.conditioning.embed_audio(waves, rate))
+        clap = (torch.cat(audio) * self.conditioning.embed_text(captions)).sum(dim=1).numpy()
+        return self.ranker.calibrated(reward.score_heard(heard, captions)), clap
+
+
+class FeaturesStage(TrainingData):
     """Everything a clip needs in training, computed once with the frozen cast."""
 
     kind: Literal["features"] = "features"
-    frozen: Frozen
-    ranker: RankerStage
     bleed_db: float
     infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
@@ -72,7 +129,7 @@ class FeaturesStage(Stage):
     def latents(self, split: str, reward: str) -> LatentSet:
         """Training clips of a split with one of the three reward columns as score."""
         stored = load_tensors(self.folder / f"{split}.safetensors")
-        rows = self.frozen.corpus.store().rows(split)
+        rows = self.frozen.corpus.rows(split)
         score = torch.tensor(self.rewards.loc[rows, reward].to_numpy(), dtype=torch.float32)
         tokens = stored.pop("tokens").float()
         return LatentSet(score=score, tokens=tokens, **stored)
@@ -82,61 +139,16 @@ class FeaturesStage(Stage):
         """The three reward columns of every clip of the corpus, calibrated."""
         return self.ranker.rewards()
 
-    def shapes(self) -> dict[str, int]:
-        """Sizes that the backbone takes from the data."""
-        codec = self.frozen.codec.model()
-        return {
-            "n_channels": codec.n_channels,
-            "n_latents": codec.n_latents,
-            "n_tokens": self.frozen.text.n_tokens,
-            "token_width": MiniLM.width,
-            "pooled_width": self.frozen.conditioning_clap.config.width,
-        }
 
-    @cached_property
-    def conditioning(self) -> MiniClap:
-        """The conditioning CLAP model."""
-        return self.frozen.conditioning_clap.model()
-
-    @cached_property
-    def _minilm(self) -> MiniLM:
-        return self.frozen.text.encoder()
-
-    def encode_text(self, texts: list[str]) -> Conditions:
-        """Token states and pooled embedding of some texts."""
-        return Conditions(self._minilm.encode(texts), self.conditioning.embed_text(texts))
-
-    def null_text(self) -> tuple[Tensor, Tensor]:
-        """Features of the empty string, ∅_t."""
-        empty = self.encode_text([""])
-        return empty.tokens[0], empty.pooled[0]
-
-    def conditions(self, rows: Rows) -> Conditions:
-        """Text features for the captions of corpus rows, un-prefixed."""
-        captions = self.frozen.corpus.store().captions(rows)
-        unique = list(dict.fromkeys(captions))
-        encoded = self.encode_text(unique)
-        at = torch.tensor([unique.index(caption) for caption in captions])
-        return Conditions(encoded.tokens[at], encoded.pooled[at])
-
-    def draw_rows(self, split: str, n: int, seed: int, purpose: str) -> Rows:
-        """``n`` rows of a split for their captions; each occurs once before any occurs twice."""
-        rows = self.frozen.corpus.store().rows(split)
-        rng = numpy_generator(seed, "rows", purpose)
-        rounds = [rng.permutation(rows) for _ in range(-(-n // len(rows)))]
-        drawn: Rows = np.concatenate(rounds)[:n]
-        return drawn
-
-    def judge(self, latents: Tensor, rows: Rows) -> tuple[Array, Array]:
-        """Reward and conditioning-CLAP similarity (n,) of generated latents to their captions."""
-        # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
-        # model, so that the evaluation model's score is never optimised directly.
-        codec, rate = self.frozen.codec.model(), self.frozen.corpus.config.sample_rate_hz
-        captions = self.frozen.corpus.store().captions(rows)
-        waves = torch.cat([codec.decode(part) for part in latents.split(ENCODE_BATCH)])
-        audio = embed_in_parts(self.conditioning, waves, rate)
-        clap = (audio * self.conditioning.embed_text(captions)).sum(dim=1).numpy()
-        return self.ranker.score(waves, rate, captions), clap
+def latent_shapes(codec: Codec, text: TextEncoder, clap: ClapModel) -> dict[str, int]:
+    """The fields of the backbone's configuration that its surroundings impose."""
+    return {
+        "n_channels": codec.n_channels,
+        "n_latents": codec.n_latents,
+        "n_tokens": text.n_tokens,
+        "token_width": text.width,
+        "pooled_width": clap.width,
+    }
 
 
 def embed_in_parts(model: Any, waves: Tensor, rate: int) -> Tensor:

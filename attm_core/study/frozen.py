@@ -1,4 +1,7 @@
-"""Stages that come before any generator: corpus, encoders, codec, separator (mini cast)."""
+"""The mini cast of the frozen roles, as stages: corpus, encoders, codec, separator.
+
+Besides `model`, what it trained, a stage of a network has `untrained`: the same network at birth.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,8 @@ from typing import Literal
 
 import exca
 import numpy as np
-import pydantic
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from attm_core.codec.mini import MiniCodec, MiniCodecConfig, train_mini_codec
 from attm_core.corpus.build import build_corpus
@@ -31,13 +33,16 @@ from attm_core.files import (
 from attm_core.generation.mini_demucs import (
     MiniDemucsConfig,
     MiniDemucsTraining,
+    build_mini_demucs,
     load_mini_demucs,
     save_mini_demucs,
     separation_quality,
     train_mini_demucs,
 )
 from attm_core.generation.separation import DemucsSeparator
+from attm_core.modules import build
 from attm_core.randomness import torch_generator
+from attm_core.study.arrays import Rows
 from attm_core.study.stage import Stage
 
 WEIGHTS = "model.safetensors"
@@ -72,15 +77,26 @@ class CorpusStage(Stage):
         """SHA-256 over all arrays and tables of the corpus."""
         return (self.folder / "data-hash.txt").read_text()
 
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of `waves`."""
+        return self.config.sample_rate_hz
+
+    def rows(self, split: str) -> Rows:
+        """Row numbers of the clips of a split."""
+        return self.store().rows(split)
+
     def waves(self, split: str, track: Track = "instrumental") -> Tensor:
         """All clips (B, S) of a split."""
-        store = self.store()
-        return store.waves(track, store.rows(split))
+        return self.store().waves(track, self.rows(split))
 
     def captions(self, split: str) -> list[str]:
         """Captions of a split, in the order of `waves`."""
-        store = self.store()
-        return store.captions(store.rows(split))
+        return self.captions_of(self.rows(split))
+
+    def captions_of(self, rows: Rows) -> list[str]:
+        """Captions of some rows."""
+        return self.store().captions(rows)
 
 
 @cache
@@ -114,6 +130,10 @@ class TextStage(Stage):
         """MiniLM, which knows the captions already and reads any other text."""
         return _text_encoder(self.folder, self.n_tokens)
 
+    def untrained(self, generator: Generator) -> MiniLM:
+        """MiniLM as published: nobody trains it here, so it has no other state."""
+        return MiniLM(self.n_tokens)
+
 
 class ClapStage(Stage):
     """A two-tower CLAP stand-in; the study trains two, for conditioning and for evaluation."""
@@ -141,6 +161,11 @@ class ClapStage(Stage):
     def model(self) -> MiniClap:
         """The trained model."""
         return MiniClap.load(self.folder / WEIGHTS, self.text.encoder())
+
+    def untrained(self, generator: Generator) -> MiniClap:
+        """The network at birth."""
+        text = self.text.untrained(generator)
+        return build(lambda: MiniClap(self.config, text), generator).eval()
 
 
 class MertStage(Stage):
@@ -198,6 +223,10 @@ class CodecStage(Stage):
         """The trained codec."""
         return MiniCodec.load(self.folder / WEIGHTS)
 
+    def untrained(self, generator: Generator) -> MiniCodec:
+        """The network at birth."""
+        return build(lambda: MiniCodec(self.config), generator).eval()
+
 
 class SeparatorStage(Stage):
     """A small real Demucs model, trained on the corpus' stems."""
@@ -225,22 +254,12 @@ class SeparatorStage(Stage):
         """The separator, run through ``demucs.apply``."""
         return load_mini_demucs(self.folder / WEIGHTS)
 
+    def untrained(self, generator: Generator) -> DemucsSeparator:
+        """The network at birth."""
+        return DemucsSeparator(build_mini_demucs(self.config, generator))
+
     def _stems(self, split: str) -> tuple[Tensor, Tensor]:
         return self.corpus.waves(split, "instrumental"), self.corpus.waves(split, "vocals")
-
-
-class Frozen(pydantic.BaseModel):
-    """The cast of all frozen roles: what every generator of a study shares."""
-
-    model_config = pydantic.ConfigDict(extra="forbid")
-
-    corpus: CorpusStage
-    text: TextStage
-    conditioning_clap: ClapStage
-    evaluation_clap: ClapStage
-    mert: MertStage
-    codec: CodecStage
-    separator: SeparatorStage
 
 
 def _hash_folder(folder: Path) -> str:

@@ -120,11 +120,10 @@ class Ranker(Section):
     reward_std: float
 
 
-class Profile(Section):
-    """All of it."""
+class MiniCast(Section):
+    """The stand-ins: what the frozen roles are trained on, how large they are and for how long."""
 
-    name: str
-    seed: int
+    kind: Literal["mini"] = "mini"
     text_tokens: int
     bleed_db: float
     corpus: CorpusConfig
@@ -135,6 +134,14 @@ class Profile(Section):
     separator_training: MiniDemucsTraining
     preferences: PreferenceConfig
     ranker: Ranker
+
+
+class Profile(Section):
+    """All of it."""
+
+    name: str
+    seed: int
+    cast: MiniCast
     backbone: Backbone
     sft: Training
     expert: ExpertIteration

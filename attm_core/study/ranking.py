@@ -138,9 +138,12 @@ class RankerStage(Stage):
         head = load_head(self.folder / WEIGHTS)
         return RewardModel(self.clap.model(), self.mert.model(), head)
 
+    def calibrated(self, raw: Tensor) -> Array:
+        """Rewards in the paper's units from the head's own."""
+        map_ = read_json(self.folder / "calibration.json")
+        scored: Array = map_["scale"] * raw.numpy().astype(np.float64) + map_["offset"]
+        return scored
+
     def score(self, waves: Tensor, rate: int, prompts: Sequence[str]) -> Array:
         """Calibrated rewards (n,) of waves (n, S) under their prompts."""
-        map_ = read_json(self.folder / "calibration.json")
-        raw = self.reward_model.score(waves, rate, prompts).numpy().astype(np.float64)
-        scored: Array = map_["scale"] * raw + map_["offset"]
-        return scored
+        return self.calibrated(self.reward_model.score(waves, rate, prompts))

@@ -9,19 +9,11 @@ from attm_core.study.arrays import Array
 from attm_core.study.chain import CrpoStage, ExpertStage, RewardColumn, SFTStage, Weights
 from attm_core.study.conditions import AnchorStage, ConditionStage, InferenceProtocol, Judge
 from attm_core.study.features import FeaturesStage
-from attm_core.study.frozen import (
-    ClapStage,
-    CodecStage,
-    CorpusStage,
-    Frozen,
-    MertStage,
-    SeparatorStage,
-    TextStage,
-)
 from attm_core.study.profile import HeadName, Profile, load_profile
 from attm_core.study.provenance import provenance
 from attm_core.study.ranking import RankerStage
 from attm_core.study.results import Result
+from attm_core.study.roles import Frozen, mini_frozen, mini_ranker
 
 HEADS: dict[str, HeadName] = {
     "v1": "global_adaln",
@@ -30,7 +22,6 @@ HEADS: dict[str, HeadName] = {
     "v4": "per_block_adaln",
     "v5": "text_prepend",
 }
-EVALUATION_SEED_OFFSET = 1000  # the second CLAP model differs from the first by its seed alone
 
 
 class Study:
@@ -53,44 +44,18 @@ class Study:
     @cached_property
     def frozen(self) -> Frozen:
         """Corpus, encoders, codec, separator."""
-        profile, seed = self.profile, self.training_seed
-        corpus = CorpusStage(config=profile.corpus)
-        text = TextStage(corpus=corpus, n_tokens=profile.text_tokens)
-
-        def clap(clap_seed: int) -> ClapStage:
-            return ClapStage(corpus=corpus, text=text, config=profile.clap, seed=clap_seed)
-
-        return Frozen(
-            corpus=corpus,
-            text=text,
-            conditioning_clap=clap(seed),
-            evaluation_clap=clap(seed + EVALUATION_SEED_OFFSET),
-            mert=MertStage(corpus=corpus, config=profile.mert, seed=seed),
-            codec=CodecStage(corpus=corpus, config=profile.codec, seed=seed),
-            separator=SeparatorStage(
-                corpus=corpus,
-                config=profile.separator,
-                training=profile.separator_training,
-                seed=seed,
-            ),
-        )
+        return mini_frozen(self.profile.cast, self.training_seed)
 
     @cached_property
     def ranker(self) -> RankerStage:
         """The ranker on the evaluation CLAP model and MERT."""
-        return RankerStage(
-            corpus=self.frozen.corpus,
-            clap=self.frozen.evaluation_clap,
-            mert=self.frozen.mert,
-            preferences=self.profile.preferences,
-            config=self.profile.ranker,
-            seed=self.training_seed,
-        )
+        return mini_ranker(self.profile.cast, self.frozen, self.training_seed)
 
     @cached_property
     def features(self) -> FeaturesStage:
         """Latents, text features and reward columns."""
-        return FeaturesStage(frozen=self.frozen, ranker=self.ranker, bleed_db=self.profile.bleed_db)
+        bleed_db = self.profile.cast.bleed_db
+        return FeaturesStage(frozen=self.frozen, ranker=self.ranker, bleed_db=bleed_db)
 
     def sft(
         self,

@@ -35,14 +35,14 @@ def test_what_is_missing_is_named_and_not_trained(monkeypatch):
 
 @pytest.mark.parametrize("head", ["global_adaln", "input_add", "text_prepend"])
 def test_an_untrained_cast_has_the_profile_s_sizes_and_makes_sound(head):
-    profile = load_profile("smoke")
-    cast = untrained_cast(profile, head, seed=1)
-    assert cast.latent_shape == (profile.codec.n_samples // 2048, profile.codec.n_channels)
+    codec = load_profile("smoke").cast.codec
+    cast = untrained_cast(Study("smoke", seed=1), head)
+    assert cast.latent_shape == (codec.n_samples // 2048, codec.n_channels)
     assert cast.listener is None
     config = GenerationConfig(s=5.0, w=4.0, n_steps=1)
     request = Request(("calm piano",), config, seed=42, prefix="", negative="noise", post=False)
     first, again = (make_clips(request, cast)[0] for _ in range(2))
-    assert first.wave.shape == (profile.codec.n_samples,)
+    assert first.wave.shape == (codec.n_samples,)
     assert torch.isfinite(first.wave).all()
     assert first.wave.std() > 0
     assert torch.equal(first.wave, again.wave)
@@ -50,10 +50,10 @@ def test_an_untrained_cast_has_the_profile_s_sizes_and_makes_sound(head):
 
 
 def test_untrained_weights_come_from_the_seed():
-    profile = load_profile("smoke")
-    noise = torch.randn(1, 32, profile.codec.n_channels, generator=torch.Generator().manual_seed(0))
+    n_channels = load_profile("smoke").cast.codec.n_channels
+    noise = torch.randn(1, 32, n_channels, generator=torch.Generator().manual_seed(0))
     one, same, other = (
-        untrained_cast(profile, "input_add", seed).codec.decode(noise) for seed in (1, 1, 2)
+        untrained_cast(Study("smoke", seed), "input_add").codec.decode(noise) for seed in (1, 1, 2)
     )
     assert torch.equal(one, same)
     assert not torch.allclose(one, other)

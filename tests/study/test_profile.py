@@ -52,7 +52,15 @@ def test_an_unknown_profile_names_those_there_are():
 
 
 @pytest.mark.parametrize(
-    "path", [(), ("sft",), ("expert", "finetune"), ("clap",), ("corpus",), ("ranker", "training")]
+    "path",
+    [
+        (),
+        ("sft",),
+        ("expert", "finetune"),
+        ("cast", "clap"),
+        ("cast", "corpus"),
+        ("cast", "ranker", "training"),
+    ],
 )
 def test_a_key_nobody_reads_is_an_error_at_every_depth(path, monkeypatch, tmp_path):
     values = raw("smoke")
@@ -88,7 +96,7 @@ def test_smoke_is_nowhere_more_work_than_mini():
     larger = {key: (smoke[key], mini[key]) for key in mini if smoke[key] > mini[key]}
     assert larger == {}
     much_smaller = [key for key in mini if smoke[key] != mini[key]]
-    assert {".corpus.n_train", ".sft.n_steps", ".expert.n_samples"} <= set(much_smaller)
+    assert {".cast.corpus.n_train", ".sft.n_steps", ".expert.n_samples"} <= set(much_smaller)
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -99,9 +107,9 @@ def test_sizes_of_a_profile_fit_each_other(name):
     assert expert.polish.batch_size <= expert.n_keep
     assert crpo.n_per_prompt >= 2
     assert crpo.training.batch_size <= crpo.n_prompts
-    assert generation.n_prompts <= profile.corpus.n_prompts
-    assert generation.n_listening <= profile.corpus.n_prompts
-    assert profile.sft.batch_size <= profile.corpus.n_train
+    assert generation.n_prompts <= profile.cast.corpus.n_prompts
+    assert generation.n_listening <= profile.cast.corpus.n_prompts
+    assert profile.sft.batch_size <= profile.cast.corpus.n_train
     assert profile.backbone.head_width % 2 == 0
     assert len(set(generation.seeds)) == len(generation.seeds) > 1
     # Sub. 2 is a row of Table II, generated under one of the seeds.
@@ -133,8 +141,8 @@ def test_every_training_run_can_be_resumed_and_validated(name):
 @pytest.mark.parametrize("name", profile_names())
 def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
     profile = load_profile(name)
-    assert profile.ranker.reward_mean == paper_value("text.reward_mean")
-    assert profile.ranker.reward_std == paper_value("text.reward_std")
+    assert profile.cast.ranker.reward_mean == paper_value("text.reward_mean")
+    assert profile.cast.ranker.reward_std == paper_value("text.reward_std")
     assert profile.expert.s == paper_value("hyper.stage2.s")
     assert profile.expert.oversample == paper_value("hyper.stage2.oversampling")
     assert profile.crpo.beta == paper_value("hyper.stage3.beta")
@@ -153,7 +161,7 @@ def test_the_mini_study_selects_and_samples_at_the_published_sizes():
     assert profile.expert.n_keep == paper_value("hyper.stage2.n_kept")
     assert profile.sft.batch_size == paper_value("hyper.stage1.batch_size")
     assert profile.generation.n_steps == paper_value("hyper.inference.n_steps")
-    assert profile.corpus.n_prompts == paper_value("table2.n")
+    assert profile.cast.corpus.n_prompts == paper_value("table2.n")
 
 
 def test_the_training_seed_is_the_profiles_unless_given():
