@@ -12,12 +12,13 @@ STEPS = {"n_steps": 40, "batch_size": 8, "save_every": 10}  # long enough to be 
 def tiny_profile() -> Profile:
     """The smoke profile with fewer clips, and training that goes on after its first save."""
     values = load_profile("smoke").model_dump()
+    cast = values["cast"]
     for part in ("clap", "mert", "codec"):
-        values[part]["fit"]["steps"] = 4
-    values["corpus"] |= CLIPS
-    values["separator_training"]["n_steps"] = 2
-    values["preferences"] |= {"n_pairs": 200, "n_replicates": 20}
-    values["ranker"]["training"]["max_epochs"] = 1
+        cast[part]["fit"]["steps"] = 4
+    cast["corpus"] |= CLIPS
+    cast["separator_training"]["n_steps"] = 2
+    cast["preferences"] |= {"n_pairs": 200, "n_replicates": 20}
+    cast["ranker"]["training"]["max_epochs"] = 1
     values["sft"] |= STEPS
     values["expert"] |= {"n_samples": 8, "n_keep": 4}
     values["expert"]["finetune"] |= STEPS
