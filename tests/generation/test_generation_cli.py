@@ -233,7 +233,7 @@ def test_random_weights_go_the_whole_way(tmp_path, monkeypatch, capsys):
     assert (record["stage"], record["weights"]) == ("untrained", "untrained-smoke-42")
     assert record["loudness"]["outcome"] in ("normalized", "ceiling")
     wave, rate = soundfile.read(path)
-    assert (len(wave), rate) == (load_profile("smoke").codec.n_samples, RATE_HZ)
+    assert (len(wave), rate) == (load_profile("smoke").cast.codec.n_samples, RATE_HZ)
     assert not (tmp_path / "cache").exists()
 
 
