@@ -7,7 +7,9 @@ network that improves on it: training spends its minute on what a linear codec c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -160,6 +162,23 @@ class ResidualBlock1d(nn.Module):
         return refined
 
 
+def _residual_network(
+    enter: Callable[[], nn.Module],
+    change: Callable[[], nn.Module],
+    widths: tuple[int, int],
+    blocks: int,
+) -> nn.Sequential:
+    """Blocks of two widths: ``enter`` leads to the first, ``change`` to the second and its rate."""
+    first, second = widths
+    return nn.Sequential(
+        enter(),
+        *[ResidualBlock1d(first) for _ in range(blocks)],
+        change(),
+        *[ResidualBlock1d(second) for _ in range(blocks)],
+        nn.GroupNorm(8, second),
+    )
+
+
 class MelEncoder(nn.Module):
     """(B, M, L) → (B, 2C, L / 8): mean and log-variance.
 
@@ -173,13 +192,9 @@ class MelEncoder(nn.Module):
         n_mels = MEL_16K_MINI.n_mels
         self.linear = nn.Conv1d(n_mels, config.n_channels, STRIDE, STRIDE)
         self.last = nn.Conv1d(eighth, 2 * config.n_channels, 1)
-        self.network = nn.Sequential(
-            nn.Conv1d(n_mels, quarter, 4, 4),
-            *[ResidualBlock1d(quarter) for _ in range(config.blocks)],
-            nn.Conv1d(quarter, eighth, 2, 2),
-            *[ResidualBlock1d(eighth) for _ in range(config.blocks)],
-            nn.GroupNorm(8, eighth),
-        )
+        enter = partial(nn.Conv1d, n_mels, quarter, 4, 4)
+        change = partial(nn.Conv1d, quarter, eighth, 2, 2)
+        self.network = _residual_network(enter, change, (quarter, eighth), config.blocks)
 
     def forward(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B C2 N"]:
         """Linear part plus residual; the log-variance is the network's alone."""
@@ -201,13 +216,9 @@ class MelDecoder(nn.Module):
         n_mels = MEL_16K_MINI.n_mels
         self.linear = nn.ConvTranspose1d(config.n_channels, n_mels, STRIDE, STRIDE)
         self.last = nn.ConvTranspose1d(quarter, n_mels, 4, 4)
-        self.network = nn.Sequential(
-            nn.Conv1d(config.n_channels, eighth, 3, padding=1),
-            *[ResidualBlock1d(eighth) for _ in range(config.blocks)],
-            nn.ConvTranspose1d(eighth, quarter, 2, 2),
-            *[ResidualBlock1d(quarter) for _ in range(config.blocks)],
-            nn.GroupNorm(8, quarter),
-        )
+        enter = partial(nn.Conv1d, config.n_channels, eighth, 3, padding=1)
+        change = partial(nn.ConvTranspose1d, eighth, quarter, 2, 2)
+        self.network = _residual_network(enter, change, (eighth, quarter), config.blocks)
 
     def forward(self, latents: Float[Tensor, "B C N"]) -> Float[Tensor, "B M L"]:
         """Linear part plus residual."""
