@@ -25,92 +25,94 @@ class Behaviour:
     released: threading.Event = field(default_factory=threading.Event)
 
 
-def handler(behaviour: Behaviour) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
+class Answers(BaseHTTPRequestHandler):
+    """Serves BODY in the way that ``behaviour`` of its server says: one method a mode."""
 
-        def do_GET(self) -> None:
-            wanted = self.headers.get("Range", "")
-            behaviour.log.append((self.path, wanted, self.headers.get("Authorization", "")))
-            getattr(self, f"do_{behaviour.mode}")(int(wanted[6:-1]) if wanted else 0)
+    @property
+    def behaviour(self) -> Behaviour:
+        return self.server.behaviour
 
-        def answer(self, start: int, body: bytes, length: int | None = None) -> None:
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
-            self.send_header("Content-Length", str(len(body) if length is None else length))
-            self.end_headers()
-            self.wfile.write(body)
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
-        def do_good(self, start: int) -> None:
-            self.answer(start, BODY[start:])
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range", "")
+        self.behaviour.log.append((self.path, wanted, self.headers.get("Authorization", "")))
+        getattr(self, self.behaviour.mode)(int(wanted[6:-1]) if wanted else 0)
 
-        def do_truncates(self, start: int) -> None:
-            self.answer(start, BODY[start : start + 50_000], len(BODY) - start)
-            self.close_connection = True
+    def answer(self, start: int, body: bytes, length: int | None = None) -> None:
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(BODY) - 1}/{len(BODY)}")
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
 
-        def do_ignores_range(self, start: int) -> None:
-            cut = 50_000 if not start and len(behaviour.log) == 1 else len(BODY)
-            self.answer(0, BODY[:cut], len(BODY))
-            self.close_connection = True
+    def send_elsewhere(self, place: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", place)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
-        def do_corrupts(self, start: int) -> None:
-            self.answer(start, b"\0" * (len(BODY) - start))
+    def good(self, start: int) -> None:
+        self.answer(start, BODY[start:])
 
-        def do_floods(self, start: int) -> None:
-            self.answer(start, BODY + BODY)
+    def truncates(self, start: int) -> None:
+        self.answer(start, BODY[start : start + 50_000], len(BODY) - start)
+        self.close_connection = True
 
-        def do_stalls(self, start: int) -> None:
-            self.answer(start, BODY[start : start + 10], len(BODY) - start)
-            self.wfile.flush()
-            behaviour.released.wait(5)
+    def ignores_range(self, start: int) -> None:
+        cut = 50_000 if not start and len(self.behaviour.log) == 1 else len(BODY)
+        self.answer(0, BODY[:cut], len(BODY))
+        self.close_connection = True
 
-        def do_redirects(self, start: int) -> None:
-            if self.path == "/end":
-                return self.answer(start, BODY[start:])
-            self.send_response(302)
-            self.send_header("Location", "/end")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return None
+    def corrupts(self, start: int) -> None:
+        self.answer(start, b"\0" * (len(BODY) - start))
 
-        def do_loops(self, _: int) -> None:
-            self.send_response(302)
-            self.send_header("Location", self.path)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def floods(self, start: int) -> None:
+        self.answer(start, BODY + BODY)
 
-        def do_escapes(self, _: int) -> None:
-            self.send_response(302)
-            self.send_header("Location", "ftp://example.org/file")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def stalls(self, start: int) -> None:
+        self.answer(start, BODY[start : start + 10], len(BODY) - start)
+        self.wfile.flush()
+        self.behaviour.released.wait(5)
 
-        def do_missing(self, _: int) -> None:
-            self.send_error(404)
+    def redirects(self, start: int) -> None:
+        self.good(start) if self.path == "/end" else self.send_elsewhere("/end")
 
-        def do_forbids(self, _: int) -> None:
-            self.send_error(403)
+    def loops(self, _: int) -> None:
+        self.send_elsewhere(self.path)
 
-        def do_refuses_range(self, start: int) -> None:
-            if start:
-                self.send_error(416)
-            else:
-                self.answer(0, BODY)
+    def escapes(self, _: int) -> None:
+        self.send_elsewhere("ftp://example.org/file")
 
-    return Handler
+    def missing(self, _: int) -> None:
+        self.send_error(404)
+
+    def forbids(self, _: int) -> None:
+        self.send_error(403)
+
+    def refuses_range(self, start: int) -> None:
+        self.send_error(416) if start else self.good(0)
+
+
+class Server(ThreadingHTTPServer):
+    """On a free port of this machine; requests are answered as ``behaviour`` says."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.behaviour = Behaviour()
 
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, Behaviour]]:
-    behaviour = Behaviour()
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), handler(behaviour))
-    httpd.daemon_threads = True
+    httpd = Server()
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield f"http://127.0.0.1:{httpd.server_port}/file", behaviour
-    behaviour.released.set()
+    yield f"http://127.0.0.1:{httpd.server_port}/file", httpd.behaviour
+    httpd.behaviour.released.set()
     httpd.shutdown()
     httpd.server_close()
     thread.join()
