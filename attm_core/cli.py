@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ COMMAND_MODULES = (
     "attm_core.claims.cli",
     "attm_core.assets_cli",
 )
+STDOUT = 1
+READER_LEFT = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,19 +39,49 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 for an error of ours, 2 for a usage error."""
+    """Run one command; the exit code is 0, 1 for an error of ours, 2 for a usage error.
+
+    Like other Unix tools it ends quietly, with 141, when the reader of its output leaves.
+    """
     # Without a network, hub calls hang for minutes; whoever fetches says so with `attm assets`.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_left()
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         code = options.run(options)
     except (AttmError, OSError) as error:  # OSError: disk full, no permission, …
+        if isinstance(error, BrokenPipeError) and not _has_reader():
+            raise
         print(f"attm: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("attm: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     return int(code or 0)
+
+
+def _has_reader() -> bool:
+    """Whether our output still goes somewhere: if so, the pipe that broke was another."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _reader_left() -> int:
+    """The reader of our output has had enough, as in ``attm doctor | head -1``: end as `cat`."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDOUT)  # the interpreter's own last flush must not fail again
+    os.close(nowhere)
+    return READER_LEFT
 
 
 if __name__ == "__main__":

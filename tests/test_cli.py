@@ -1,4 +1,5 @@
 import argparse
+import os
 import subprocess
 import sys
 
@@ -67,6 +68,27 @@ def test_a_bug_is_not_hidden(monkeypatch):
     monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(KeyError("bug")))
     with pytest.raises(KeyError, match="bug"):
         cli.main([])
+
+
+@pytest.mark.parametrize(
+    ("words", "buffered"),
+    [(["doctor"], True), (["assets", "list"], True), (["assets", "list"], False)],
+)
+def test_a_reader_that_leaves_is_no_error(words, buffered):
+    command = [sys.executable, *([] if buffered else ["-u"]), "-m", "attm_core.cli", *words]
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=plain, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_another_broken_pipe_is_an_error(monkeypatch, capsys):
+    error = BrokenPipeError(32, "a worker is gone")
+    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(error))
+    assert cli.main([]) == 1
+    assert "a worker is gone" in capsys.readouterr().err
 
 
 def parser_that_raises(error: BaseException) -> argparse.ArgumentParser:
