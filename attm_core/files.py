@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,21 +77,42 @@ def save_tensors(
     return write_atomic(path, lambda part: save_file(plain, part, metadata=dict(metadata or {})))
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, Tensor]:
     """Read a safetensors file; no code in it can run.
+
+    Args:
+        path: the file.
+        wanted: whether to read the tensor of a name; None reads all.
 
     Raises:
         CheckpointError: the file is missing, truncated or not safetensors.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    with _open_tensors(path) as stream:
+        names = [name for name in stream.keys() if wanted is None or wanted(name)]  # noqa: SIM118
+        return {name: stream.get_tensor(name) for name in names}
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file; its tensors are not read.
+
+    Raises:
+        CheckpointError: the file is missing, truncated or not safetensors.
+    """
+    with _open_tensors(path) as stream:
+        return dict(stream.metadata() or {})
+
+
+@contextmanager
+def _open_tensors(path: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
 
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        with safe_open(path, framework="pt") as stream:
+            yield stream
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist") from error
+        raise CheckpointError(f"{path} does not exist; fetch or train it first") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"{path} is not a readable safetensors file ({error}); fetch or train it again"
+            f"{path} is not a readable safetensors file ({error}): corrupt, truncated or something "
+            "else; fetch or train it again"
         ) from error
-    return tensors

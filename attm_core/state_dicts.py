@@ -1,90 +1,200 @@
-"""Weight files of other people: read without running their code, loaded whole or not at all."""
+"""Weight files of other people: read without running their code, loaded whole or not at all.
+
+Safetensors hold tensors only. Pickles are read with ``weights_only=True``: whatever would call a
+function that is not on a short list of constructors of plain data is refused. Damage to a file is
+found where it breaks the format; damage inside the numbers only by a digest (`attm assets verify`).
+"""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+import re
+import zipfile
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors
 
 SHOWN_PROBLEMS = 5
+TRAINING_KEY = "state_dict"  # where a training checkpoint keeps its weights
+# PyTorch adds this counter of training steps itself where an older file has none.
+COUNTER = "num_batches_tracked"
+REFUSED_NAME = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def read_state_dict(path: Path, inner_key: str | None = None) -> dict[str, Tensor]:
+def read_state_dict(
+    path: Path,
+    inner_key: str | None = None,
+    wanted: Callable[[str], bool] | None = None,
+    constructors: Sequence[Any] = (),
+) -> dict[str, Tensor]:
     """Named tensors of a safetensors file or of a pickle, on the CPU; no code in it can run.
 
     Args:
         path: a ``.safetensors`` file, or any other suffix for what ``torch.save`` wrote.
-        inner_key: where in a pickled mapping the state dict is; None: it is the whole file.
+        inner_key: where in a pickled mapping the state dict is; None: it is the whole file, or its
+            ``state_dict``.
+        wanted: whether to read the tensor of a name; None reads all.
+        constructors: see :func:`read_pickle`.
 
     Raises:
-        CheckpointError: the file is missing, corrupt or truncated, holds code, or is not a mapping
-            from names to tensors.
+        CheckpointError: the file is missing, empty, corrupt or truncated, holds code, or is not a
+            mapping from names to tensors.
     """
     path = Path(path)
     if path.suffix == ".safetensors":
-        return load_tensors(path)
-    content = _read_pickle(path)
-    if inner_key is not None:
-        content = content.get(inner_key) if isinstance(content, Mapping) else None
-    if not isinstance(content, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
-    ):
+        return load_tensors(path, wanted)
+    content = _inner(read_pickle(path, constructors), inner_key)
+    if not isinstance(content, Mapping) or not content:
         place = f" under {inner_key!r}" if inner_key is not None else ""
-        raise CheckpointError(f"{path} holds no state dict of tensors{place}; fetch it again")
-    return dict(content)
+        raise CheckpointError(
+            f"{path} holds no state dict of tensors{place}, but a {type(content).__name__}; "
+            "fetch it again"
+        )
+    kept = {name: value for name, value in content.items() if wanted is None or wanted(str(name))}
+    odd = [str(name) for name, value in kept.items() if not _is_plain(name, value)]
+    if odd:
+        raise CheckpointError(
+            f"{path} holds no state dict of tensors: {len(odd)} entries are something else, such "
+            f"as {', '.join(odd[:SHOWN_PROBLEMS])}; fetch it again"
+        )
+    return kept
 
 
-def require_fit(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], source: str) -> None:
+def read_pickle(path: Path, constructors: Sequence[Any] = ()) -> Any:
+    """What ``torch.save`` wrote, on the CPU: tensors and plain containers.
+
+    Its current format is mapped, not read whole, so that the optimiser's state in a training
+    checkpoint costs nothing; do not overwrite the file in place while its tensors are in use.
+
+    Args:
+        path: the file.
+        constructors: plain-data types that the pickle may build besides tensors and containers.
+
+    Raises:
+        CheckpointError: missing, empty, truncated, corrupt, or asks for any other code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist or is no file; fetch it first")
+    if not path.stat().st_size:
+        raise CheckpointError(f"{path} is empty: corrupt or truncated; fetch it again")
+    try:
+        with torch.serialization.safe_globals(list(constructors)):
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
+    except Exception as error:  # damaged pickles raise all kinds: struct.error, AssertionError, …
+        raise CheckpointError(_refusal(path, error)) from error
+
+
+def require_fit(
+    wanted: Mapping[str, Tensor],
+    given: Mapping[str, Tensor],
+    source: str,
+    target: str = "",
+    may_be_nan: Collection[str] = (),
+) -> None:
     """Check names, shapes and values of a state dict before anything of it is loaded.
 
     Args:
         wanted: the state dict of the module to fill (the meta device will do).
         given: the tensors that were read.
         source: what the message calls them, such as the path.
+        target: what the message calls the module.
+        may_be_nan: names whose values are not looked at.
 
     Raises:
         CheckpointError: tensors are missing, unknown, of another shape, or not finite.
     """
     problems = [
-        *(f"{name} is missing" for name in wanted if name not in given),
+        *(f"{name} is missing" for name in wanted if name not in given and not _counts(name)),
         *(f"{name} is unknown" for name in given if name not in wanted),
-        *_misfits(wanted, given),
+        *_misfits(wanted, given, may_be_nan),
     ]
     if problems:
         shown = "; ".join(problems[:SHOWN_PROBLEMS]) + (" …" * (len(problems) > SHOWN_PROBLEMS))
-        raise CheckpointError(f"{source} does not fit, {len(problems)} problem(s): {shown}")
+        raise CheckpointError(
+            f"{source} does not fit{target and f' {target}'}, {len(problems)} problem(s): {shown}. "
+            "Fetch or train the file that belongs to this model"
+        )
 
 
-def _misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy ``tensors`` into ``module``: every key, every shape, only finite values.
+
+    Raises:
+        CheckpointError: NaN or infinite values, missing, unexpected or mis-shaped weights; nothing
+            is copied then.
+    """
+    require_fit(module.state_dict(), tensors, str(path), type(module).__name__)
+    module.load_state_dict(dict(tensors))
+
+
+def _counts(name: str) -> bool:
+    return name.rpartition(".")[2] == COUNTER
+
+
+def _misfits(
+    wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], may_be_nan: Collection[str]
+) -> list[str]:
     problems = []
     for name in wanted.keys() & given.keys():
         got, want = tuple(given[name].shape), tuple(wanted[name].shape)
         if got != want:
             problems.append(f"{name} has shape {got}, wanted {want}")
-        elif not bool(torch.isfinite(given[name]).all()):
-            problems.append(f"{name} holds NaN or infinity")
+        elif name not in may_be_nan and (trouble := _trouble(given[name])):
+            problems.append(f"{name} {trouble}")
     return sorted(problems)
 
 
-def _read_pickle(path: Path) -> Any:
+def _trouble(tensor: Tensor) -> str:
+    """What is wrong with the values of a tensor; empty if nothing."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist; fetch it first") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is corrupt, or holds more than tensors, which is never run: fetch it again "
-            "from its source"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise CheckpointError(
-            f"{path} is corrupt or truncated ({first_line}); fetch it again"
-        ) from error
+        return "" if bool(torch.isfinite(tensor).all()) else "holds NaN or infinite values"
+    except RuntimeError:  # formats of 8 and 4 bits have no arithmetic
+        return f"is of the type {tensor.dtype}, which is not supported"
+
+
+def _inner(content: Any, key: str | None) -> Any:
+    if not isinstance(content, Mapping):
+        return None if key is not None else content
+    if key is not None:
+        return content.get(key)
+    inner = content.get(TRAINING_KEY)
+    return inner if isinstance(inner, Mapping) else content
+
+
+def _is_plain(name: object, value: object) -> bool:
+    """Whether a value is a tensor with all its numbers in the file, under a name."""
+    if not isinstance(name, str) or not isinstance(value, Tensor):
+        return False
+    if value.layout is not torch.strided or value.device.type != "cpu":
+        return False
+    # A view that repeats its storage can claim any size: a few bytes would fill the memory.
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    """Our words: PyTorch's own advise to switch the protection off."""
+    said = str(error)
+    if isinstance(error, pickle.UnpicklingError) and (found := REFUSED_NAME.search(said)):
+        return (
+            f"{path} asks for code to be run ({found[1]}), which is never done: get the weights "
+            "from their source, as plain tensors"
+        )
+    reason = "" if isinstance(error, pickle.UnpicklingError) else f" ({_brief(error)})"
+    return (
+        f"{path} is no checkpoint, or is corrupt or truncated{reason}; nothing in it was run; "
+        "fetch it again"
+    )
+
+
+def _brief(error: Exception) -> str:
+    first_line = str(error).strip().partition("\n")[0].partition(". ")[0]
+    return first_line[:200] or type(error).__name__

@@ -7,23 +7,23 @@ are pickled state dicts; they are read with ``weights_only=True``, so no code in
 from __future__ import annotations
 
 import json
-import pickle
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from dataclasses import Field, asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.backbone.score_heads import HeadName
 from attm_core.errors import CheckpointError, ConfigError
-from attm_core.files import load_tensors, save_tensors
+from attm_core.files import load_tensors, read_metadata, save_tensors
+from attm_core.state_dicts import read_state_dict, require_fit
 
 FORMAT = "attm-flux-audio-1"
+STATISTICS = ("latent_mean", "latent_std")  # NaN on purpose until they are set
 
 # The reference's loader drops these: tables that it rebuilds.
 REBUILT = ("t_embed.freqs", "latent_rot", "text_rot")
@@ -88,7 +88,7 @@ def load_reference_state_dict(
             shapes or values do not fit ``config``.
     """
     named = isinstance(source, Mapping)
-    tensors = dict(source) if isinstance(source, Mapping) else _read_tensors(Path(source))
+    tensors = dict(source) if isinstance(source, Mapping) else read_state_dict(Path(source))
     model = FluxAudio(config, _unused_generator())
     return _fill_model(model, canonical_keys(tensors), "the state dict" if named else str(source))
 
@@ -100,8 +100,9 @@ def canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     tokens. The input is not changed.
     """
     kept = {SCORE_KEYS.get(key, key): value for key, value in tensors.items() if key not in REBUILT}
-    if "empty_string_feat_c" not in kept and "empty_string_feat" in kept:
-        kept["empty_string_feat_c"] = kept["empty_string_feat"].mean(dim=0)
+    tokens = kept.get("empty_string_feat")
+    if "empty_string_feat_c" not in kept and tokens is not None and tokens.is_floating_point():
+        kept["empty_string_feat_c"] = tokens.mean(dim=0)
     return kept
 
 
@@ -115,7 +116,7 @@ def cross_load(model: FluxAudio, score_head: HeadName) -> FluxAudio:
     # changes nothing for them and turns a silent partial load between other heads into an error.
     target = FluxAudio(model.config.with_head(score_head), _unused_generator())
     tensors = {key: value.detach().clone() for key, value in model.state_dict().items()}
-    return _fill_model(target, tensors, f"a {model.config.score_head} model", allow_nan=True)
+    return _fill_model(target, tensors, f"a {model.config.score_head} model", tensors)
 
 
 def _unused_generator() -> torch.Generator:
@@ -124,73 +125,37 @@ def _unused_generator() -> torch.Generator:
 
 
 def _read_config(path: Path) -> FluxAudioConfig:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise CheckpointError(
-                f"{path} is not a {FORMAT} file; for weights of the published system use "
-                "load_reference_state_dict"
-            )
-        return FluxAudioConfig(**json.loads(metadata["config"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, ConfigError) as error:
-        raise CheckpointError(f"{path} has no usable configuration: {error}") from error
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_tensors(path)
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    metadata = read_metadata(path)
+    if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is not a plain pickled state dict ({first}); it is missing, truncated, or "
-            "holds code, which is never executed. Fetch it again"
+            f"{path} is not a {FORMAT} file; for weights of the published system use "
+            "load_reference_state_dict"
+        )
+    try:
+        config = FluxAudioConfig(**json.loads(metadata["config"]))
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"{path} has no usable configuration ({error}); train it again"
         ) from error
-    return _only_tensors(loaded, path)
+    odd = [item.name for item in fields(config) if not _is_size(getattr(config, item.name), item)]
+    if odd:
+        raise CheckpointError(
+            f"{path} has no usable configuration ({', '.join(odd)}); train it again"
+        )
+    return config
 
 
-def _only_tensors(loaded: Any, path: Path) -> dict[str, Tensor]:
-    tensors = isinstance(loaded, Mapping) and all(isinstance(v, Tensor) for v in loaded.values())
-    if not tensors:
-        raise CheckpointError(f"{path} holds a {type(loaded).__name__}, not a dict of tensors only")
-    return dict(loaded)
+def _is_size(value: object, item: Field[Any]) -> bool:
+    """Whether a value has the type of its field's default; numbers are not negative."""
+    of_type = type(value) is type(item.default)
+    return of_type and (isinstance(value, str) or value >= 0)  # type: ignore[operator]
 
 
 def _fill_model(
-    model: FluxAudio, tensors: Mapping[str, Tensor], source: str, allow_nan: bool = False
+    model: FluxAudio, tensors: Mapping[str, Tensor], source: str, may_be_nan: Collection[str] = ()
 ) -> FluxAudio:
     """Check keys, shapes and values, then load; nothing is loaded if anything is wrong."""
-    problems = _mismatches(model.state_dict(), tensors)
-    if not allow_nan:
-        problems += [f"{key} holds NaN or infinity" for key in _not_finite(tensors)]
-    if problems:
-        shown = "; ".join(problems[:5]) + (" …" if len(problems) > 5 else "")
-        raise CheckpointError(
-            f"{source} does not fit FluxAudio with score head {model.config.score_head!r}, "
-            f"{len(problems)} problem(s): {shown}"
-        )
+    kind = f"FluxAudio with score head {model.config.score_head!r}"
+    require_fit(model.state_dict(), tensors, source, kind, {*STATISTICS, *may_be_nan})
     model.load_state_dict(dict(tensors), strict=True)
     return model
-
-
-def _mismatches(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    missing = [f"{key} is missing" for key in wanted if key not in given]
-    unknown = [f"{key} is unknown" for key in given if key not in wanted]
-    shapes = [
-        f"{key} has shape {tuple(given[key].shape)}, wanted {tuple(wanted[key].shape)}"
-        for key in wanted
-        if key in given and given[key].shape != wanted[key].shape
-    ]
-    return missing + unknown + shapes
-
-
-def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Keys with NaN or infinity; unset latent statistics are NaN on purpose and stay so."""
-    statistics = ("latent_mean", "latent_std")
-    return [
-        key
-        for key, value in tensors.items()
-        if key not in statistics and not bool(torch.isfinite(value).all())
-    ]

@@ -241,4 +241,6 @@ def _fill(model: MMAudioVAE, stored: dict[str, Tensor], source: str) -> MMAudioV
 
 
 def _as_applied(name: str, stored: Tensor) -> Tensor:
-    return effective_weight(stored) if name.endswith(".weight") else stored.float()
+    if name.endswith(".weight"):
+        return effective_weight(stored)
+    return stored.to(torch.float32, copy=True)  # read tensors are mapped: they may change on disk

@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attm_core.assets import find_asset
 from attm_core.audio import check_wave
 from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
 from attm_core.files import sha256_file
 from attm_core.protocols import Separator
+from attm_core.state_dicts import load_strictly, read_pickle
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +25,7 @@ RELEASED_PEAK = 0.95
 RELEASED_EPSILON = 1e-8
 
 MDX_EXTRA = "mdx_extra"
+ASSET = "demucs"  # its name in the manifest
 MDX_EXTRA_URL = "https://dl.fbaipublicfiles.com/demucs/mdx_final/"
 
 SeparationVariant = Literal["as_written", "as_released"]
@@ -166,16 +169,16 @@ def load_mdx_extra(folder: Path) -> DemucsSeparator:
     """
     from demucs.apply import BagOfModels
 
+    folder = Path(folder)
     signatures, segment = _mdx_extra_recipe()
     files = mdx_extra_files()
-    missing = [name for name in files if not (Path(folder) / name).is_file()]
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
-        urls = "\n  ".join(MDX_EXTRA_URL + name for name in missing)
         raise AssetError(
-            f"mdx_extra needs files that are not in {folder}; fetch (CC BY-NC 4.0 terms of the "
-            f"training data apply):\n  {urls}"
+            f"{folder} lacks {', '.join(missing)} of {MDX_EXTRA}: run `attm assets fetch {ASSET}` "
+            f"(licence: {find_asset(ASSET).licence}), or put them there from {MDX_EXTRA_URL}"
         )
-    models = [_load_checkpoint(Path(folder) / name) for name in files]
+    models = [_load_checkpoint(folder / name) for name in files]
     assert len(models) == len(signatures)
     return DemucsSeparator(BagOfModels(models, segment=segment))
 
@@ -199,7 +202,6 @@ def _mdx_extra_recipe() -> tuple[list[str], float]:
 
 def _load_checkpoint(path: Path) -> nn.Module:
     """One demucs package, unpickled with an allow-list of the classes it may name."""
-    import pickle
     from fractions import Fraction
 
     from demucs.demucs import Demucs
@@ -212,11 +214,15 @@ def _load_checkpoint(path: Path) -> nn.Module:
             f"{path} does not match its hash {expected}…; delete it and fetch it again"
         )
     allowed: list[Any] = [Demucs, HDemucs, HTDemucs, Fraction]
+    package = read_pickle(path, allowed)
     try:
-        with torch.serialization.safe_globals(allowed):
-            package = torch.load(path, map_location="cpu", weights_only=True)
-        model: nn.Module = package["klass"](*package["args"], **package["kwargs"])
-        model.load_state_dict(package["state"])
-    except (pickle.UnpicklingError, KeyError, TypeError, RuntimeError, EOFError) as error:
-        raise CheckpointError(f"{path} is not a demucs checkpoint: {error}") from error
+        arguments, keywords, state = package["args"], package["kwargs"], dict(package["state"])
+        if package["klass"] not in allowed[:3]:
+            raise TypeError(f"{package['klass']!r} is no model")
+        model: nn.Module = package["klass"](*arguments, **keywords)
+        load_strictly(model, state, path)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is not a demucs checkpoint ({error!r}); fetch it again"
+        ) from error
     return model

@@ -8,17 +8,16 @@ metadata; for the released ones it is known from the total width or given by the
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from attm_core.errors import CheckpointError
-from attm_core.files import load_tensors, save_tensors
+from attm_core.files import read_metadata, save_tensors
 from attm_core.ranker.tunejury import TuneJuryHead
+from attm_core.state_dicts import load_strictly, read_state_dict
 
 LAYERS_PER_BLOCK = 4  # Linear, BatchNorm, ReLU, Dropout
 PREFIXES = ("net.", "score.")  # the second in the released encoder-swap head
@@ -54,44 +53,12 @@ def load_head(path: Path, widths: FeatureWidths | None = None) -> TuneJuryHead:
             tensors that are not a score head, or widths that do not add up to its input.
     """
     path = Path(path)
-    tensors = _plain_names(_read_tensors(path), path)
+    tensors = _plain_names(read_state_dict(path), path)
     hidden, n_inputs = _shape(tensors, path)
     clap, mert, text = _widths(widths or _stored_widths(path), n_inputs, path)
     head = TuneJuryHead(clap, mert, hidden, text_width=text)
-    try:
-        head.load_state_dict(dict(tensors))
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} is not a score head: {error}") from error
+    load_strictly(head, tensors, path)
     return head.eval()
-
-
-def _read_tensors(path: Path) -> Mapping[str, Tensor]:
-    if path.suffix == ".safetensors":
-        return load_tensors(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist") from error
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than tensors and was not loaded, since a pickle can run code; "
-            "fetch it again from its source"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} is corrupt or truncated ({error}); fetch it again"
-        ) from error
-    return _tensors_only(content, path)
-
-
-def _tensors_only(content: Any, path: Path) -> Mapping[str, Tensor]:
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(value, Tensor) for value in content.values()
-    ):
-        raise CheckpointError(f"{path} is not a state dict of tensors")
-    return content
 
 
 def _plain_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -100,10 +67,6 @@ def _plain_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]
         prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
         if prefix is None:
             raise CheckpointError(f"{path} is not a score head: it holds a tensor {name!r}")
-        if not torch.isfinite(tensor).all():
-            raise CheckpointError(
-                f"{path} holds NaN or infinite values in {name!r}; fetch it again"
-            )
         plain["net." + name.removeprefix(prefix)] = tensor
     return plain
 
@@ -123,11 +86,16 @@ def _shape(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[int], int]:
 def _stored_widths(path: Path) -> FeatureWidths | None:
     if path.suffix != ".safetensors":
         return None
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as stream:
-        stored = (stream.metadata() or {}).get("feature_widths")
-    return None if stored is None else FeatureWidths(*json.loads(stored))
+    stored = read_metadata(path).get("feature_widths")
+    if stored is None:
+        return None
+    try:
+        widths = FeatureWidths(*json.loads(stored))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: feature widths {stored!r} are unreadable") from error
+    if not all(isinstance(width, int) and width >= 0 for width in widths):
+        raise CheckpointError(f"{path}: {stored} are not three feature widths; train it again")
+    return widths
 
 
 def _widths(widths: FeatureWidths | None, n_inputs: int, path: Path) -> FeatureWidths:

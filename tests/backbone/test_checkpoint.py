@@ -107,7 +107,7 @@ def test_truncated_pickle_is_refused(model, tmp_path):
     path = tmp_path / "broken.pth"
     for kept in (0, 100, 5000):
         path.write_bytes(buffer.getvalue()[:kept])
-        with pytest.raises(CheckpointError, match="not a plain pickled state dict"):
+        with pytest.raises(CheckpointError, match="truncated"):
             load_reference_state_dict(path, model.config)
 
 
@@ -124,15 +124,18 @@ class Mine:
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
 def test_code_in_a_pickle_is_never_run(model, tmp_path):
     trace = tmp_path / "trace"
-    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"a": Mine(trace)}))
-    with pytest.raises(CheckpointError, match="holds code, which is never executed"):
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"a": Mine(trace)}, protocol=2))
+    with pytest.raises(CheckpointError, match=r"asks for code to be run \(io\.open\)"):
         load_reference_state_dict(tmp_path / "evil.pth", model.config)
     assert not trace.exists()
 
 
 def test_pickle_of_something_else_is_refused(model, tmp_path):
     torch.save({"step": 3}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match="not a dict of tensors only"):
+    with pytest.raises(
+        CheckpointError,
+        match="no state dict of tensors: 1 entries are something else, such as step",
+    ):
         load_reference_state_dict(tmp_path / "other.pth", model.config)
 
 

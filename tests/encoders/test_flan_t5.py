@@ -90,13 +90,13 @@ def test_a_truncated_file_is_refused(folder: Path) -> None:
 
 def test_wrong_shape_is_refused(folder: Path) -> None:
     rewrite(folder, {"encoder.final_layer_norm.weight": torch.ones(17)})
-    with pytest.raises(CheckpointError, match=r"final_layer_norm.weight: copying a param"):
+    with pytest.raises(CheckpointError, match=r"final_layer_norm.weight has shape \(17,\)"):
         FlanT5.load(folder)
 
 
 def test_a_missing_weight_is_refused(folder: Path) -> None:
     rewrite(folder, {}, drop="encoder.final_layer_norm.weight")
-    with pytest.raises(CheckpointError, match="Missing key"):
+    with pytest.raises(CheckpointError, match=r"final_layer_norm\.weight is missing"):
         FlanT5.load(folder)
 
 

@@ -58,7 +58,7 @@ def test_nan_weights_are_refused(tmp_path):
     state = make_head(512, 0, 0).state_dict()
     state["net.4.weight"][0, 0] = float("nan")
     torch.save(state, tmp_path / "head.pt")
-    with pytest.raises(CheckpointError, match=r"NaN or infinite values in 'net\.4\.weight'"):
+    with pytest.raises(CheckpointError, match=r"net\.4\.weight holds NaN or infinite"):
         load_head(tmp_path / "head.pt")
 
 
@@ -74,10 +74,10 @@ class Touch:
 
 def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path):
     torch.save({"net.0.weight": Touch(tmp_path / "ran")}, tmp_path / "head.pt")
-    with pytest.raises(CheckpointError, match="a pickle can run code"):
+    with pytest.raises(CheckpointError, match="asks for code to be run"):
         load_head(tmp_path / "head.pt")
     (tmp_path / "raw.pt").write_bytes(pickle.dumps(Touch(tmp_path / "ran"), protocol=2))
-    with pytest.raises(CheckpointError, match="a pickle can run code"):
+    with pytest.raises(CheckpointError, match="asks for code to be run"):
         load_head(tmp_path / "raw.pt")
     assert not (tmp_path / "ran").exists()
 
@@ -108,7 +108,7 @@ def test_other_models_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="no chain of linear layers"):
         load_head(tmp_path / "short.safetensors")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(CheckpointError, match="not a state dict"):
+    with pytest.raises(CheckpointError, match="no state dict of tensors, but a list"):
         load_head(tmp_path / "list.pt")
 
 
