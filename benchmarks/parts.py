@@ -1,0 +1,222 @@
+"""What one call of each part of the published system costs at full size, with random weights.
+
+    python benchmarks/parts.py [--threads 2] [--rounds 3] [--shared] [--only PART …] [--note TEXT]
+
+A call is one caption or one clip of 10 s. Every part is built, measured and dropped in a process
+of its own, in float32. Operations are those of matrix products, convolutions, attention and LSTMs,
+a multiplication and an addition counting as two; Fourier transforms and elementwise work are left
+out. On a machine that is busy with something else the clock says nothing of the part: ``--shared``
+takes processor time over the threads instead. Writes ``results/benchmarks/parts.json``; with
+``--only`` it prints and writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sampling import random_weights
+from side_by_side import RESULTS, machine, summary, timed
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from attm_core.backbone.flux_audio import Conditions
+from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan, vocode
+from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
+from attm_core.codec.mmaudio_vae import RANDOM_BAND_MEAN, RANDOM_BAND_STD, random_mmaudio_vae
+from attm_core.encoders.untrained import random_flan_t5, random_laion_clap, random_mert
+from attm_core.files import write_json
+from attm_core.generation.account import Account, count_parameters
+from attm_core.generation.untrained_demucs import random_mdx_extra
+from attm_core.randomness import torch_generator
+
+RATE_HZ = 44_100
+CAPTION = "a calm piano piece with soft strings, slow tempo, recorded in a small hall"
+MEANING = {
+    "gflop": "10⁹ operations of one call",
+    "cpu_s": "seconds of one call: wall_s, or on a shared machine processor_s over the threads",
+    "wall_s": "seconds of one call by the clock, best of the rounds",
+    "processor_s": "seconds of one call in processor time, all threads together, best of the rounds",
+    "peak_memory_mb": "10⁶ bytes that the process held during the calls; Python, PyTorch and the "
+    "weights of the part's class are in it, no other part is",
+    "parameters": "weights that a call uses",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One call, and the network that it runs."""
+
+    call: Callable[[], object]
+    network: nn.Module
+
+
+def clip(generator: torch.Generator, n_channels: int = 1) -> Tensor:
+    return 0.1 * torch.randn(n_channels, CLIP_SAMPLES, generator=generator)
+
+
+def text(generator: torch.Generator) -> Part:
+    encoder = random_flan_t5(generator)
+    return Part(lambda: encoder.encode([CAPTION]), encoder._model)
+
+
+def clap_text(generator: torch.Generator) -> Part:
+    clap = random_laion_clap(generator)
+    towers = [clap._network.text_branch, clap._network.text_projection]
+    return Part(lambda: clap.embed_text([CAPTION]), nn.ModuleList(towers))
+
+
+def clap_audio(generator: torch.Generator) -> Part:
+    clap, wave = random_laion_clap(generator), clip(generator)
+    towers = [clap._network.audio_branch, clap._network.audio_projection]
+    return Part(lambda: clap.embed_audio(wave, RATE_HZ), nn.ModuleList(towers))
+
+
+def mert(generator: torch.Generator) -> Part:
+    encoder, wave = random_mert(generator), clip(generator)
+    return Part(lambda: encoder.embed_audio(wave, RATE_HZ), encoder._model)
+
+
+def vae_encode(generator: torch.Generator) -> Part:
+    codec, wave = MMAudioCodec(random_mmaudio_vae(generator), None), clip(generator)
+    return Part(lambda: codec.encode(wave), codec.vae.encoder)
+
+
+def vae_decode(generator: torch.Generator) -> Part:
+    codec = MMAudioCodec(random_mmaudio_vae(generator), None)
+    latents = torch.randn(1, codec.n_latents, codec.n_channels, generator=generator)
+    return Part(lambda: codec.decode_mel(latents), codec.vae.decoder)
+
+
+def vocoder(generator: torch.Generator) -> Part:
+    network = random_bigvgan(BIGVGAN_V2_44K, generator)
+    mel = RANDOM_BAND_MEAN + RANDOM_BAND_STD * torch.randn(1, 128, 860, generator=generator)
+    return Part(lambda: vocode(network, mel), network)
+
+
+def conditions(generator: torch.Generator) -> Conditions:
+    tokens = torch.randn(1, 77, 1024, generator=generator)
+    return Conditions(tokens, torch.randn(1, 512, generator=generator))
+
+
+def velocity(generator: torch.Generator) -> Part:
+    model = random_weights(generator).eval().requires_grad_(False)
+    x_1 = torch.randn(1, 430, 40, generator=generator)
+    projected = model.project(conditions(generator))
+    return Part(lambda: model.velocity(x_1, torch.ones(1), projected), model)
+
+
+def training_step(generator: torch.Generator) -> Part:
+    """Forward and backward of one clip; the optimiser's share is that of a whole batch."""
+    model = random_weights(generator).train()
+    x_t, target = torch.randn(2, 1, 430, 40, generator=generator)
+    given = conditions(generator)
+
+    def step() -> None:
+        model.zero_grad()
+        (model(x_t, torch.full((1,), 0.5), given) - target).square().mean().backward()
+
+    return Part(step, model)
+
+
+def separation(generator: torch.Generator) -> Part:
+    """One pass of the whole bag; the post-processing makes three."""
+    separator, wave = random_mdx_extra(generator), clip(generator)
+    return Part(lambda: separator.no_vocals_batch(wave), separator.model)
+
+
+def separation_model(generator: torch.Generator) -> Part:
+    """One of the bag's four models."""
+    network: Any = random_mdx_extra(generator).model.models[0]
+    wave = clip(generator, n_channels=2)[None]
+
+    def call() -> None:
+        with torch.no_grad():
+            network(wave)
+
+    return Part(call, network)
+
+
+PARTS = (
+    text,
+    clap_text,
+    clap_audio,
+    mert,
+    vae_encode,
+    vae_decode,
+    vocoder,
+    velocity,
+    training_step,
+    separation,
+    separation_model,
+)
+
+
+def gflop(call: Callable[[], object], network: nn.Module) -> float:
+    """Operations of one call: attention as plain products, which PyTorch's counter knows."""
+    of_lstms = 0
+
+    def lstm(module: nn.LSTM, args: tuple[Tensor, ...], output: Any) -> None:
+        nonlocal of_lstms
+        steps = args[0].shape[0] * args[0].shape[1]
+        matrices = [value for name, value in module.named_parameters() if "weight" in name]
+        of_lstms += 2 * steps * sum(value.numel() for value in matrices)
+
+    found = [module for module in network.modules() if isinstance(module, nn.LSTM)]
+    handles = [module.register_forward_hook(lstm) for module in found]
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        call()
+    for handle in handles:
+        handle.remove()
+    return (counter.get_total_flops() + of_lstms) / 1e9
+
+
+def measure(make: Callable[[torch.Generator], Part], options: argparse.Namespace) -> dict[str, Any]:
+    torch.set_num_threads(options.threads)
+    part = make(torch_generator(0, "benchmarks", "parts", make.__name__))
+    part.call()  # first call: library set-up
+    account = Account()
+    with account, account.charging(make.__name__):
+        times = summary([timed(part.call) for _ in range(options.rounds)])
+    processor_s = times["processor_s_best"]
+    return {
+        "gflop": gflop(part.call, part.network),
+        "cpu_s": processor_s / options.threads if options.shared else times["wall_s_best"],
+        "wall_s": times["wall_s_best"],
+        "processor_s": processor_s,
+        "peak_memory_mb": account.parts[make.__name__].peak_memory_mb,
+        "parameters": count_parameters(part.network),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shared", action="store_true", help="the machine is busy with more")
+    parser.add_argument("--only", nargs="+", choices=[make.__name__ for make in PARTS])
+    parser.add_argument("--note", default="", help="what else the machine was doing")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    chosen = [make for make in PARTS if make.__name__ in (options.only or make.__name__)]
+    parts = {}
+    for make in chosen:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            found = pool.apply(measure, (make, options))
+        parts[make.__name__] = found
+        print(make.__name__, found, flush=True)
+    if options.only:
+        return
+    about = {"clip_s": CLIP_SAMPLES / RATE_HZ, "dtype": "float32", "note": options.note}
+    about |= {"rounds": options.rounds, "shared": options.shared}
+    tree = {"benchmark": "parts", "machine": machine(), "parts": parts, "meaning": MEANING}
+    write_json(RESULTS / "parts.json", tree | about)
+
+
+if __name__ == "__main__":
+    main()
