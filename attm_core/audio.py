@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -12,6 +13,8 @@ from attm_core.files import write_atomic
 
 MAX_CHANNELS = 8
 MAX_DURATION_S = 3600.0
+MAX_VALUES = 2 * 3600 * 48_000  # an hour of stereo at 48 kHz, 1.3 GiB as float32
+MAX_KERNEL_VALUES = 1 << 24  # 44 100 ↔ 48 000 Hz needs 24 thousand, 44 101 → 48 000 Hz 2 · 10^9
 
 
 def check_wave(wave: Tensor, name: str = "audio") -> Tensor:
@@ -42,7 +45,7 @@ def load_audio(path: Path, max_duration_s: float = MAX_DURATION_S) -> tuple[Tens
         wave (C, S) float32, and its rate in Hz.
 
     Raises:
-        InputError: missing, unreadable, empty or over-long file.
+        InputError: missing, unreadable, empty or over-long file, or more than eight channels.
     """
     import soundfile
 
@@ -50,12 +53,25 @@ def load_audio(path: Path, max_duration_s: float = MAX_DURATION_S) -> tuple[Tens
         info = soundfile.info(str(path))
         if info.duration > max_duration_s:
             raise InputError(
-                f"{path} lasts {info.duration:.0f} s, more than the {max_duration_s:.0f} s allowed"
+                f"{path} lasts {info.duration:.0f} s, more than the {max_duration_s:.0f} s allowed;"
+                " cut it first"
             )
+        _check_size(path, info.channels, info.frames)
         data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
+    except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: *.raw, no header
         raise InputError(f"{path} cannot be read as audio: {error}") from error
     return check_wave(torch.from_numpy(data.T.copy()), str(path)), int(rate)
+
+
+def _check_size(path: Path, n_channels: int, n_frames: int) -> None:
+    """Refuse by the header what would fill the memory, whatever rate it claims."""
+    if n_channels > MAX_CHANNELS:
+        raise InputError(f"{path} has {n_channels} channels; 1 to {MAX_CHANNELS} are allowed")
+    if n_channels * n_frames > MAX_VALUES:
+        raise InputError(
+            f"{path} holds {n_channels} × {n_frames} samples, more than the {MAX_VALUES} allowed; "
+            "cut it, or lower its rate, first"
+        )
 
 
 def save_audio(path: Path, wave: Tensor, sample_rate_hz: int, subtype: str | None = None) -> Path:
@@ -81,13 +97,29 @@ def to_mono(wave: Tensor) -> Tensor:
 
 
 def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
-    """Band-limited resampling along the last axis (windowed sinc, torchaudio)."""
+    """Band-limited resampling along the last axis (windowed sinc, torchaudio).
+
+    Raises:
+        InputError: a rate below 1 Hz, or two rates with so small a common divisor that the
+            filter would take gigabytes.
+    """
     if from_hz == to_hz:
         return wave
+    _check_rates(from_hz, to_hz)
     import torchaudio.functional
 
     resampled: Tensor = torchaudio.functional.resample(wave, from_hz, to_hz)
     return resampled
+
+
+def _check_rates(from_hz: int, to_hz: int) -> None:
+    if min(from_hz, to_hz) < 1:
+        raise InputError(f"cannot resample from {from_hz} Hz to {to_hz} Hz")
+    if from_hz * to_hz // math.gcd(from_hz, to_hz) ** 2 > MAX_KERNEL_VALUES:
+        raise InputError(
+            f"{from_hz} Hz is no usual rate and cannot be brought to {to_hz} Hz; convert the audio "
+            "to 44 100 or 48 000 Hz first"
+        )
 
 
 def fit_length(wave: Tensor, n_samples: int) -> Tensor:

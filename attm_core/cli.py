@@ -58,7 +58,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         code = options.run(options)
-    except (AttmError, OSError) as error:  # OSError: disk full, no permission, …
+    # OSError: disk full, no permission, …; UnicodeEncodeError: a text with half a character
+    except (AttmError, OSError, UnicodeEncodeError) as error:
         if isinstance(error, BrokenPipeError) and not _has_reader():
             raise
         print(f"attm: {error}", file=sys.stderr)

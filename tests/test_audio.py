@@ -1,0 +1,104 @@
+"""Audio files: what is read, and what is refused before it takes memory."""
+
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from attm_core.audio import load_audio, resample, save_audio
+from attm_core.errors import InputError
+
+MIB_IN_KIB = 1 << 10
+
+
+def write(path: Path, n_frames: int, n_channels: int = 1, rate: int = 8_000) -> Path:
+    soundfile.write(path, np.full((n_frames, n_channels), 0.25), rate)
+    return path
+
+
+def hours_of_silence(path: Path, rate: int, hours: float = 3.0, n_channels: int = 1) -> Path:
+    """A WAV whose samples are a hole in the file: it takes no disk and no time to write."""
+    write(path, 1, n_channels, rate)
+    n_bytes = int(hours * 3600) * rate * 2 * n_channels
+    with path.open("r+b") as stream:
+        header = bytearray(stream.read(44))
+        header[4:8] = (36 + n_bytes).to_bytes(4, "little")
+        header[40:44] = n_bytes.to_bytes(4, "little")
+        stream.seek(0)
+        stream.write(header)
+        stream.truncate(44 + n_bytes)
+    return path
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 8])
+@pytest.mark.parametrize("n_frames", [1, 500])
+def test_what_was_saved_comes_back(tmp_path: Path, n_channels: int, n_frames: int) -> None:
+    wave = torch.full((n_channels, n_frames), 0.25)
+    again, rate = load_audio(save_audio(tmp_path / "a.wav", wave, 8_000, "FLOAT"))
+    assert rate == 8_000
+    assert torch.equal(again, wave)
+
+
+@pytest.mark.parametrize(
+    ("rate", "hours", "n_channels", "said"),
+    [
+        (16_000, 3.0, 1, "lasts 10800 s, more than the 3600 s allowed; cut it first"),
+        (1, 3.0, 1, "lasts 10800 s"),
+        (96_000, 0.9, 3, "more than the 345600000 allowed"),
+    ],
+)
+def test_hours_of_audio_are_refused_by_their_header(
+    tmp_path: Path, monkeypatch, rate: int, hours: float, n_channels: int, said: str
+) -> None:
+    path = hours_of_silence(tmp_path / "long.wav", rate, hours, n_channels)
+    assert soundfile.info(str(path)).duration == pytest.approx(hours * 3600, rel=1e-3)
+    monkeypatch.setattr("soundfile.read", None)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=said):
+        load_audio(path)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 16 * MIB_IN_KIB
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("nine.wav", lambda path: write(path, 10, 9), "nine.wav has 9 channels"),
+        ("none.wav", lambda path: write(path, 0), "none.wav has no samples"),
+        ("text.wav", lambda path: path.write_text("not audio"), "cannot be read as audio"),
+        ("empty.mp3", lambda path: path.write_bytes(b""), "cannot be read as audio"),
+        ("bare.raw", lambda path: path.write_bytes(bytes(100)), "cannot be read as audio"),
+        ("folder.wav", lambda path: path.mkdir(), "cannot be read as audio"),
+        ("gone.wav", lambda path: None, "cannot be read as audio"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, name: str, make, said: str) -> None:
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=said):
+        load_audio(tmp_path / name)
+
+
+def test_nothing_is_written_of_audio_that_is_refused(tmp_path: Path) -> None:
+    for wave in (torch.zeros(1, 0), torch.full((1, 9), torch.nan), torch.zeros(9, 4)):
+        with pytest.raises(InputError, match="audio to save"):
+            save_audio(tmp_path / "a.wav", wave, 8_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"), [(44_100, 48_000), (48_000, 16_000), (22_050, 24_000)]
+)
+def test_usual_rates_are_resampled(from_hz: int, to_hz: int) -> None:
+    assert resample(torch.zeros(1, from_hz // 10), from_hz, to_hz).shape == (1, to_hz // 10)
+
+
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz", "said"),
+    [(47_999, 48_000, "is no usual rate"), (0, 48_000, "cannot resample"), (-1, 8_000, "cannot")],
+)
+def test_rates_that_would_fill_the_memory_are_refused(from_hz: int, to_hz: int, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        resample(torch.zeros(1, 10), from_hz, to_hz)
