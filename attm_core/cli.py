@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 from attm_core import __version__
-from attm_core.errors import AttmError
+from attm_core.errors import AttmError, InputError
 
 # Modules that bring subcommands: each has ``add_parsers(subparsers)`` and imports little itself.
 COMMAND_MODULES = (
@@ -57,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     options = build_parser().parse_args(arguments)
     try:
+        _check_text(options)
         code = options.run(options)
-    # OSError: disk full, no permission, …; UnicodeEncodeError: a text with half a character
-    except (AttmError, OSError, UnicodeEncodeError) as error:
+    except (AttmError, OSError) as error:  # OSError: disk full, no permission, …
         if isinstance(error, BrokenPipeError) and not _has_reader():
             raise
         print(f"attm: {error}", file=sys.stderr)
@@ -68,6 +68,17 @@ def _run(arguments: Sequence[str] | None) -> int:
         print("attm: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     return int(code or 0)
+
+
+def _check_text(options: argparse.Namespace) -> None:
+    """Refuse words in another encoding; paths may have any bytes, but they are no words."""
+    for value in vars(options).values():
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str) and not word.isascii():
+                try:
+                    word.encode()
+                except UnicodeEncodeError as error:
+                    raise InputError(f"{word!a} is not UTF-8; set your terminal to it") from error
 
 
 def _has_reader() -> bool:

@@ -51,7 +51,11 @@ def read_json(path: Path) -> Any:
         InputError: the file is missing, unreadable, not JSON, or nested beyond all reason.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\ud" in text.lower():  # the escape of half a character, which no UTF-8 can write
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except OSError as error:

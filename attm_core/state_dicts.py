@@ -50,17 +50,33 @@ def read_state_dict(
     if path.suffix == ".safetensors":
         return load_tensors(path, wanted)
     content = _inner(read_pickle(path, constructors), inner_key)
+    place = f" under {inner_key!r}" if inner_key is not None else ""
+    return only_tensors(content, f"{path}{place}", wanted)
+
+
+def only_tensors(
+    content: Any, source: str, wanted: Callable[[str], bool] | None = None
+) -> dict[str, Tensor]:
+    """The named tensors that ``content`` consists of.
+
+    Args:
+        content: what should be a state dict.
+        source: what the message calls it, such as the path.
+        wanted: whether to take the tensor of a name; None takes all.
+
+    Raises:
+        CheckpointError: not a mapping, empty, or something else than tensors under names.
+    """
     if not isinstance(content, Mapping) or not content:
-        place = f" under {inner_key!r}" if inner_key is not None else ""
         raise CheckpointError(
-            f"{path} holds no state dict of tensors{place}, but a {type(content).__name__}; "
+            f"{source} holds no state dict of tensors, but a {type(content).__name__}; "
             "fetch it again"
         )
     kept = {name: value for name, value in content.items() if wanted is None or wanted(str(name))}
     odd = [str(name) for name, value in kept.items() if not _is_plain(name, value)]
     if odd:
         raise CheckpointError(
-            f"{path} holds no state dict of tensors: {len(odd)} entries are something else, such "
+            f"{source} holds no state dict of tensors: {len(odd)} entries are something else, such "
             f"as {', '.join(odd[:SHOWN_PROBLEMS])}; fetch it again"
         )
     return kept
@@ -188,7 +204,8 @@ def _refusal(path: Path, error: Exception) -> str:
             f"{path} asks for code to be run ({found[1]}), which is never done: get the weights "
             "from their source, as plain tensors"
         )
-    reason = "" if isinstance(error, pickle.UnpicklingError) else f" ({_brief(error)})"
+    advises = isinstance(error, pickle.UnpicklingError) or "weights_only" in said
+    reason = "" if advises else f" ({_brief(error)})"
     return (
         f"{path} is no checkpoint, or is corrupt or truncated{reason}; nothing in it was run; "
         "fetch it again"

@@ -14,7 +14,7 @@ from attm_core.audio import check_wave
 from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
 from attm_core.files import sha256_file
 from attm_core.protocols import Separator
-from attm_core.state_dicts import load_strictly, read_pickle
+from attm_core.state_dicts import load_strictly, only_tensors, read_pickle
 
 if TYPE_CHECKING:
     from torch import nn
@@ -216,11 +216,11 @@ def _load_checkpoint(path: Path) -> nn.Module:
     allowed: list[Any] = [Demucs, HDemucs, HTDemucs, Fraction]
     package = read_pickle(path, allowed)
     try:
-        arguments, keywords, state = package["args"], package["kwargs"], dict(package["state"])
+        arguments, keywords, state = package["args"], package["kwargs"], package["state"]
         if package["klass"] not in allowed[:3]:
             raise TypeError(f"{package['klass']!r} is no model")
         model: nn.Module = package["klass"](*arguments, **keywords)
-        load_strictly(model, state, path)
+        load_strictly(model, only_tensors(state, str(path)), path)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} is not a demucs checkpoint ({error!r}); fetch it again"
