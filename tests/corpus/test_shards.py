@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from extraction_toys import (
     CONFIG,
@@ -22,10 +23,12 @@ from extraction_toys import (
 
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.corpus import track_audio
 from attm_core.corpus.extraction_folder import Claims
 from attm_core.corpus.jamendo import COLUMNS
 from attm_core.corpus.sharded_rows import ShardedRows
 from attm_core.corpus.shards import extract, open_latents, open_table
+from attm_core.corpus.track_audio import read_windows
 from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import torch_generator
@@ -89,8 +92,6 @@ def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
 def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
     row = 1
     clip = table.iloc[row]
-    import soundfile
-
     wave, rate = soundfile.read(str(audio / clip["path"]))
     mono = wave.mean(axis=1)
     window = 0.95 / np.abs(mono).max() * mono[round(clip["start_s"] * rate) :][: rate // 2]
@@ -229,8 +230,6 @@ def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     broken, mute, alone, nan = by_path.index[:4]
     (root / broken).write_bytes(b"RIFF")
     write_track(root / mute, 1.5, 0.0)
-    import soundfile
-
     tone = 0.5 * np.sin(np.arange(6_000) * 0.3)
     soundfile.write(str(root / alone), np.stack([tone, -tone], axis=1), RATE_HZ, subtype="FLOAT")
     soundfile.write(str(root / nan), np.full((6_000, 2), np.nan), RATE_HZ, subtype="FLOAT")
@@ -303,3 +302,28 @@ def test_sharded_rows_are_those_of_the_whole(tmp_path: Path) -> None:
     assert sharded[torch.tensor([], dtype=torch.long)].shape == (0, 2)
     with pytest.raises(InputError, match="integer tensor"):
         sharded[torch.tensor([True, False, True, False])]
+
+
+def test_windows_are_those_of_the_decoded_track(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=(44_100 * 3, 2)) * 0.1
+    for name in ("noise.wav", "noise.mp3"):
+        soundfile.write(str(tmp_path / name), noise, 44_100)
+        whole = soundfile.read(str(tmp_path / name), dtype="float32")[0]
+        for block in (1 << 18, 1000):
+            monkeypatch.setattr(track_audio, "BLOCK_SAMPLES", block)
+            heard = read_windows(tmp_path / name, [1.5, 0.0, 2.75], 0.5)
+            assert heard.sample_rate_hz == 44_100
+            assert heard.peak == pytest.approx(np.abs(whole.mean(axis=1)).max(), rel=1e-6)
+            first, start, last = (wave.numpy().T for wave in heard.waves)
+            np.testing.assert_array_equal(first, whole[66_150 : 66_150 + 22_050])
+            np.testing.assert_array_equal(start, whole[:22_050])
+            n = len(whole) - 121_275  # of the last window the end lies beyond the track
+            np.testing.assert_array_equal(last[:n], whole[121_275 : 121_275 + n][:22_050])
+            assert not last[n:].any()
+    with pytest.raises(InputError, match="ends after"):
+        read_windows(tmp_path / "noise.wav", [4.0], 0.5)
+    with pytest.raises(InputError, match="cannot be read as audio"):
+        read_windows(tmp_path / "none.wav", [0.0], 0.5)
