@@ -219,6 +219,23 @@ def verify(asset: Asset, folder: Path | None = None) -> dict[str, State]:
     return {file.path: file_state(file, root / file.path) for file in asset.files}
 
 
+def absent_files(asset: Asset) -> list[str] | None:
+    """Paths that are missing or have another size; None for what can only be put there by hand.
+
+    Quick: digests are for `verify`. Of data sets that their publisher's own tools fetch, it is
+    known only whether something is in their folder: then there is nothing absent.
+    """
+    folder = asset_folder(asset.name)
+    if not asset.files:
+        return [] if folder.is_dir() and any(folder.iterdir()) else None
+
+    def is_whole(file: AssetFile) -> bool:
+        path = folder / file.path
+        return path.is_file() and (file.size is None or path.stat().st_size == file.size)
+
+    return [file.path for file in asset.files if not is_whole(file)]
+
+
 def require(name: str, path: str) -> Path:
     """Path of one verified file, for code that loads it.
 

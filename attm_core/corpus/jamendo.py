@@ -59,7 +59,7 @@ class WindowConfig:
     n_test: int = N_HELD_OUT
     # PAPER-SILENT: whether the tracks of the reference set, all of which are in MTG-Jamendo, were
     # kept out of training. Nothing is left out unless it is named here.
-    exclude: frozenset[str] = frozenset()
+    exclude: tuple[str, ...] = ()
     seed: int = 42
 
     def __post_init__(self) -> None:
@@ -164,7 +164,8 @@ def window_table(
         ConfigError: there are no more tracks than are to be held out.
     """
     config = config or WindowConfig()
-    wanted = sorted((c for c in captions if c.track_id not in config.exclude), key=_order)
+    excluded = set(config.exclude)
+    wanted = sorted((c for c in captions if c.track_id not in excluded), key=_order)
     tracks = _survey(wanted, Path(audio_root), config, progress)
     usable = [item for item in tracks if not item.problem]
     if not usable:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ MAX_PROMPT_CHARACTERS = 2000
 MAX_SEED = 2**63 - 1
 DECODE_BATCH = 16
 SLUG_CHARACTERS = 40
+CPU = torch.device("cpu")
 
 RewardFunction = Callable[[Tensor, int, Sequence[str]], Sequence[float]]
 
@@ -85,6 +86,7 @@ class Cast:
         separator: for post-processing.
         listener: None if nobody can judge (untrained weights).
         uid: identity of the weights, for the record.
+        device: where the backbone is.
     """
 
     backbone: LatentModel
@@ -94,6 +96,7 @@ class Cast:
     separator: Separator
     listener: Listener | None
     uid: str
+    device: torch.device = CPU
 
 
 @dataclass(frozen=True)
@@ -197,7 +200,8 @@ def _sample(request: Request, cast: Cast, seeds: Sequence[int]) -> Tensor:
     if request.negative is not None:
         negative = cast.encode_text([request.negative]).repeat(len(seeds))
     noise = initial_noise(seeds, cast.latent_shape)
-    return generate_latents(cast.backbone, conditions, request.config, noise, negative)
+    config = replace(request.config, device=cast.device, bf16=cast.device.type != "cpu")
+    return generate_latents(cast.backbone, conditions, config, noise, negative)
 
 
 def _decode(latents: Tensor, codec: Codec) -> Tensor:

@@ -45,6 +45,7 @@ class GenerationConfig:
         axis: what the unconditional branch nulls, see ``guidance.guide``.
         bf16: run the backbone under bfloat16 autocast where the device is fast at it; the state x
             stays float32.
+        device: where the backbone is; batches are brought there. None: where the noise is.
     """
 
     s: float | None = 5.0
@@ -53,6 +54,7 @@ class GenerationConfig:
     batch_size: int = 32
     axis: GuidedAxis = "joint"
     bf16: bool = False
+    device: torch.device | None = None
 
     def __post_init__(self) -> None:
         if self.n_steps < 1 or self.batch_size < 1:
@@ -175,6 +177,9 @@ def _draw(
     x_1: Tensor,
     negative: Conditions | None,
 ) -> Tensor:
+    home, away = x_1.device, config.device or x_1.device
+    x_1, conditions = x_1.to(away), conditions.to(away)
+    negative = negative and negative.to(away)
     s = None if config.s is None else x_1.new_full((x_1.shape[0],), config.s)
     guided = guide(model, conditions, s, config.w, negative, config.axis)
 
@@ -182,7 +187,7 @@ def _draw(
         with fast_autocast(x_t.device.type, config.bf16):
             return guided(x_t, t).float()
 
-    return model.unnormalize(euler_sample(velocity, x_1, config.n_steps))
+    return model.unnormalize(euler_sample(velocity, x_1, config.n_steps)).to(home)
 
 
 def _rows(conditions: Conditions, row: slice) -> Conditions:

@@ -13,10 +13,10 @@ from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.errors import AssetError
 from attm_core.generation.clips import Cast, Listener
 from attm_core.randomness import torch_generator
-from attm_core.study.chain import Weights, flux_config, frozen_model
-from attm_core.study.conditions import features_of
+from attm_core.study.chain import Weights, flux_config
 from attm_core.study.features import latent_shapes
 from attm_core.study.profile import HeadName
+from attm_core.study.sampling import sampling_model
 from attm_core.study.scheduler import ensure
 from attm_core.study.stage import Stage, ancestry
 from attm_core.study.study import Study
@@ -63,11 +63,12 @@ def trained_listener(study: Study, train: bool = True) -> Listener:
 def trained_cast(study: Study, weights: Weights, train: bool = True) -> Cast:
     """A trained model of a study with everything around it."""
     provide(study, [weights, study.frozen.separator], train)
-    model = weights.model()
+    model, device = weights.model(), weights.features.device
     return Cast(
-        backbone=frozen_model(model),
+        backbone=sampling_model(model, device),
+        device=device,
         latent_shape=(model.config.n_latents, model.config.n_channels),
-        encode_text=features_of(weights).encode_text,
+        encode_text=weights.features.encode_text,
         codec=study.frozen.codec.model(),
         separator=study.frozen.separator.model(),
         listener=trained_listener(study, train),
@@ -95,7 +96,7 @@ def untrained_cast(study: Study, head: HeadName) -> Cast:
     model.set_null_text(empty.tokens[0], empty.pooled[0])
     model.set_latent_statistics(torch.zeros(codec.n_channels), torch.ones(codec.n_channels))
     return Cast(
-        backbone=frozen_model(model),
+        backbone=sampling_model(model, torch.device("cpu")),
         latent_shape=(codec.n_latents, codec.n_channels),
         encode_text=encode_text,
         codec=codec,

@@ -1,31 +1,34 @@
-"""The three training stages as cached stages (Section III-D): SFT, expert iteration, CRPO."""
+"""The three training stages as cached stages (Section III-D): SFT, expert iteration, CRPO.
+
+What a stage samples and selects is written to its folder first; its training then reads it from
+there, in this process or in several (`attm_core.study.launch`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import exca
 import numpy as np
 import pydantic
-import torch
-from torch import Tensor
 
 from attm_core.backbone.checkpoint import cross_load, load_model, save_model
-from attm_core.backbone.config import Conditions, FluxAudioConfig
+from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.backbone.frozen import FrozenFluxAudio
 from attm_core.files import write_atomic, write_json
-from attm_core.generation.sampler import GenerationConfig, generate_latents, initial_noise
-from attm_core.precision import fast_dtype
-from attm_core.randomness import derived_seed, torch_generator
+from attm_core.randomness import torch_generator
 from attm_core.study.arrays import Array, Rows
-from attm_core.study.features import FeaturesStage
+from attm_core.study.features import SPLITS, FeaturesStage
 from attm_core.study.frozen import QUALITY, WEIGHTS
+from attm_core.study.launch import launch_processes
+from attm_core.study.paper_features import ShardedFeaturesStage
 from attm_core.study.profile import Backbone, Crpo, ExpertIteration, Generation, HeadName, Training
+from attm_core.study.sampling import as_latent_set, load_latents, sample, save_latents
 from attm_core.study.stage import Stage
 from attm_core.training.crpo import CRPOConfig, PairSet, build_pairs, train_crpo
-from attm_core.training.data import LatentSet
 from attm_core.training.expert_iteration import (
     ExpertIterationConfig,
     select_top_decile,
@@ -34,6 +37,12 @@ from attm_core.training.expert_iteration import (
 from attm_core.training.objective import TrainConfig
 from attm_core.training.sft import SFTConfig, train_sft
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+EXPERTS, PAIRS = "experts.safetensors", ("winners.safetensors", "losers.safetensors")
+
+Features = Annotated[FeaturesStage | ShardedFeaturesStage, pydantic.Field(discriminator="kind")]
 RewardColumn = Literal["instrumental_reward_score", "reward_score", "track_reward_score"]
 
 
@@ -67,11 +76,28 @@ def sft_config(training: Training, seed: int) -> SFTConfig:
     return SFTConfig(train_config(training), batch_size=training.batch_size, seed=seed)
 
 
-class SFTStage(Stage):
+class TrainedStage(Stage):
+    """A stage that ends with a backbone of its own."""
+
+    @abstractmethod
+    def train(self, accelerator: Accelerator | None) -> None:
+        """Train, as one process of however many there are, and let the first write the weights."""
+
+    def model(self) -> FluxAudio:
+        """The trained model under its own forward."""
+        return load_model(self.folder / WEIGHTS).eval()
+
+    def keep(self, model: FluxAudio, accelerator: Accelerator | None) -> None:
+        """Write the trained weights, once."""
+        if accelerator is None or accelerator.is_main_process:
+            save_model(model, self.folder / WEIGHTS)
+
+
+class SFTStage(TrainedStage):
     """Stage 1: flow matching from scratch under text and reward; head ``none`` is the baseline."""
 
     kind: Literal["sft"] = "sft"
-    features: FeaturesStage
+    features: Features
     backbone: Backbone
     head: HeadName
     reward: RewardColumn
@@ -82,34 +108,33 @@ class SFTStage(Stage):
     @infra.apply
     def run(self) -> str:
         """Train, resuming what a killed run left."""
-        with self.recording() as folder:
-            # The same stream of initial weights for every head, so that models differ by the head.
-            model = FluxAudio(self._model_config(), torch_generator(self.seed, "backbone"))
-            model.set_null_text(*self.features.null_text())
-            train, valid = (
-                self.features.latents(split, self.reward) for split in ("train", "valid")
-            )
-            config = sft_config(self.training, self.seed)
-            result = train_sft(model, train, valid, config, folder / "run", f"SFT {self.head}")
-            save_model(model, folder / WEIGHTS)
-            last = float(result.log["validation_loss"].dropna().iloc[-1])
-            write_json(folder / QUALITY, {"validation_loss": last})
+        with self.recording():
+            launch_processes(self, "train", self.features.device.type != "cpu")
         return self.uid
+
+    def train(self, accelerator: Accelerator | None) -> None:
+        """Flow matching on the training split."""
+        # The same stream of initial weights for every head, so that models differ by the head.
+        model = FluxAudio(self._model_config(), torch_generator(self.seed, "backbone"))
+        model.set_null_text(*self.features.null_text())
+        train, valid = (self.features.latents(split, self.reward) for split in SPLITS)
+        config, run = sft_config(self.training, self.seed), self.folder / "run"
+        result = train_sft(model, train, valid, config, run, self.label, accelerator)
+        last = float(result.log["validation_loss"].dropna().iloc[-1])
+        if accelerator is None or accelerator.is_main_process:
+            write_json(self.folder / QUALITY, {"validation_loss": last})
+        self.keep(model, accelerator)
 
     @property
     def label(self) -> str:
         """The stage and its head."""
         return f"SFT {self.head}"
 
-    def model(self) -> FluxAudio:
-        """The trained model under its own forward."""
-        return load_model(self.folder / WEIGHTS).eval()
-
     def _model_config(self) -> FluxAudioConfig:
         return flux_config(self.backbone, self.head, self.features.shapes())
 
 
-class ExpertStage(Stage):
+class ExpertStage(TrainedStage):
     """Stage 2: sample, rank by reward and CLAP, keep the best, fine-tune on the mixture, polish."""
 
     kind: Literal["expert"] = "expert"
@@ -122,40 +147,50 @@ class ExpertStage(Stage):
     @infra.apply
     def run(self) -> str:
         """Sample, select and train; `selection.json` holds what was kept."""
-        features = self.start.features
         with self.recording() as folder:
-            model = self.start.model()
-            rows = features.draw_rows("train", self.config.n_samples, self.seed, "expert")
-            latents = sample(model, features, rows, self.config.s, self.generation, self.seed)
-            reward, clap = features.judge(latents, rows)
-            kept = select_top_decile(reward, clap, self.config.n_keep)
-            experts = as_latent_set(features, latents[kept], rows[kept], reward[kept])
-            write_json(folder / "selection.json", _selection(reward, clap, kept))
-            samples = {"reward": reward, "clap": clap}
-            write_atomic(folder / "samples.npz", lambda part: np.savez(part, **samples))
-            train, valid = (
-                features.latents(split, self.start.reward) for split in ("train", "valid")
-            )
-            config = ExpertIterationConfig(
-                sft_config(self.config.finetune, self.seed),
-                sft_config(self.config.polish, self.seed),
-                self.config.oversample,
-            )
-            train_expert_iteration(model, train, experts, valid, config, folder / "run")
-            save_model(model, folder / WEIGHTS)
+            if not (folder / EXPERTS).exists():
+                self._select(folder)
+            launch_processes(self, "train", self.features.device.type != "cpu")
         return self.uid
+
+    def _select(self, folder: Path) -> None:
+        features = self.features
+        rows = features.draw_rows("train", self.config.n_samples, self.seed, "expert")
+        model, s = self.start.model(), self.config.s
+        latents = sample(model, features, rows, s, self.generation, self.seed)
+        reward, clap = features.judge(latents, rows)
+        kept = select_top_decile(reward, clap, self.config.n_keep)
+        write_json(folder / "selection.json", _selection(reward, clap, kept))
+        samples = {"reward": reward, "clap": clap}
+        write_atomic(folder / "samples.npz", lambda part: np.savez(part, **samples))
+        experts = as_latent_set(features, latents[kept], rows[kept], reward[kept])
+        save_latents(experts, folder / EXPERTS)
+
+    def train(self, accelerator: Accelerator | None) -> None:
+        """Fine-tune on the mixture, then on the kept samples alone."""
+        model, folder = self.start.model(), self.folder
+        train, valid = (self.features.latents(split, self.start.reward) for split in SPLITS)
+        config = ExpertIterationConfig(
+            sft_config(self.config.finetune, self.seed),
+            sft_config(self.config.polish, self.seed),
+            self.config.oversample,
+        )
+        experts = load_latents(folder / EXPERTS)
+        train_expert_iteration(model, train, experts, valid, config, folder / "run", accelerator)
+        self.keep(model, accelerator)
+
+    @property
+    def features(self) -> Features:
+        """Those of Stage 1."""
+        return self.start.features
 
     @property
     def label(self) -> str:
         """The stage and its head."""
         return f"expert iteration {self.start.head}"
 
-    def model(self) -> FluxAudio:
-        """The trained model under its own forward."""
-        return load_model(self.folder / WEIGHTS).eval()
 
-
-class CrpoStage(Stage):
+class CrpoStage(TrainedStage):
     """Stage 3: cross-load into a forward, rank own samples by CLAP, train on the pairs."""
 
     kind: Literal["crpo"] = "crpo"
@@ -169,90 +204,61 @@ class CrpoStage(Stage):
     @infra.apply
     def run(self) -> str:
         """Build the pairs and train; `pairs.json` tells how far apart they are."""
-        features = self.start.start.features
         with self.recording() as folder:
-            model = cross_load(self.start.model(), self.forward)
-            rows = features.draw_rows("train", self.config.n_prompts, self.seed, "crpo")
-            pairs = self._pairs(model, rows)
-            valid = features.latents("valid", self.start.start.reward)
-            training = self.config.training
-            config = CRPOConfig(
-                train_config(training),
-                batch_size=training.batch_size,
-                beta=self.config.beta,
-                lambda_fm=self.config.lambda_fm,
-                seed=self.seed,
-            )
-            train_crpo(model, pairs, config, folder / "run", valid)
-            save_model(model, folder / WEIGHTS)
+            if not (folder / PAIRS[1]).exists():
+                self._build_pairs(folder)
+            launch_processes(self, "train", self.features.device.type != "cpu")
         return self.uid
+
+    def train(self, accelerator: Accelerator | None) -> None:
+        """CRPO on the pairs, from the cross-loaded model."""
+        pairs = PairSet(*(load_latents(self.folder / name) for name in PAIRS))
+        valid = self.features.latents("valid", self.start.start.reward)
+        training = self.config.training
+        config = CRPOConfig(
+            train_config(training),
+            batch_size=training.batch_size,
+            beta=self.config.beta,
+            lambda_fm=self.config.lambda_fm,
+            seed=self.seed,
+        )
+        model = self._start_model()
+        train_crpo(model, pairs, config, self.folder / "run", valid, accelerator)
+        self.keep(model, accelerator)
+
+    @property
+    def features(self) -> Features:
+        """Those of Stage 1."""
+        return self.start.features
 
     @property
     def label(self) -> str:
         """The stage and its forward."""
         return f"CRPO {self.start.start.head} → {self.forward}"
 
-    def model(self) -> FluxAudio:
-        """The trained model under its own forward."""
-        return load_model(self.folder / WEIGHTS).eval()
+    def _start_model(self) -> FluxAudio:
+        return cross_load(self.start.model(), self.forward)
 
-    def _pairs(self, model: FluxAudio, rows: Rows) -> PairSet:
-        features, n = self.start.start.features, self.config.n_per_prompt
+    def _build_pairs(self, folder: Path) -> None:
+        features, n = self.features, self.config.n_per_prompt
+        rows = features.draw_rows("train", self.config.n_prompts, self.seed, "crpo")
         repeated: Rows = np.repeat(rows, n)
-        latents = sample(model, features, repeated, self.config.s, self.generation, self.seed)
+        model, s = self._start_model(), self.config.s
+        latents = sample(model, features, repeated, s, self.generation, self.seed)
         _, clap = features.judge(latents, repeated)
         chosen = build_pairs(clap.reshape(-1, n))
-        sides = []
-        for side in (chosen.winners, chosen.losers):
-            at, prompt_rows = chosen.prompts * n + side, rows[chosen.prompts]
-            # PAPER-SILENT: which s winners and losers are trained under; the one they came from.
-            s = np.full(len(at), self.config.s)
-            sides.append(as_latent_set(features, latents[at], prompt_rows, s))
         gap = clap[chosen.prompts * n + chosen.winners] - clap[chosen.prompts * n + chosen.losers]
         facts = {"n": len(gap), "skipped": chosen.n_skipped, "mean_gap": float(gap.mean())}
-        write_json(self.folder / "pairs.json", facts)
-        return PairSet(*sides)
+        write_json(folder / "pairs.json", facts)
+        for side, name in zip((chosen.winners, chosen.losers), PAIRS, strict=True):
+            at, prompt_rows = chosen.prompts * n + side, rows[chosen.prompts]
+            # PAPER-SILENT: which s winners and losers are trained under; the one they came from.
+            same = np.full(len(at), s)
+            kept = as_latent_set(features, latents[at], prompt_rows, same)
+            save_latents(kept, folder / name)
 
 
 Weights = Annotated[SFTStage | ExpertStage | CrpoStage, pydantic.Field(discriminator="kind")]
-
-
-def sample(
-    model: FluxAudio,
-    features: FeaturesStage,
-    rows: Rows,
-    s: float,
-    generation: Generation,
-    seed: int,
-) -> Tensor:
-    """Latents (n, N, C) for the captions of corpus rows, un-prefixed, each from its own noise."""
-    seeds = [derived_seed(seed, "sample", number) for number in range(len(rows))]
-    noise = initial_noise(seeds, (model.config.n_latents, model.config.n_channels))
-    config = GenerationConfig(
-        s=s, w=generation.w, n_steps=generation.n_steps, batch_size=generation.batch_size
-    )
-    return generate_latents(frozen_model(model), features.conditions(rows), config, noise)
-
-
-def frozen_model(model: FluxAudio) -> FrozenFluxAudio:
-    """The model laid out for sampling, in bfloat16 (velocities within 1 %) if that is fast here."""
-    return FrozenFluxAudio(model, fast_dtype())
-
-
-def as_latent_set(
-    features: FeaturesStage, latents: Tensor, rows: Rows, score: Sequence[float] | Array
-) -> LatentSet:
-    """Own samples as training clips: their latents as they are (std 0) under their captions."""
-    # PAPER-SILENT: whether kept samples go back through audio and the encoder. Their latents are
-    # taken as they came out of the sampler: no second codec loss, and no posterior to draw from.
-    conditions: Conditions = features.conditions(rows)
-    return LatentSet(
-        latents,
-        torch.zeros_like(latents),
-        conditions.tokens,
-        conditions.pooled,
-        torch.as_tensor(np.asarray(score), dtype=torch.float32),
-    )
 
 
 def _selection(reward: Array, clap: Array, kept: Rows) -> dict[str, float]:

@@ -9,11 +9,15 @@ from typing import Any
 def add_parsers(subparsers: Any) -> None:
     """Add both subcommands."""
     study = subparsers.add_parser("study", help="run all stages and write results/<profile>/")
-    study.add_argument("--profile", default="mini")
+    study.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
     study.add_argument("--seed", type=int, help="training seed instead of the profile's")
     study.add_argument("--jobs", type=int, help="worker processes; the number of cores if left out")
     study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
-    study.add_argument("--dry-run", action="store_true", help="list the stages, run nothing")
+    study.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="every stage, its settings, cost and missing assets; runs nothing",
+    )
     study.set_defaults(run=run_study_command)
     doctor = subparsers.add_parser("doctor", help="what is missing, and what would run")
     doctor.add_argument("--profile", default="mini")
@@ -28,7 +32,11 @@ def run_study_command(options: argparse.Namespace) -> int:
 
     study = Study(options.profile, options.seed)
     if options.dry_run:
-        return _list_stages(experiments.all_stages(study))
+        from attm_core.study.plan import report
+
+        for line in report(study):
+            print(line)
+        return 0
     if options.only:
         experiments.run_experiment(study, options.only, options.jobs)
     else:
@@ -49,15 +57,4 @@ def run_doctor(options: argparse.Namespace) -> int:
         print(f"profile {options.profile} cannot run: {problems} problem(s) above")
         return 1
     print(f"profile {options.profile} can run: `attm study --profile {options.profile}`")
-    return 0
-
-
-def _list_stages(stages: list[Any]) -> int:
-    from attm_core.study.stage import ancestry
-
-    ordered = ancestry(stages)
-    for stage in ordered:
-        print(f"{'cached ' if stage.done else 'to run '} {stage.label}")
-    waiting = sum(not stage.done for stage in ordered)
-    print(f"{len(ordered)} stages, {waiting} to run")
     return 0

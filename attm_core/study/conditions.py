@@ -27,11 +27,11 @@ from attm_core.generation.sampler import (
 from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
 from attm_core.study.arrays import Array
-from attm_core.study.chain import Weights, frozen_model
-from attm_core.study.features import FeaturesStage, embed_in_parts
+from attm_core.study.chain import Features, Weights
+from attm_core.study.features import embed_in_parts
 from attm_core.study.profile import HeadName
-from attm_core.study.ranking import RankerStage
-from attm_core.study.roles import Frozen
+from attm_core.study.roles import Frozen, RankerRole
+from attm_core.study.sampling import sampling_model
 from attm_core.study.scores import Scores
 from attm_core.study.stage import Stage
 from attm_core.training.ema import load_ema
@@ -81,7 +81,7 @@ class Judge(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
 
     frozen: Frozen
-    ranker: RankerStage
+    ranker: RankerRole
 
     @cached_property
     def clap(self) -> ClapModel:
@@ -154,7 +154,7 @@ class ConditionStage(Stage):
         return load_clips(self.folder / AUDIO)
 
     def _latents(self, captions: list[str]) -> Tensor:
-        protocol, model = self.protocol, self._model()
+        protocol, model, features = self.protocol, self._model(), self.weights.features
         seeds = prompt_seeds(protocol.seed, len(captions), protocol.one_seed)
         noise = initial_noise(seeds, (model.config.n_latents, model.config.n_channels))
         config = GenerationConfig(
@@ -162,14 +162,16 @@ class ConditionStage(Stage):
             w=protocol.w,
             n_steps=protocol.n_steps,
             batch_size=protocol.batch_size,
+            device=features.device,
+            bf16=features.device.type != "cpu",
         )
-        features = features_of(self.weights)
         conditions = features.encode_text([protocol.prefix + caption for caption in captions])
         negative = None
         if protocol.negative is not None:
             one = features.encode_text([protocol.negative])
             negative = _repeated(one, len(captions))
-        return generate_latents(frozen_model(model), conditions, config, noise, negative)
+        ready = sampling_model(model, features.device)
+        return generate_latents(ready, conditions, config, noise, negative)
 
     def _model(self) -> FluxAudio:
         model = self.weights.model()
@@ -185,7 +187,7 @@ class AnchorStage(Stage):
 
     kind: Literal["anchors"] = "anchors"
     judge: Judge
-    features: FeaturesStage
+    features: Features
     protocol: InferenceProtocol
     infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
@@ -241,14 +243,6 @@ class AnchorStage(Stage):
         """Evaluation-CLAP embeddings (n, P) of the un-prefixed prompts."""
         embeddings: Array = np.load(self.folder / "text.npy")
         return embeddings
-
-
-def features_of(weights: Any) -> FeaturesStage:
-    """The features that a chain was trained on."""
-    while hasattr(weights, "start"):
-        weights = weights.start
-    features: FeaturesStage = weights.features
-    return features
 
 
 def _repeated(one: Conditions, n: int) -> Conditions:

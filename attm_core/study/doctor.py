@@ -13,11 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from attm_core.assets import Asset, asset_folder, load_manifest
+from attm_core.assets import Asset, absent_files, asset_folder, load_manifest
+from attm_core.claims.paper import paper_value
+from attm_core.codec.mmaudio import SAMPLES_PER_LATENT
 from attm_core.corpus.config import CorpusConfig
 from attm_core.errors import ConfigError
 from attm_core.study.experiments import all_stages
-from attm_core.study.profile import profile_names
+from attm_core.study.profile import MiniCast, PaperCast
 from attm_core.study.stage import CACHE_VARIABLE, ancestry, cache_root
 from attm_core.study.study import Study
 
@@ -34,11 +36,13 @@ BESIDES_MEMORY_GIB = 1.5  # interpreter, libraries and models; smoke workers pea
 PAPER_NEEDS = {
     "inference": (
         "submission", "vae", "vocoder", "flan_t5", "clap_conditioning", "roberta_tokenizer",
-        "null_text", "demucs",
+        "demucs",
     ),
-    "scores": ("clap_evaluation", "mert", "tunejury", "song_describer"),
+    "scores": ("clap_evaluation", "mert", "tunejury", "song_describer", "released"),
     "training": ("mtg_jamendo", "music_arena", "musicprefs", "aime", "songeval"),
 }  # fmt: skip
+
+FLAN_T5_STATES = 77 * 1024  # values a caption
 
 Level = Literal["ok", "note", "problem"]
 
@@ -73,12 +77,19 @@ def examine(name: str) -> list[Finding]:
     except ConfigError as error:
         remedy = "choose another with --profile"
         findings += [disk(), memory(), Finding("problem", "profile", str(error), remedy)]
-    return findings + (list(paper_assets()) if name == "paper" else [])
+    return findings
 
 
 def _profile(study: Study) -> Iterator[Finding]:
-    yield disk(study.profile.cast.corpus)
-    yield memory(study.profile.cast.corpus)
+    cast = study.profile.cast
+    if isinstance(cast, MiniCast):
+        yield disk(mini_disk_gib(cast.corpus))
+        yield memory(mini_memory_gib(cast.corpus))
+    else:
+        yield disk(paper_disk_gib(cast))
+        yield memory()
+        yield gpu()
+        yield from paper_assets()
     yield from stages(study)
 
 
@@ -138,8 +149,25 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def disk(corpus: CorpusConfig | None = None) -> Finding:
-    """Whether the cache folder can be written and holds what the profile makes."""
+def mini_disk_gib(corpus: CorpusConfig) -> float:
+    """What a study of the mini cast keeps."""
+    return 2 * TRACKS_KEPT * corpus.n_clips * corpus.n_samples / GIB + BESIDES_DISK_GIB
+
+
+def mini_memory_gib(corpus: CorpusConfig) -> float:
+    """What the largest stage of the mini cast holds."""
+    return 4 * WAVES_LOADED * corpus.n_train * corpus.n_samples / GIB + BESIDES_MEMORY_GIB
+
+
+def paper_disk_gib(cast: PaperCast) -> float:
+    """Latents of the paper's number of clips and tokens of its tracks, in 2 bytes a value."""
+    clips, tracks = (int(paper_value(f"hyper.data.{name}")) for name in ("clips", "tracks"))
+    latents = clips * 2 * (cast.n_samples // SAMPLES_PER_LATENT) * cast.vae.n_channels
+    return 2 * (latents + tracks * FLAN_T5_STATES) / GIB + BESIDES_DISK_GIB
+
+
+def disk(needed: float | None = None) -> Finding:
+    """Whether the cache folder can be written and holds what the profile makes, in GiB."""
     root = cache_root()
     place = next(folder for folder in (root, *root.parents) if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
@@ -147,25 +175,33 @@ def disk(corpus: CorpusConfig | None = None) -> Finding:
         return Finding("problem", "disk", text, f"set {CACHE_VARIABLE} to another")
     free = shutil.disk_usage(place).free / GIB
     text = f"{free:.1f} GiB free at {root}"
-    if corpus is None:
+    if needed is None:
         return Finding("ok", "disk", text)
-    needed = 2 * TRACKS_KEPT * corpus.n_clips * corpus.n_samples / GIB + BESIDES_DISK_GIB
     text += f"; a whole study takes about {needed:.1f}"
     return _enough(free >= needed, "disk", text, f"make room or set {CACHE_VARIABLE}")
 
 
-def memory(corpus: CorpusConfig | None = None) -> Finding:
-    """Whether the largest stage fits, once for each worker."""
+def memory(one: float | None = None) -> Finding:
+    """Whether the largest stage, of ``one`` GiB, fits once for each worker."""
     available, jobs = _available_memory() / GIB, os.cpu_count() or 1
     text = f"{available:.1f} GiB available"
-    if corpus is None:
+    if one is None:
         return Finding("ok", "memory", text)
-    one = 4 * WAVES_LOADED * corpus.n_train * corpus.n_samples / GIB + BESIDES_MEMORY_GIB
     text += f"; about {one:.1f} a worker at most, {jobs} workers"
     fitting = int(available // one)
     if 1 <= fitting < jobs:
         return Finding("note", "memory", text, f"add `--jobs {fitting}` to `attm study`")
     return _enough(fitting >= jobs, "memory", text, "close other programs or use a larger machine")
+
+
+def gpu() -> Finding:
+    """Whether there is a GPU; without one the profile runs, but nobody would wait for it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("ok", "gpu", torch.cuda.get_device_name())
+    remedy = "`attm study --profile paper --dry-run` says how long each stage takes"
+    return Finding("note", "gpu", "none found", remedy)
 
 
 def _available_memory() -> int:
@@ -207,30 +243,23 @@ def paper_assets() -> Iterator[Finding]:
     for purpose, names in PAPER_NEEDS.items():
         for name in names:
             yield _asset(manifest[name], purpose)
-    if "paper" in profile_names():
-        text = "the full-size system runs with random weights without any of them"
-        remedy = "`attm generate PROMPT --profile paper --random-weights`"
-        yield Finding("note", "assets", text, remedy)
+    text = "the full-size system runs with random weights without any of them"
+    remedy = "`attm generate PROMPT --profile paper --random-weights`"
+    yield Finding("note", "assets", text, remedy)
 
 
 def _asset(asset: Asset, purpose: str) -> Finding:
-    folder = asset_folder(asset.name)
-    if not asset.files:
-        # Data sets that their publisher's own tools fetch: that something is there is all we know.
-        if folder.is_dir() and any(folder.iterdir()):
-            return Finding("ok", purpose, f"{asset.name}: something is in {folder}")
-        remedy = f"{asset.note} Put it in {folder}"
+    absent = absent_files(asset)
+    if absent is None:
+        remedy = f"{asset.note} Put it in {asset_folder(asset.name)}"
         return Finding("problem", purpose, _absent(asset, "by hand"), remedy)
-    absent = sum(not _looks_whole(folder / file.path, file.size) for file in asset.files)
     if absent:
-        text = _absent(asset, f"{absent} of {len(asset.files)} files")
+        text = _absent(asset, f"{len(absent)} of {len(asset.files)} files")
         return Finding("problem", purpose, text, f"run `attm assets fetch {asset.name}`")
+    if not asset.files:
+        text = f"{asset.name}: something is in {asset_folder(asset.name)}"
+        return Finding("ok", purpose, text)
     return Finding("ok", purpose, f"{asset.name}: here; `attm assets verify` compares digests")
-
-
-def _looks_whole(path: Path, size: int | None) -> bool:
-    """Whether a file is there with the right size; digests are for ``attm assets verify``."""
-    return path.is_file() and (size is None or path.stat().st_size == size)
 
 
 def _absent(asset: Asset, what: str) -> str:

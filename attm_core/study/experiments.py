@@ -21,6 +21,7 @@ from attm_core.study import (
     score_sweep,
     variants,
 )
+from attm_core.study.profile import MiniCast
 from attm_core.study.results import Result, write_result
 from attm_core.study.scheduler import ensure
 from attm_core.study.stage import Stage, ancestry
@@ -91,20 +92,25 @@ def find_experiment(name: str) -> Experiment:
 def run_experiment(study: Study, name: str, jobs: int | None = None) -> Result:
     """Make or fetch everything an experiment needs, tabulate it and write its result file."""
     experiment = find_experiment(name)
-    ensure(experiment.stages(study), jobs)
+    _ensure(study, experiment.stages(study), jobs)
     return _written(_tabulated(experiment, study), experiment.stages(study))
 
 
 def run_study(study: Study, jobs: int | None = None) -> list[Result]:
     """All experiments and the compute account."""
     stages = all_stages(study)
-    ensure(stages, jobs)
+    _ensure(study, stages, jobs)
     results = [
         _written(_tabulated(experiment, study), experiment.stages(study))
-        for experiment in EXPERIMENTS.values()
+        for experiment in experiments_of(study)
     ]
     results.append(_written(compute.tabulate(study, stages), stages))
     return results
+
+
+def _ensure(study: Study, stages: list[Stage], jobs: int | None) -> None:
+    resources = study.profile.resources
+    ensure(stages, jobs or resources.jobs, resources.threads)
 
 
 def _tabulated(experiment: Experiment, study: Study) -> Result:
@@ -123,4 +129,10 @@ def _written(result: Result, stages: list[Stage]) -> Result:
 
 def all_stages(study: Study) -> list[Stage]:
     """What the whole study caches."""
-    return [stage for experiment in EXPERIMENTS.values() for stage in experiment.stages(study)]
+    return [stage for experiment in experiments_of(study) for stage in experiment.stages(study)]
+
+
+def experiments_of(study: Study) -> list[Experiment]:
+    """What a profile can tabulate: the published parts were not trained here, so no quality."""
+    trained = isinstance(study.profile.cast, MiniCast)
+    return [e for e in EXPERIMENTS.values() if trained or e.name != frozen_parts.EXPERIMENT]

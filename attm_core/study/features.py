@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from attm_core.protocols import ClapModel, Codec, TextEncoder
 from attm_core.randomness import numpy_generator
 from attm_core.study.arrays import Array, Rows
 from attm_core.study.ranking import RankerStage
-from attm_core.study.roles import Frozen
+from attm_core.study.roles import Frozen, RankerRole
 from attm_core.study.stage import Stage
 from attm_core.training.data import LatentSet
 
@@ -29,7 +30,16 @@ class TrainingData(Stage):
     """What training and its judges ask of the clips, whichever cast encoded them."""
 
     frozen: Frozen
-    ranker: RankerStage
+    ranker: RankerRole
+
+    @abstractmethod
+    def latents(self, split: str, reward: str) -> LatentSet:
+        """Training clips of a split with one of the three reward columns as score."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where backbones are trained and sampled."""
+        return torch.device("cpu")
 
     def shapes(self) -> dict[str, int]:
         """Sizes that the backbone takes from the data."""
@@ -89,6 +99,7 @@ class FeaturesStage(TrainingData):
     """Everything a clip needs in training, computed once with the frozen cast."""
 
     kind: Literal["features"] = "features"
+    ranker: RankerStage
     bleed_db: float
     infra: exca.TaskInfra = exca.TaskInfra(version="1")
 

@@ -59,7 +59,6 @@ class CorpusStage(Stage):
     config: CorpusConfig
     workers: int = 2
     infra: exca.TaskInfra = exca.TaskInfra(version="1")
-    _exclude_from_cls_uid = ("workers",)
 
     @infra.apply
     def run(self) -> str:

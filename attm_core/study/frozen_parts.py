@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from attm_core.claims.paper import paper_value
+from attm_core.errors import ConfigError
 from attm_core.files import read_json
-from attm_core.study.frozen import QUALITY
+from attm_core.study.frozen import QUALITY, CorpusStage
+from attm_core.study.ranking import RankerStage
 from attm_core.study.results import Result
 from attm_core.study.stage import Stage
 from attm_core.study.study import Study
@@ -66,8 +68,10 @@ def _add_ranker(result: Result, report: dict[str, Any]) -> None:
 
 
 def _add_rewards(result: Result, study: Study) -> None:
-    table = study.frozen.corpus.store().table
-    rewards = study.ranker.rewards()
+    corpus, ranker = study.frozen.corpus, study.ranker
+    if not isinstance(corpus, CorpusStage) or not isinstance(ranker, RankerStage):
+        raise ConfigError(f"{EXPERIMENT} is about parts trained here, not the published ones")
+    table, rewards = corpus.store().table, ranker.rewards()
     for split in ("train", "reference"):
         column = rewards.loc[table["split"] == split, "instrumental_reward_score"]
         facts = {"n": len(column)}

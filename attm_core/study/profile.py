@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
 
 from attm_core.codec.mini import MiniCodecConfig
+from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.corpus.config import CorpusConfig
+from attm_core.corpus.jamendo import WindowConfig
 from attm_core.corpus.preferences import PreferenceConfig
+from attm_core.encoders.laion_clap_network import ClapArchitecture
 from attm_core.encoders.mini_clap import MiniClapConfig
 from attm_core.encoders.mini_mert import MiniMertConfig
 from attm_core.errors import ConfigError
 from attm_core.generation.mini_demucs import MiniDemucsConfig, MiniDemucsTraining
 from attm_core.ranker.training import RankerTrainingConfig
+from attm_core.study.launch import Launch
 from attm_core.training.optimisation import OptimConfig
 
 HeadName = Literal[
@@ -136,12 +141,37 @@ class MiniCast(Section):
     ranker: Ranker
 
 
+class PaperCast(Section):
+    """The published models and data sets: which files they are is in the asset manifest."""
+
+    kind: Literal["paper"] = "paper"
+    n_samples: int
+    windows: WindowConfig
+    shard_size: int
+    clap: ClapArchitecture
+    vae: MMAudioVAEConfig
+
+
+class Resources(Section):
+    """Where each kind of work runs and with how much; none of it changes a result.
+
+    ``jobs`` stages run at a time (the number of cores if None), each with ``threads`` threads.
+    """
+
+    jobs: int | None = None
+    threads: int = 1
+    data: Launch = Launch()
+    training: Launch = Launch()
+    generation: Launch = Launch()
+
+
 class Profile(Section):
     """All of it."""
 
     name: str
     seed: int
-    cast: MiniCast
+    cast: Annotated[MiniCast | PaperCast, pydantic.Field(discriminator="kind")]
+    resources: Resources = Resources()
     backbone: Backbone
     sft: Training
     expert: ExpertIteration
@@ -158,16 +188,25 @@ def profile_names() -> list[str]:
 
 @cache
 def load_profile(name: str) -> Profile:
-    """Read a profile.
+    """Read a profile by its name, or from a YAML file of one's own.
 
     Raises:
         ConfigError: no such profile, not YAML, or an unknown, missing or ill-typed key.
     """
+    try:
+        raw: Any = yaml.safe_load(_profile_text(name))
+        return Profile.model_validate(raw)
+    except (OSError, UnicodeError, yaml.YAMLError, pydantic.ValidationError) as error:
+        raise ConfigError(f"profile {name!r}: {error}") from error
+
+
+def _profile_text(name: str) -> str:
+    if name.endswith((".yaml", ".yml")):
+        return Path(name).read_text(encoding="utf-8")
     file = resources.files("attm_core.study") / "profiles" / f"{name}.yaml"
     if not file.is_file():
-        raise ConfigError(f"no profile {name!r}; there are: {', '.join(profile_names())}")
-    try:
-        raw: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return Profile.model_validate(raw)
-    except (yaml.YAMLError, pydantic.ValidationError) as error:
-        raise ConfigError(f"profile {name!r}: {error}") from error
+        listed = ", ".join(profile_names())
+        raise ConfigError(
+            f"no profile {name!r}; there are: {listed}, or give the path of a .yaml file"
+        )
+    return file.read_text(encoding="utf-8")

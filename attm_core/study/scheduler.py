@@ -1,7 +1,7 @@
-"""Run stages in worker processes of one thread each, in the order of their dependencies.
+"""Run stages in worker processes, in the order of their dependencies.
 
-One thread a worker makes the numbers independent of how many cores a machine has, and on small
-models two workers of one thread do more than one worker of two.
+By default a worker has one thread. That makes the numbers independent of how many cores a machine
+has, and on small models two workers of one thread do more than one worker of two.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class StageError(AttmError):
     """A stage failed; the message names it and repeats what it said."""
 
 
-def ensure(stages: Iterable[Stage], jobs: int | None = None) -> None:
+def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -> None:
     """Run every given stage, and what it depends on, that has no cached result yet.
 
     Args:
         stages: what must be there afterwards.
         jobs: worker processes; the number of cores if None.
+        threads: of each worker; more than one where the GPU does the work.
 
     Raises:
         StageError: a stage failed; the others that were running are finished first.
@@ -43,7 +44,7 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None) -> None:
     jobs = min(jobs or os.cpu_count() or 1, len(waiting))
     context = multiprocessing.get_context("spawn")
     with (
-        _one_thread_each(),
+        _threads_each(threads),
         ProcessPoolExecutor(jobs, context, _follow_parent, (os.getpid(),)) as pool,
     ):
         _run_in_order(pool, waiting, jobs)
@@ -97,10 +98,10 @@ def _run(module: str, name: str, config: str) -> str:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Workers started inside see one-thread settings; the parent's are restored after."""
+def _threads_each(threads: int) -> Iterator[None]:
+    """Workers started inside see the setting; the parent's is restored after."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
         yield
     finally:

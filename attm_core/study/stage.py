@@ -24,10 +24,11 @@ import pydantic
 
 from attm_core.errors import ConfigError
 from attm_core.files import read_json, write_json
+from attm_core.study.launch import Launch
 
 CACHE_VARIABLE = "ATTM_CACHE"
 RECORD_NAME = "stage.json"
-WITHOUT_EFFECT = frozenset({"workers"})  # fields that change how, not what
+WITHOUT_EFFECT = frozenset({"workers", "launch"})  # fields that change how, not what
 
 
 def cache_root() -> Path:
@@ -44,12 +45,19 @@ class Stage(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
 
+    launch: Launch = Launch()
+
+    def _exca_uid_dict_override(self) -> dict[str, str]:
+        """Let exca name folders by our identity alone."""
+        return {"uid": self.uid}
+
     def model_post_init(self, context: Any) -> None:
         """Give the stage's infra its cache folder and let failed runs be tried again."""
         infra = getattr(self, "infra", None)
         if infra is not None and infra.folder is None:
             infra.folder = cache_root() / self.uid
             infra.mode = "retry"
+            self.launch.configure(infra)
 
     @property
     def folder(self) -> Path:
@@ -65,7 +73,8 @@ class Stage(pydantic.BaseModel):
         """Identity: the kind of stage and a hash of every input and version, at any depth.
 
         exca leaves defaults out of its own identity and stops when one has changed; here a changed
-        default is another stage, so new code never meets old results.
+        default is another stage, so new code never meets old results. Nor does it depend on how a
+        stage was made: an object that plays a role in two stages has one identity.
         """
         values = json.dumps(_identity(self.model_dump(mode="json")), sort_keys=True)
         digest = hashlib.sha256(values.encode()).hexdigest()[:16]
@@ -75,6 +84,11 @@ class Stage(pydantic.BaseModel):
     def parents(self) -> list[Stage]:
         """The stages that this one reads from, also those inside a plain group of them."""
         return list(_stages_in(self))
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names in the asset manifest of what the stage reads itself."""
+        return ()
 
     @property
     def done(self) -> bool:

@@ -6,14 +6,21 @@ from functools import cached_property
 from typing import Any
 
 from attm_core.study.arrays import Array
-from attm_core.study.chain import CrpoStage, ExpertStage, RewardColumn, SFTStage, Weights
+from attm_core.study.chain import (
+    CrpoStage,
+    ExpertStage,
+    Features,
+    RewardColumn,
+    SFTStage,
+    Weights,
+)
 from attm_core.study.conditions import AnchorStage, ConditionStage, InferenceProtocol, Judge
 from attm_core.study.features import FeaturesStage
-from attm_core.study.profile import HeadName, Profile, load_profile
+from attm_core.study.paper_features import ShardedFeaturesStage
+from attm_core.study.profile import HeadName, MiniCast, Profile, Resources, load_profile
 from attm_core.study.provenance import provenance
-from attm_core.study.ranking import RankerStage
 from attm_core.study.results import Result
-from attm_core.study.roles import Frozen, mini_frozen, mini_ranker
+from attm_core.study.roles import Frozen, RankerRole, frozen_of, ranker_of
 
 HEADS: dict[str, HeadName] = {
     "v1": "global_adaln",
@@ -37,6 +44,11 @@ class Study:
         self.training_seed = self.profile.seed if seed is None else seed
 
     @property
+    def resources(self) -> Resources:
+        """Where stages run."""
+        return self.profile.resources
+
+    @property
     def seed(self) -> int:
         """Generation seed of Sub. 1."""
         return self.profile.generation.seeds[0]
@@ -44,18 +56,21 @@ class Study:
     @cached_property
     def frozen(self) -> Frozen:
         """Corpus, encoders, codec, separator."""
-        return mini_frozen(self.profile.cast, self.training_seed)
+        return frozen_of(self.profile.cast, self.training_seed)
 
     @cached_property
-    def ranker(self) -> RankerStage:
+    def ranker(self) -> RankerRole:
         """The ranker on the evaluation CLAP model and MERT."""
-        return mini_ranker(self.profile.cast, self.frozen, self.training_seed)
+        return ranker_of(self.profile.cast, self.frozen, self.training_seed)
 
     @cached_property
-    def features(self) -> FeaturesStage:
+    def features(self) -> Features:
         """Latents, text features and reward columns."""
-        bleed_db = self.profile.cast.bleed_db
-        return FeaturesStage(frozen=self.frozen, ranker=self.ranker, bleed_db=bleed_db)
+        cast = self.profile.cast
+        shared = {"frozen": self.frozen, "ranker": self.ranker, "launch": self.resources.data}
+        if isinstance(cast, MiniCast):
+            return FeaturesStage.model_validate({**shared, "bleed_db": cast.bleed_db})
+        return ShardedFeaturesStage.model_validate({**shared, "shard_size": cast.shard_size})
 
     def sft(
         self,
@@ -74,6 +89,7 @@ class Study:
             reward=reward,
             training=self.profile.sft,
             seed=self.training_seed,
+            launch=self.resources.training,
         )
 
     def baseline(self) -> SFTStage:
@@ -87,6 +103,7 @@ class Study:
             config=self.profile.expert,
             generation=self.profile.generation,
             seed=self.training_seed,
+            launch=self.resources.training,
         )
 
     def crpo(self, head: HeadName = "global_adaln") -> CrpoStage:
@@ -97,6 +114,7 @@ class Study:
             config=self.profile.crpo,
             generation=self.profile.generation,
             seed=self.training_seed,
+            launch=self.resources.training,
         )
 
     @cached_property
@@ -137,7 +155,12 @@ class Study:
         """A model at one score under one protocol, in its own forward or another."""
         own = weights.forward if isinstance(weights, CrpoStage) else _head_of(weights)
         return ConditionStage(
-            weights=weights, forward=forward or own, s=s, protocol=protocol, judge=self.judge
+            weights=weights,
+            forward=forward or own,
+            s=s,
+            protocol=protocol,
+            judge=self.judge,
+            launch=self.resources.generation,
         )
 
     @cached_property
@@ -148,7 +171,10 @@ class Study:
     def anchors(self, protocol: InferenceProtocol | None = None) -> AnchorStage:
         """Floor and ceiling under a protocol; they also embed its reference."""
         return AnchorStage(
-            judge=self.judge, features=self.features, protocol=protocol or self.evaluation
+            judge=self.judge,
+            features=self.features,
+            protocol=protocol or self.evaluation,
+            launch=self.resources.generation,
         )
 
     def reference(self, protocol: InferenceProtocol) -> Array:

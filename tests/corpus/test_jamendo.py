@@ -170,7 +170,7 @@ def test_the_smaller_edition_is_found(tmp_path: Path, tracks: list[Caption]) -> 
 
 
 def test_excluded_tracks_are_left_out(tmp_path: Path, tracks: list[Caption]) -> None:
-    config = WindowConfig(n_valid=2, n_test=1, exclude=frozenset({"106"}))
+    config = WindowConfig(n_valid=2, n_test=1, exclude=("106",))
     assert "106" not in set(window_table(tracks, tmp_path, config)["track_id"])
 
 

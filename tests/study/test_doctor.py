@@ -1,6 +1,7 @@
 import re
 
 import pytest
+import torch
 
 from attm_core import assets
 from attm_core.cli import main
@@ -13,11 +14,14 @@ from attm_core.study.doctor import (
     examine,
     locked_versions,
     memory,
+    mini_disk_gib,
+    mini_memory_gib,
     packages,
     paper_assets,
     python_version,
 )
 from attm_core.study.experiments import all_stages
+from attm_core.study.profile import load_profile
 from attm_core.study.stage import Stage, ancestry
 from attm_core.study.study import Study
 
@@ -99,8 +103,8 @@ def test_without_a_lock_there_is_nothing_to_compare(tmp_path):
 
 
 def test_a_study_that_does_not_fit_on_disk_is_a_problem():
-    assert disk(CorpusConfig(n_train=10)).level == "ok"
-    found = disk(LARGE)
+    assert disk(mini_disk_gib(CorpusConfig(n_train=10))).level == "ok"
+    found = disk(mini_disk_gib(LARGE))
     assert found.level == "problem"
     assert "ATTM_CACHE" in found.remedy
 
@@ -119,7 +123,7 @@ def test_memory_is_counted_for_each_worker(monkeypatch, gib, level, remedy):
     corpus = CorpusConfig(n_train=2048, n_samples=65_536)  # 2 GiB of waves, 1.5 GiB besides
     monkeypatch.setattr(doctor, "_available_memory", lambda: int(gib * doctor.GIB))
     monkeypatch.setattr(doctor.os, "cpu_count", lambda: 4)
-    found = memory(corpus)
+    found = memory(mini_memory_gib(corpus))
     assert found.level == level
     assert remedy in found.remedy
 
@@ -177,14 +181,24 @@ def test_sizes_are_told_where_they_are_known(monkeypatch, tmp_path):
     assert "5 MiB, MIT" in doctor._asset(asset, "inference").text
 
 
-def test_random_weights_are_offered_only_where_they_work(monkeypatch):
-    def offers() -> bool:
-        return any("--random-weights" in finding.remedy for finding in paper_assets())
+def test_what_runs_without_assets_is_offered():
+    assert any("--random-weights" in finding.remedy for finding in paper_assets())
 
-    monkeypatch.setattr(doctor, "profile_names", lambda: ["mini"])
-    assert not offers()
-    monkeypatch.setattr(doctor, "profile_names", lambda: ["mini", "paper"])
-    assert offers()
+
+def test_the_doctor_asks_for_everything_that_the_paper_s_stages_read():
+    asked = {name for names in PAPER_NEEDS.values() for name in names}
+    read = {name for stage in ancestry(all_stages(Study("paper"))) for name in stage.assets}
+    assert read <= asked
+
+
+def test_the_paper_s_latents_need_room_and_a_gpu_helps(monkeypatch, tmp_path):
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
+    found = {finding.subject: finding for finding in examine("paper")}
+    # 535,000 clips of 430 × 40 means and deviations at two bytes: 34.3 GiB; 55,000 captions of
+    # 77 × 1024 states: 8.1 GiB.
+    assert doctor.paper_disk_gib(load_profile("paper").cast) == pytest.approx(43.4, abs=0.1)
+    assert "about 43.4" in found["disk"].text
+    assert found["gpu"].level == ("ok" if torch.cuda.is_available() else "note")
 
 
 def test_a_finding_is_one_line():

@@ -6,10 +6,19 @@ import pydantic
 import pytest
 import yaml
 
+from attm_core.backbone.config import FluxAudioConfig
 from attm_core.claims.paper import load_paper, paper_value
 from attm_core.errors import ConfigError
 from attm_core.study import profile as module
-from attm_core.study.profile import Profile, Training, load_profile, profile_names
+from attm_core.study.chain import flux_config
+from attm_core.study.profile import (
+    MiniCast,
+    PaperCast,
+    Profile,
+    Training,
+    load_profile,
+    profile_names,
+)
 from attm_core.study.study import Study
 
 # Amounts of work: in the smoke profile none may exceed the mini profile's.
@@ -41,13 +50,13 @@ def amounts(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_the_profiles_that_come_with_the_package():
-    assert profile_names() == ["mini", "smoke"]
+    assert profile_names() == ["mini", "paper", "smoke"]
     for name in profile_names():
         assert load_profile(name).name == name
 
 
 def test_an_unknown_profile_names_those_there_are():
-    with pytest.raises(ConfigError, match=r"no profile 'huge'; there are: mini, smoke"):
+    with pytest.raises(ConfigError, match=r"no profile 'huge'; there are: mini, paper, smoke"):
         load_profile("huge")
 
 
@@ -84,6 +93,16 @@ def test_a_file_that_is_no_profile_is_an_error(text, monkeypatch, tmp_path):
         load_profile.__wrapped__("broken")
 
 
+def test_a_profile_of_one_s_own_is_read_from_its_path(tmp_path):
+    values = raw("smoke") | {"name": "mine", "seed": 7}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert load_profile(str(path)).name == "mine"
+    assert Study(str(path)).training_seed == 7
+    with pytest.raises(ConfigError, match=r"absent\.yaml.*No such file"):
+        load_profile(str(tmp_path / "absent.yaml"))
+
+
 def test_a_profile_does_not_change_after_reading():
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         load_profile("smoke").seed = 1
@@ -107,9 +126,10 @@ def test_sizes_of_a_profile_fit_each_other(name):
     assert expert.polish.batch_size <= expert.n_keep
     assert crpo.n_per_prompt >= 2
     assert crpo.training.batch_size <= crpo.n_prompts
-    assert generation.n_prompts <= profile.cast.corpus.n_prompts
-    assert generation.n_listening <= profile.cast.corpus.n_prompts
-    assert profile.sft.batch_size <= profile.cast.corpus.n_train
+    if isinstance(profile.cast, MiniCast):
+        assert generation.n_prompts <= profile.cast.corpus.n_prompts
+        assert generation.n_listening <= profile.cast.corpus.n_prompts
+        assert profile.sft.batch_size <= profile.cast.corpus.n_train
     assert profile.backbone.head_width % 2 == 0
     assert len(set(generation.seeds)) == len(generation.seeds) > 1
     # Sub. 2 is a row of Table II, generated under one of the seeds.
@@ -141,8 +161,9 @@ def test_every_training_run_can_be_resumed_and_validated(name):
 @pytest.mark.parametrize("name", profile_names())
 def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
     profile = load_profile(name)
-    assert profile.cast.ranker.reward_mean == paper_value("text.reward_mean")
-    assert profile.cast.ranker.reward_std == paper_value("text.reward_std")
+    if isinstance(profile.cast, MiniCast):
+        assert profile.cast.ranker.reward_mean == paper_value("text.reward_mean")
+        assert profile.cast.ranker.reward_std == paper_value("text.reward_std")
     assert profile.expert.s == paper_value("hyper.stage2.s")
     assert profile.expert.oversample == paper_value("hyper.stage2.oversampling")
     assert profile.crpo.beta == paper_value("hyper.stage3.beta")
@@ -153,6 +174,60 @@ def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
     assert generation.seeds[0] == paper_value("hyper.inference.seed_sub1")
     assert generation.sub2_seed == paper_value("hyper.inference.seed_sub2")
     assert generation.prefix == load_paper().label("hyper.inference.prefix")
+
+
+def test_the_paper_s_profile_is_the_published_system():
+    """Every number that the paper states, read from its own table of them."""
+    profile = load_profile("paper")
+    cast, expert, crpo = profile.cast, profile.expert, profile.crpo
+    assert isinstance(cast, PaperCast)
+    said = {
+        "data.clip_duration_s": cast.windows.window_s,
+        "data.heldout_tracks": cast.windows.n_valid,
+        "backbone.score_embedding_width": profile.backbone.n_heads * profile.backbone.head_width,
+        "stage1.lr": profile.sft.lr,
+        "stage1.warmup_steps": profile.sft.warmup_steps,
+        "stage1.batch_size": profile.sft.batch_size,
+        "stage1.updates": profile.sft.n_steps,
+        "stage2.n_samples": expert.n_samples,
+        "stage2.n_kept": expert.n_keep,
+        "stage2.updates": expert.finetune.n_steps,
+        "stage2.lr": expert.finetune.lr,
+        "stage2.polish_updates": expert.polish.n_steps,
+        "stage2.polish_lr": expert.polish.lr,
+        "stage3.n_pairs": crpo.n_prompts,
+        "stage3.lr": crpo.training.lr,
+        "stage3.updates": crpo.training.n_steps,
+        "inference.n_steps": profile.generation.n_steps,
+    }
+    assert said == {key: paper_value(f"hyper.{key}") for key in said}
+    rate = paper_value("hyper.backbone.sample_rate_hz")
+    assert cast.n_samples == rate * cast.windows.window_s
+    assert cast.windows.max_windows == paper_value("public.windows_per_track")
+    assert profile.generation.n_prompts == paper_value("table2.n")
+    assert profile.sft.schedule == "as_written"
+
+
+def test_the_paper_s_backbone_is_the_published_one():
+    shapes = {
+        "n_channels": 40,
+        "n_latents": 430,
+        "n_tokens": 77,
+        "token_width": 1024,
+        "pooled_width": 512,
+    }
+    backbone = load_profile("paper").backbone
+    config = flux_config(backbone, "none", shapes)
+    assert config == FluxAudioConfig(score_bandwidth=backbone.score_bandwidth)
+
+
+def test_where_stages_run_changes_no_identity(tmp_path):
+    values = raw("smoke") | {"resources": {"training": {"processes": 2, "cluster": "local"}}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
+    mine = Study(str(tmp_path / "mine.yaml"))
+    assert mine.crpo().uid == Study("smoke").crpo().uid
+    assert mine.crpo().launch.processes == mine.crpo().start.start.launch.processes == 2
+    assert mine.anchors().launch.cluster is None
 
 
 def test_the_mini_study_selects_and_samples_at_the_published_sizes():

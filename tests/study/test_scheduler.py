@@ -77,7 +77,7 @@ def test_thread_settings_come_back_after_an_error(monkeypatch):
     for number, name in enumerate(THREAD_VARIABLES):
         monkeypatch.setenv(name, str(number + 3))
         before[name] = str(number + 3)
-    with pytest.raises(RuntimeError), scheduler._one_thread_each():
+    with pytest.raises(RuntimeError), scheduler._threads_each(1):
         assert {os.environ[name] for name in THREAD_VARIABLES} == {"1"}
         raise RuntimeError
     assert {name: os.environ[name] for name in THREAD_VARIABLES} == before

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ import pytest
 from chain_run import hybrid
 
 from attm_core.files import load_tensors
+from attm_core.study.chain import TrainedStage
+from attm_core.study.conditions import ConditionStage
 from attm_core.study.frozen import WEIGHTS
+from attm_core.study.launch import LAUNCH_FILE, Launch
 from attm_core.study.stage import RECORD_NAME, Stage, ancestry
 
 SCRIPT = Path(__file__).with_name("chain_run.py")
@@ -61,26 +64,63 @@ def assert_equal(ones: Mapping[str, Any], others: Mapping[str, Any]) -> None:
         np.testing.assert_array_equal(np.asarray(one), np.asarray(others[name]), err_msg=name)
 
 
-@pytest.mark.slow
-def test_a_chain_killed_in_every_training_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    monkeypatch.setenv("ATTM_CACHE", str(whole))
-    undisturbed = hybrid()
-    labels = finish(whole)
-    assert sorted(labels) == sorted(stage.label for stage in ancestry([undisturbed]))
-    crpo = undisturbed.weights
-    trained = [crpo.start.start, crpo.start, crpo]
-    again = {stage.uid for stage in (*trained, undisturbed)}
-    shutil.copytree(whole, cut, ignore=lambda _, names: again & set(names))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of a chain that nothing disturbed; its labels are checked on the way."""
+    cache = tmp_path_factory.mktemp("whole")
+    labels = finish(cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTM_CACHE", str(cache))
+        assert sorted(labels) == sorted(stage.label for stage in ancestry([hybrid()]))
+    return cache
 
+
+def trained(condition: ConditionStage) -> list[TrainedStage]:
+    """SFT, expert iteration and CRPO of a condition of the hybrid."""
+    crpo = condition.weights
+    return [crpo.start.start, crpo.start, crpo]
+
+
+def without(whole: Path, stages: Sequence[Stage], cache: Path) -> None:
+    """Copy a cache but for some stages."""
+    left_out = {stage.uid for stage in stages}
+    shutil.copytree(whole, cache, ignore=lambda _, names: left_out & set(names))
+
+
+@pytest.mark.slow
+def test_a_chain_killed_in_every_training_ends_as_if_it_had_not_been(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTM_CACHE", str(whole))
+    undisturbed, cut = hybrid(), tmp_path / "cut"
+    without(whole, [*trained(undisturbed), undisturbed], cut)
     monkeypatch.setenv("ATTM_CACHE", str(cut))
     resumed = hybrid()
-    chain = [resumed.weights.start.start, resumed.weights.start, resumed.weights]
-    for stage in chain:
+    for stage in trained(resumed):
         kill_in(stage, cut)
-    assert finish(cut) == labels[-2:]
+    assert finish(cut) == [resumed.weights.label, resumed.label]
 
-    for one, other in zip(trained, chain, strict=True):
+    for one, other in zip(trained(undisturbed), trained(resumed), strict=True):
         assert_equal(load_tensors(one.folder / WEIGHTS), load_tensors(other.folder / WEIGHTS))
     assert_equal(vars(undisturbed.scores()), vars(resumed.scores()))
     assert np.ptp(undisturbed.scores().reward) > 0
+
+
+@pytest.mark.slow
+def test_two_processes_train_every_stage_to_the_weights_of_one(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTM_CACHE", str(whole))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone, shared = trained(hybrid()), tmp_path / "shared"
+    without(whole, alone, shared)
+    monkeypatch.setenv("ATTM_CACHE", str(shared))
+    for one, same in zip(alone, trained(hybrid()), strict=True):
+        values = same.model_dump() | {"launch": Launch(processes=2)}
+        both = type(same).model_validate(values)
+        assert both.uid == one.uid
+        both.run()
+        assert (both.folder / LAUNCH_FILE).exists()
+        ones, others = (load_tensors(stage.folder / WEIGHTS) for stage in (one, both))
+        assert set(ones) == set(others)
+        # Adam turns the rounding of a small gradient into a whole step, so single weights may
+        # differ by a few of them; all together hardly do.
+        apart = sum(float((ones[name] - others[name]).square().sum()) for name in ones)
+        size = sum(float(weights.square().sum()) for weights in ones.values())
+        assert 0 < apart < (1e-2) ** 2 * size, f"{both.label}: {(apart / size) ** 0.5:.1e}"
