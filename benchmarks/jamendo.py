@@ -189,13 +189,12 @@ def at_scale(row: dict[str, Any]) -> dict[str, Any]:
         "assumptions": ASSUMPTIONS,
     }
     path = RESULTS / "parts.json"
-    if not path.exists():
-        return {
-            **found,
-            "networks": None,
-            "networks_missing": "parts.json was not there; run parts.py, then this with --rescale",
-        }
-    return {**found, "networks": networks(read_json(path)["parts"])}
+    parts = read_json(path)["parts"] if path.exists() else {}
+    missing = sorted({*CALLS_A_CLIP, *CALLS_A_TRACK} - set(parts))
+    if missing:
+        why = f"parts.json lacks {', '.join(missing)}; run parts.py, then this with --rescale"
+        return {**found, "networks": None, "networks_missing": why}
+    return {**found, "networks": networks(parts)}
 
 
 def networks(parts: dict[str, dict[str, float]]) -> dict[str, Any]:
