@@ -1,13 +1,14 @@
 """What one call of each part of the published system costs at full size, with random weights.
 
-    python benchmarks/parts.py [--threads 2] [--rounds 3] [--shared] [--only PART …] [--note TEXT]
+    python benchmarks/parts.py [--threads 2] [--rounds 2] [--seconds 8] [--shared]
+                               [--only PART …] [--note TEXT]
 
 A call is one caption or one clip of 10 s. Every part is built, measured and dropped in a process
 of its own, in float32. Operations are those of matrix products, convolutions, attention and LSTMs,
 a multiplication and an addition counting as two; Fourier transforms and elementwise work are left
 out. On a machine that is busy with something else the clock says nothing of the part: ``--shared``
-takes processor time over the threads instead. Writes ``results/benchmarks/parts.json``; with
-``--only`` it prints and writes nothing.
+takes processor time over the threads instead. Writes ``results/benchmarks/parts.json`` after every
+part; ``--only`` leaves the parts of that file that are not named as they are.
 """
 
 from __future__ import annotations
@@ -30,18 +31,21 @@ from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan, voco
 from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
 from attm_core.codec.mmaudio_vae import RANDOM_BAND_MEAN, RANDOM_BAND_STD, random_mmaudio_vae
 from attm_core.encoders.untrained import random_flan_t5, random_laion_clap, random_mert
-from attm_core.files import write_json
+from attm_core.files import read_json, write_json
 from attm_core.generation.account import Account, count_parameters
 from attm_core.generation.untrained_demucs import random_mdx_extra
 from attm_core.randomness import torch_generator
 
+FILE = RESULTS / "parts.json"
 RATE_HZ = 44_100
 CAPTION = "a calm piano piece with soft strings, slow tempo, recorded in a small hall"
 MEANING = {
     "gflop": "10⁹ operations of one call",
     "cpu_s": "seconds of one call: wall_s, or on a shared machine processor_s over the threads",
     "wall_s": "seconds of one call by the clock, best of the rounds",
-    "processor_s": "seconds of one call in processor time, all threads together, best of the rounds",
+    "processor_s": "processor seconds of one call, all threads together, best of the rounds",
+    "rounds": "calls that were timed",
+    "shared": "whether the machine was busy with something else",
     "peak_memory_mb": "10⁶ bytes that the process held during the calls; Python, PyTorch and the "
     "weights of the part's class are in it, no other part is",
     "parameters": "weights that a call uses",
@@ -179,16 +183,21 @@ def gflop(call: Callable[[], object], network: nn.Module) -> float:
 def measure(make: Callable[[torch.Generator], Part], options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     part = make(torch_generator(0, "benchmarks", "parts", make.__name__))
-    part.call()  # first call: library set-up
+    operations = gflop(part.call, part.network)  # the first call also sets libraries up
     account = Account()
     with account, account.charging(make.__name__):
-        times = summary([timed(part.call) for _ in range(options.rounds)])
+        pairs: list[tuple[float, float]] = []
+        while len(pairs) < options.rounds or sum(wall for wall, _ in pairs) < options.seconds:
+            pairs.append(timed(part.call))
+    times = summary(pairs)
     processor_s = times["processor_s_best"]
     return {
-        "gflop": gflop(part.call, part.network),
+        "gflop": operations,
         "cpu_s": processor_s / options.threads if options.shared else times["wall_s_best"],
         "wall_s": times["wall_s_best"],
         "processor_s": processor_s,
+        "rounds": times["rounds"],
+        "shared": options.shared,
         "peak_memory_mb": account.parts[make.__name__].peak_memory_mb,
         "parameters": count_parameters(part.network),
     }
@@ -197,25 +206,23 @@ def measure(make: Callable[[torch.Generator], Part], options: argparse.Namespace
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
+    # Short calls get more rounds, so that one of them finds the machine idle.
+    parser.add_argument("--seconds", type=float, default=8.0, help="at least, for each part")
     parser.add_argument("--shared", action="store_true", help="the machine is busy with more")
     parser.add_argument("--only", nargs="+", choices=[make.__name__ for make in PARTS])
     parser.add_argument("--note", default="", help="what else the machine was doing")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    chosen = [make for make in PARTS if make.__name__ in (options.only or make.__name__)]
-    parts = {}
-    for make in chosen:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            found = pool.apply(measure, (make, options))
-        parts[make.__name__] = found
-        print(make.__name__, found, flush=True)
-    if options.only:
-        return
+    parts = read_json(FILE)["parts"] if options.only else {}
     about = {"clip_s": CLIP_SAMPLES / RATE_HZ, "dtype": "float32", "note": options.note}
-    about |= {"rounds": options.rounds, "shared": options.shared}
-    tree = {"benchmark": "parts", "machine": machine(), "parts": parts, "meaning": MEANING}
-    write_json(RESULTS / "parts.json", tree | about)
+    about |= {"benchmark": "parts", "machine": machine(), "meaning": MEANING}
+    for make in PARTS:
+        if make.__name__ in (options.only or make.__name__):
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                parts[make.__name__] = pool.apply(measure, (make, options))
+            write_json(FILE, about | {"parts": parts})
+            print(make.__name__, parts[make.__name__], flush=True)
 
 
 if __name__ == "__main__":
