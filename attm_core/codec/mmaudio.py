@@ -96,7 +96,7 @@ class MMAudioCodec(nn.Module):
     def encode(
         self, waves: Float[Tensor, "B S"]
     ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B N C"]]:
-        """Posterior mean and standard deviation of 44.1 kHz waves in [-1, 1].
+        """Posterior mean and standard deviation of 44.1 kHz waves in [-1, 1], on the CPU.
 
         Raises:
             InputError: the waves do not have ``n_samples`` samples, or hold NaN.
@@ -108,12 +108,14 @@ class MMAudioCodec(nn.Module):
         # are cut, since MMAudio's VAE was trained on clips of a whole number of latents.
         whole = fit_length(waves, self.n_latents * SAMPLES_PER_LATENT)
         parts = [self.vae.encode(self._mel(part)) for part in whole.split(self.batch_size)]
-        mean, std = (torch.cat(side).transpose(1, 2).float() for side in zip(*parts, strict=True))
+        mean, std = (
+            torch.cat(side).transpose(1, 2).float().cpu() for side in zip(*parts, strict=True)
+        )
         return mean.contiguous(), std.contiguous()
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B S"]:
-        """Waves of latents, zero-padded to ``n_samples``.
+        """Waves of latents, zero-padded to ``n_samples``, on the CPU.
 
         Raises:
             InputError: the latents have another shape, or hold NaN.
@@ -148,4 +150,4 @@ class MMAudioCodec(nn.Module):
         if not bool(torch.isfinite(latents).all()):
             raise InputError("latents hold NaN or infinity; are the latent statistics set?")
         channels_first = latents.transpose(1, 2).to(self.vae.data_mean)
-        return torch.cat([function(part) for part in channels_first.split(self.batch_size)])
+        return torch.cat([function(part).cpu() for part in channels_first.split(self.batch_size)])

@@ -70,7 +70,6 @@ class ExtractionConfig:
         batch_size: clips that codec and ranker get at a time.
         dtype: of stored latents and token states: ``"float16"`` or ``"float32"``.
         track_peak: what the peak of a whole track is brought to; None leaves its level.
-        separator_device: where clips are when their vocals are taken out.
 
     Raises:
         ConfigError: a number or name is out of range.
@@ -84,7 +83,6 @@ class ExtractionConfig:
     # PAPER-SILENT: the level of a clip. Tracks come at the peak of the released scripts; these
     # scale the separated track, we the mixture, so that both halves of a clip keep one gain.
     track_peak: float | None = TRACK_PEAK
-    separator_device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.shard_size < 1 or self.batch_size < 1:
@@ -224,8 +222,7 @@ class ClipExtractor:
         separator, codec = self.cast.separator, self.cast.codec
         # PAPER-SILENT: the Demucs model, its passes and what it hears. One pass of the cast's
         # separator over each 10-s window in stereo: the paper segments first and separates then.
-        given = resample(wave, rate, separator.sample_rate_hz).to(self.config.separator_device)
-        stem = separator.no_vocals(given).cpu()
+        stem = separator.no_vocals(resample(wave, rate, separator.sample_rate_hz))
 
         def as_codec(side: Tensor, from_hz: int) -> Tensor:
             mono = resample(to_mono(side), from_hz, codec.sample_rate_hz)[0]

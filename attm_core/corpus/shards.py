@@ -109,7 +109,6 @@ class _Extraction:
     def identity(self) -> dict[str, Any]:
         """What determines the files."""
         settings = asdict(self.config)
-        del settings["separator_device"]
         n_clips, n_captions = len(self.table), len(self.captions)
         clips = {"n_clips": n_clips, "n_captions": n_captions, "table": table_digest(self.table)}
         return {**settings, **clips, "cast": self.cast.uid}

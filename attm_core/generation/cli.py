@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attm_core.errors import InputError
+from attm_core.generation import cli_options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,77 +18,16 @@ if TYPE_CHECKING:
     from attm_core.generation.clips import Cast, Clip, Heard, Request
     from attm_core.study.study import Study
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
-HEAD_CHOICES = ("v1", "v2", "v3", "v4", "v5")
 MIN_SCORED_S = 1.0
 MAX_SCORED_S = 120.0  # the ranker hears clips of 4 to 10 s; songs should be cut first
+ACCOUNT = "account.json"
 
 
-def add_parsers(subparsers: Subparsers) -> None:
+def add_parsers(subparsers: cli_options.Subparsers) -> None:
     """Add the three commands; each parser's ``run`` default takes the parsed arguments."""
-    _add_generate(subparsers)
-    _add_score(subparsers)
-    _add_submission(subparsers)
-
-
-def _add_generate(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("generate", help="music from prompts, with its scores")
-    parser.add_argument("prompts", nargs="+", metavar="PROMPT", help="what it should sound like")
-    parser.add_argument("--prompt", action="append", default=[], dest="more", help="one more")
-    parser.add_argument("--out", type=Path, default=Path("generated"), help="folder of the clips")
-    _add_model(parser)
-    _add_inference(parser)
-    parser.add_argument(
-        "--random-weights",
-        action="store_true",
-        help="untrained networks of the profile's size: no asset, no training, no music",
-    )
-    parser.set_defaults(run=run_generate)
-
-
-def _add_score(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("score", help="reward and CLAP score of audio files")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC, OGG, MP3 …")
-    parser.add_argument("--prompt", default="", help="what the files should sound like")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    _add_profile(parser)
-    parser.set_defaults(run=run_score)
-
-
-def _add_submission(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("submission", help="the challenge's zip: one clip a prompt")
-    parser.add_argument("--out", type=Path, required=True, help="the .zip to write")
-    parser.add_argument("--prompts", type=Path, help=".json or .csv (default: the profile's)")
-    _add_model(parser)
-    seeds = parser.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=int, help="seed of the first prompt's noise")
-    seeds.add_argument("--sub", type=int, choices=(1, 2), help="the seed of Sub. 1 or Sub. 2")
-    parser.set_defaults(run=run_submission)
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", default="mini", help="smoke, mini (default) or paper")
-    parser.add_argument("--no-train", action="store_true", help="fail if a model is not cached")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    _add_profile(parser)
-    parser.add_argument("--stage", choices=("sft", "expert", "crpo"), default="crpo")
-    parser.add_argument(
-        "--head", choices=HEAD_CHOICES, default="v1", help="whose chain (crpo runs it in v2)"
-    )
-
-
-def _add_inference(parser: argparse.ArgumentParser) -> None:
-    """Options of Section III-E(a); what is left out comes from the profile."""
-    parser.add_argument("--s", type=float, help="score scalar (paper: 5.0)")
-    parser.add_argument("--w", type=float, help="guidance scale (paper: 4.0)")
-    parser.add_argument("--steps", type=int, help="Euler steps (paper: 25)")
-    parser.add_argument("--seed", type=int, help="seed of the first prompt's noise (paper: 42)")
-    parser.add_argument("--negative", metavar="TEXT", help="in place of the null text")
-    parser.add_argument("--prefix", metavar="TEXT", help="put before every prompt")
-    parser.add_argument("--no-post", action="store_true", help="no separation, no loudness")
+    cli_options.add_generate(subparsers).set_defaults(run=run_generate)
+    cli_options.add_score(subparsers).set_defaults(run=run_score)
+    cli_options.add_submission(subparsers).set_defaults(run=run_submission)
 
 
 def run_generate(args: argparse.Namespace) -> int:
@@ -96,6 +37,7 @@ def run_generate(args: argparse.Namespace) -> int:
         InputError: unusable prompt, setting or folder.
         AssetError: a model is missing and ``--no-train`` is given.
     """
+    from attm_core.generation.account import accounted
     from attm_core.generation.clips import check_folder, make_clips, write_clips
     from attm_core.study.study import Study
 
@@ -103,10 +45,14 @@ def run_generate(args: argparse.Namespace) -> int:
     request = _request(args, study, [*args.prompts, *args.more])
     check_folder(args.out)
     cast = _cast(args, study)
-    clips = make_clips(request, cast)
+    timed, account = accounted(cast) if args.account else (cast, None)
+    with account or nullcontext():
+        clips = make_clips(request, timed)
     record = _record(args, request, cast)
     paths = write_clips(args.out, clips, cast.codec.sample_rate_hz, record)
     print(_clip_table(paths, clips))
+    if account is not None:
+        print(f"\n{account.table()}\nwritten: {account.write(args.out / ACCOUNT)}")
     return 0
 
 
@@ -190,13 +136,16 @@ def _submission_request(args: argparse.Namespace, study: Study, prompts: list[st
 
 
 def _cast(args: argparse.Namespace, study: Study) -> Cast:
-    from attm_core.study.casting import trained_cast, untrained_cast, weights_of
-    from attm_core.study.study import HEADS
+    from attm_core.study.casting import given_cast, trained_cast, untrained_cast, weights_of
+    from attm_core.study.study import HEADS, SUBMITTED_FORWARD
 
-    head = HEADS[args.head]
-    if getattr(args, "random_weights", False):
+    head, train = HEADS[args.head], not args.no_train
+    if args.random_weights:
         return untrained_cast(study, head)
-    return trained_cast(study, weights_of(study, args.stage, head), not args.no_train)
+    if args.weights is not None:
+        forward = SUBMITTED_FORWARD if args.stage == "crpo" else head
+        return given_cast(study, args.weights, forward, train)
+    return trained_cast(study, weights_of(study, args.stage, head), train)
 
 
 def _record(args: argparse.Namespace, request: Request, cast: Cast) -> dict[str, Any]:
@@ -205,11 +154,17 @@ def _record(args: argparse.Namespace, request: Request, cast: Cast) -> dict[str,
     return {
         **request.settings(),
         "profile": args.profile,
-        "stage": "untrained" if cast.listener is None else args.stage,
+        "stage": _origin(args),
         "head": args.head,
         "weights": cast.uid,
         "version": __version__,
     }
+
+
+def _origin(args: argparse.Namespace) -> str:
+    if args.random_weights:
+        return "untrained"
+    return args.stage if args.weights is None else "given"
 
 
 def _submission_prompts(args: argparse.Namespace, study: Study) -> dict[str, str]:

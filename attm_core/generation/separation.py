@@ -50,17 +50,21 @@ class DemucsSeparator:
         model: a ``Demucs``, ``HDemucs``, ``HTDemucs`` or ``BagOfModels`` that has ``vocals``; if
             that is its only source, "no vocals" is the input minus it.
         overlap: share of a segment that neighbouring segments have in common.
+        device: where the model runs; clips come from and go back to wherever they are.
 
     Raises:
         ConfigError: the model has no ``vocals`` source.
     """
 
-    def __init__(self, model: nn.Module, overlap: float = 0.25) -> None:
+    def __init__(
+        self, model: nn.Module, overlap: float = 0.25, device: str | torch.device = "cpu"
+    ) -> None:
         sources: list[str] = list(model.sources)  # type: ignore[arg-type]
         if VOCALS not in sources:
             raise ConfigError(f"a separator needs 'vocals' among its sources: {sources}")
         self.model = model.eval()
         self.overlap = overlap
+        self.device = torch.device(device)
         self.sample_rate_hz = int(model.samplerate)  # type: ignore[arg-type]
         self.channels = int(model.audio_channels)  # type: ignore[arg-type]
         self.kept = [index for index, name in enumerate(sources) if name != VOCALS]
@@ -90,7 +94,9 @@ class DemucsSeparator:
 
         # PAPER-DEVIATION: demucs' default shifts each model by a random offset (Python's global
         # generator), which makes the paper's step irreproducible; shifts=0 is deterministic.
-        sources = apply_model(self.model, mix.float(), shifts=0, overlap=self.overlap)
+        sources = apply_model(
+            self.model, mix.float(), shifts=0, overlap=self.overlap, device=self.device
+        )
         kept: Tensor = sources[:, self.kept].sum(dim=1) if self.kept else mix - sources[:, 0]
         return kept
 
@@ -156,12 +162,13 @@ def _check_variant(variant: str) -> None:
         raise ConfigError(f"separation variant {variant!r} is not as_written or as_released")
 
 
-def load_mdx_extra(folder: Path) -> DemucsSeparator:
+def load_mdx_extra(folder: Path, device: str | torch.device = "cpu") -> DemucsSeparator:
     """The paper's separator from local files; nothing is fetched and no code in them runs.
 
     Args:
         folder: holds the four checkpoints of the bag under their published names, each of which
             ends in the first eight digits of its SHA-256.
+        device: where to run it.
 
     Raises:
         AssetError: a file is missing or fails its hash; the message says what to fetch.
@@ -180,7 +187,7 @@ def load_mdx_extra(folder: Path) -> DemucsSeparator:
         )
     models = [_load_checkpoint(folder / name) for name in files]
     assert len(models) == len(signatures)
-    return DemucsSeparator(BagOfModels(models, segment=segment))
+    return DemucsSeparator(BagOfModels(models, segment=segment), device=device)
 
 
 def mdx_extra_files() -> list[str]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
+from attm_core.backbone.checkpoint import cross_load, load_model, load_reference_state_dict
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.errors import AssetError
+from attm_core.files import sha256_file
 from attm_core.generation.clips import Cast, Listener
 from attm_core.randomness import torch_generator
 from attm_core.study.chain import Weights, flux_config
@@ -31,14 +34,14 @@ def weights_of(study: Study, stage: StageName, head: HeadName) -> Weights:
     return study.expert(head) if stage == "expert" else study.crpo(head)
 
 
-def provide(study: Study, stages: list[Stage], train: bool) -> None:
+def provide(study: Study, stages: Sequence[Stage], train: bool) -> None:
     """Make sure that stages are cached.
 
     Raises:
         AssetError: they are not and ``train`` is False.
         StageError: training one failed.
     """
-    missing = [stage for stage in ancestry(stages) if not stage.done]
+    missing = [stage for stage in ancestry(list(stages)) if not stage.done]
     if missing and not train:
         labels = ", ".join(dict.fromkeys(stage.label for stage in missing))
         raise AssetError(
@@ -63,16 +66,44 @@ def trained_listener(study: Study, train: bool = True) -> Listener:
 def trained_cast(study: Study, weights: Weights, train: bool = True) -> Cast:
     """A trained model of a study with everything around it."""
     provide(study, [weights, study.frozen.separator], train)
-    model, device = weights.model(), weights.features.device
+    return _cast_around(study, weights.model(), weights.uid, train)
+
+
+def given_cast(study: Study, path: Path, forward: HeadName, train: bool = True) -> Cast:
+    """A backbone from a file with a study's frozen parts and judges around it.
+
+    Args:
+        study: whose frozen parts, and whose sizes for a file that does not state its own.
+        path: what `attm_core.backbone.checkpoint.save_model` wrote, or a state dict of the
+            reference, such as the authors' submission.
+        forward: the score head to run it in.
+        train: whether frozen parts that are missing may be trained.
+
+    Raises:
+        CheckpointError: the file is unreadable or does not fit.
+        AssetError: a frozen part is missing.
+    """
+    frozen = study.frozen
+    provide(study, [frozen.text, frozen.conditioning_clap, frozen.codec, frozen.separator], train)
+    if path.suffix == ".safetensors":
+        model = cross_load(load_model(path), forward)
+    else:
+        config = flux_config(study.profile.backbone, forward, study.features.shapes())
+        model = load_reference_state_dict(path, config)
+    return _cast_around(study, model.eval(), f"{path.name}-{sha256_file(path)[:12]}", train)
+
+
+def _cast_around(study: Study, model: FluxAudio, uid: str, train: bool) -> Cast:
+    device = study.features.device
     return Cast(
         backbone=sampling_model(model, device),
         device=device,
         latent_shape=(model.config.n_latents, model.config.n_channels),
-        encode_text=weights.features.encode_text,
+        encode_text=study.features.encode_text,
         codec=study.frozen.codec.model(),
         separator=study.frozen.separator.model(),
         listener=trained_listener(study, train),
-        uid=weights.uid,
+        uid=uid,
     )
 
 

@@ -52,7 +52,7 @@ class ShardedFeaturesStage(TrainingData):
             judge=self.ranker.reward_model,
             uid=self.uid,
         )
-        config = ExtractionConfig(self.shard_size, separator_device=self.device.type)
+        config = ExtractionConfig(self.shard_size)
         extract(corpus.table, corpus.audio_root, cast, self.folder / SHARDS, config)
         if accelerator is not None:
             accelerator.wait_for_everyone()

@@ -184,7 +184,7 @@ class MdxExtraStage(AssetStage):
 
     def model(self) -> DemucsSeparator:
         """The published bag of models."""
-        return load_mdx_extra(asset_folder("demucs"))
+        return load_mdx_extra(asset_folder("demucs"), work_device())
 
     def untrained(self, generator: Generator) -> DemucsSeparator:
         """Four networks at birth."""

@@ -29,6 +29,7 @@ HEADS: dict[str, HeadName] = {
     "v4": "per_block_adaln",
     "v5": "text_prepend",
 }
+SUBMITTED_FORWARD: HeadName = "input_add"  # Stage 3 and both submissions run in v2
 
 
 class Study:
@@ -110,7 +111,7 @@ class Study:
         """Stage 3 in the v2 forward on the chain of a head; by default the submitted hybrid."""
         return CrpoStage(
             start=self.expert(head),
-            forward="input_add",
+            forward=SUBMITTED_FORWARD,
             config=self.profile.crpo,
             generation=self.profile.generation,
             seed=self.training_seed,

@@ -263,7 +263,7 @@ def test_another_extraction_is_refused(audio: Path, table: pd.DataFrame, done: P
         extract(table, audio, toy_cast(), done, replace(CONFIG, batch_size=2))
     with pytest.raises(ConfigError, match="differs in n_clips, table"):
         extract(table.iloc[:-1], audio, toy_cast(), done, CONFIG)
-    extract(table, audio, toy_cast(), done, replace(CONFIG, separator_device="meta"))
+    extract(table, audio, toy_cast(), done, CONFIG)
 
 
 def test_what_is_no_table_or_no_extraction_is_refused(

@@ -237,6 +237,52 @@ def test_random_weights_go_the_whole_way(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "cache").exists()
 
 
+def test_an_account_says_what_each_part_took(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    words = ["--random-weights", "--steps", "2", "--profile", "smoke", "--account", "--out", out]
+    assert run("generate", "calm piano", *words) == 0
+    said = capsys.readouterr().out
+    parts = json.loads((out / "account.json").read_text())["parts"]
+    assert parts["backbone sampling"]["wall_s"] > 0
+    assert parts["separation"]["calls"] == 3
+    assert all(name in said for name in ("backbone sampling", "codec decode", "total"))
+
+
+def test_a_submission_can_be_tried_with_random_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps({"a": "calm piano"}))
+    path = tmp_path / "try.zip"
+    words = ["--profile", "smoke", "--prompts", prompts, "--random-weights", "--out", path]
+    assert run("submission", *words) == 0
+    record = verify_submission(path).record
+    assert (record["stage"], record["prompts"]) == ("untrained", {"a": "calm piano"})
+
+
+def test_a_backbone_from_a_file_takes_the_study_s_place(studio, tmp_path, monkeypatch):
+    asked = []
+
+    def cast(study, path, forward, train):
+        asked.append((path, forward, train))
+        return studio.cast()
+
+    monkeypatch.setattr(casting, "given_cast", cast)
+    out, path = tmp_path / "out", tmp_path / "theirs.pt"
+    assert run("generate", "calm", "--profile", "smoke", "--weights", path, "--out", out) == 0
+    words = ["--profile", "smoke", "--weights", path, "--stage", "sft", "--head", "v3"]
+    assert run("generate", "calm", *words, "--out", out) == 0
+    assert asked == [(path, "input_add", True), (path, "audio_prepend", True)]
+    records = [json.loads(item.read_text()) for item in out.glob("calm-*.json")]
+    assert {record["stage"] for record in records} == {"given"}
+
+
+def test_weights_come_from_one_source(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run("generate", "calm", "--weights", tmp_path / "x.pt", "--random-weights")
+    assert "not allowed with" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_smoke_study_generates_and_scores_what_it_generated(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
