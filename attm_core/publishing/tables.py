@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 MISSING = "—"
 LONGEST_WORDS = 28  # characters of a cell that still stands at the right, like a number
 DEFAULT_FORMAT = ".4g"
+SIGN = re.compile(r"(?<![\w.\-])-(?=[\d.])")  # of a number, in prose or in an interval
+INTERVAL = re.compile(r"\[[^\[\]]*\d, [^\[\]]*\d\]")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def _cell(value: Any, specification: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
     text = format(value, specification or (DEFAULT_FORMAT if isinstance(value, float) else ""))
-    return text.replace("-", "−", 1) if text[:1] == "-" and text[1:2].isdigit() else text
+    return SIGN.sub("−", text)
 
 
 def _reading(cell: str) -> str:
@@ -97,12 +100,17 @@ def _reading(cell: str) -> str:
     return ' class="attm-text"' if len(cell) > LONGEST_WORDS and " " in cell else ""
 
 
+def _markup(cell: str) -> str:
+    """Escaped; an interval stays on one line."""
+    return INTERVAL.sub(r'<span class="attm-interval">\g<0></span>', escape(cell))
+
+
 def _html(head: list[str], rows: list[list[str]], caption: str) -> str:
     # A corner without a name is a plain cell: an empty header would be announced as one.
     top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     lines = (
         f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td{_reading(cell)}>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(f"<td{_reading(cell)}>{_markup(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )

@@ -95,11 +95,20 @@ def tests_table(result: Result, prefix: str) -> pd.DataFrame:
         lines[key.removeprefix(prefix)] = {
             "difference": value.value,
             "95 %": f"[{value.low:.3f}, {value.high:.3f}]",
-            "p": result[f"{key}.p"].value,
+            "p": p_text(result[f"{key}.p"].value),
             "n": value.n,
             "verdict": value.verdict,
         }
     return pd.DataFrame.from_dict(lines, orient="index")
+
+
+def p_text(p: float) -> str:
+    """A p-value as it is printed.
+
+    >>> p_text(0.03566), p_text(2e-15), p_text(1.0)
+    ('0.0357', '< 0.0001', '1.0000')
+    """
+    return f"{p:.4f}" if p >= 1e-4 else "< 0.0001"
 
 
 def curve(result: Result, prefix: str, metric: str) -> pd.DataFrame:

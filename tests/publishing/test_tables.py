@@ -52,3 +52,12 @@ def test_the_plain_form_is_for_terminals():
 def test_refused(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_an_interval_stays_on_one_line_and_its_signs_are_minus_signs():
+    frame = pd.DataFrame({"Reward": ["-0.004 [-0.059, 0.050]"], "run": ["seed-42, 2026-11-24"]})
+    html = show_table(frame, "Rewards")._repr_html_()
+    interval = '<span class="attm-interval">[−0.059, 0.050]</span>'
+    assert f"<td>−0.004 {interval}</td><td>seed-42, 2026-11-24</td>" in html
+    listed = show_table(pd.DataFrame({"names": ["[a, b]"]}), "Lists")._repr_html_()
+    assert "attm-interval" not in listed

@@ -78,7 +78,7 @@ def test_tests_are_those_that_carry_a_p(result):
     table = views.tests_table(result, "step.")
     assert list(table.index) == ["row2.reward"]
     line = table.loc["row2.reward"]
-    assert (line["difference"], line["p"], line["n"], line["verdict"]) == (0.125, 0.001, 60, "†")
+    assert (line["difference"], line["p"], line["n"], line["verdict"]) == (0.125, "0.0010", 60, "†")
     assert line["95 %"] == "[0.100, 0.150]"
 
 
