@@ -177,9 +177,10 @@ def _draw(
     x_1: Tensor,
     negative: Conditions | None,
 ) -> Tensor:
-    home, away = x_1.device, config.device or x_1.device
-    x_1, conditions = x_1.to(away), conditions.to(away)
-    negative = negative and negative.to(away)
+    home = x_1.device
+    if config.device not in (None, home):
+        x_1, conditions = x_1.to(config.device), conditions.to(config.device)
+        negative = negative and negative.to(config.device)
     s = None if config.s is None else x_1.new_full((x_1.shape[0],), config.s)
     guided = guide(model, conditions, s, config.w, negative, config.axis)
 
