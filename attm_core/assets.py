@@ -146,7 +146,9 @@ def _asset(name: str, node: Mapping[str, Any], folder: Path) -> Asset:
     fields = dict(node)
     listing = fields.pop("listing", None)
     rows = [AssetFile(**row) for row in fields.pop("files", [])]
+    _check_path(name)
     if listing:
+        _check_path(listing)
         rows += _listed_files(folder / listing)
     return Asset(name, files=tuple(rows), **fields)
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from attm_core.errors import CheckpointError
-from attm_core.files import load_tensors, save_tensors
+from attm_core.files import load_tensors, read_metadata, save_tensors
+from attm_core.state_dicts import load_strictly
 
 Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
@@ -69,26 +70,15 @@ def load_module(
             mis-shaped weights, NaN or infinite values.
     """
     tensors = load_tensors(path)
-    metadata = _read_metadata(path)
+    metadata = read_metadata(path)
     config = _parse_config(path, config_type, metadata.get("config"))
     module = build(lambda: make(config))
     if metadata.get("class") != type(module).__name__:
         raise CheckpointError(
             f"{path} holds a {metadata.get('class')}, not a {type(module).__name__}"
         )
-    _check_finite(path, tensors)
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit its configuration: {error}") from error
+    load_strictly(module, tensors, path)
     return module.eval(), config
-
-
-def _read_metadata(path: Path) -> dict[str, str]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as stream:
-        return dict(stream.metadata() or {})
 
 
 def _parse_config(path: Path, config_type: type[Config], text: str | None) -> Config:
@@ -104,9 +94,3 @@ def _parse_config(path: Path, config_type: type[Config], text: str | None) -> Co
     if json.dumps(dataclasses.asdict(config), sort_keys=True) != text:  # type: ignore[call-overload]
         raise CheckpointError(f"{path} was written for another {config_type.__name__}: {text}")
     return config
-
-
-def _check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
-    for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{path}: {name} holds NaN or infinite values; train it again")

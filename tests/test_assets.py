@@ -69,6 +69,12 @@ def test_unsafe_or_malformed_manifests_are_refused(tmp_path: Path):
     manifest.write_text(f"{head}  files: [{{path: ../up, url: {URL}}}]\n")
     with pytest.raises(AssetError, match="would leave its folder"):
         load_manifest(manifest)
+    manifest.write_text(f"{head}  listing: ../files.yaml\n")
+    with pytest.raises(AssetError, match="would leave its folder"):
+        load_manifest(manifest)
+    manifest.write_text(head.replace("thing", "../thing"))
+    with pytest.raises(AssetError, match="would leave its folder"):
+        load_manifest(manifest)
     manifest.write_text(f"{head}  licens: typo\n")
     with pytest.raises(AssetError, match="malformed"):
         load_manifest(manifest)

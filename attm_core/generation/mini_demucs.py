@@ -20,10 +20,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.errors import CheckpointError, InputError
-from attm_core.files import load_tensors, save_tensors
+from attm_core.files import load_tensors, read_metadata, save_tensors
 from attm_core.generation.demucs_weights import EMBEDDING_SCALE, draw_demucs_weights
 from attm_core.generation.separation import VOCALS, DemucsSeparator
 from attm_core.progress import track
+from attm_core.state_dicts import load_strictly
 
 if TYPE_CHECKING:
     from torch import nn
@@ -219,21 +220,15 @@ def load_mini_demucs(path: Path) -> DemucsSeparator:
     Raises:
         CheckpointError: missing, corrupt, of another kind, of another shape, or holding NaN.
     """
-    from safetensors import safe_open
-
-    tensors = load_tensors(path)
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
+    tensors, metadata = load_tensors(path), read_metadata(path)
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path} is no mini demucs: its metadata has no {CONFIG_KEY!r}")
-    if any(not torch.isfinite(tensor).all() for tensor in tensors.values()):
-        raise CheckpointError(f"{path} holds NaN or infinite weights; train it again")
     try:
         config = MiniDemucsConfig(**json.loads(metadata[CONFIG_KEY]))
         model = build_mini_demucs(config, torch.Generator())
-        model.load_state_dict(tensors)
     except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit the mini demucs: {error}") from error
+    load_strictly(model, tensors, path)
     return DemucsSeparator(model)
 
 
