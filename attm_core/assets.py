@@ -11,7 +11,7 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -236,6 +236,16 @@ def absent_files(asset: Asset) -> list[str] | None:
         return path.is_file() and (file.size is None or path.stat().st_size == file.size)
 
     return [file.path for file in asset.files if not is_whole(file)]
+
+
+def missing_assets(names: Iterable[str], manifest: Mapping[str, Asset] | None = None) -> list[str]:
+    """Those of some assets that are not here, or not whole; quick, see `absent_files`.
+
+    Raises:
+        AssetError: an unknown name.
+    """
+    known = load_manifest() if manifest is None else manifest
+    return [name for name in names if absent_files(find_asset(name, known)) != []]
 
 
 def require(name: str, path: str) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pydantic
 
-from attm_core.assets import Asset, absent_files, find_asset, load_manifest
+from attm_core.assets import load_manifest, missing_assets
 from attm_core.claims.paper import paper_value
 from attm_core.files import read_json
 from attm_core.study.experiments import all_stages
@@ -98,15 +98,14 @@ def plan(study: Study) -> list[Planned]:
     """Every stage of a study, dependencies first."""
     priced = isinstance(study.profile.cast, PaperCast)  # other casts have other sizes
     manifest = load_manifest()
+
+    def lacking(stage: Stage) -> tuple[str, ...]:
+        return tuple(missing_assets(stage.assets, manifest))
+
     return [
-        Planned(stage, work_of(stage) if priced else Counter(), missing_assets(stage, manifest))
+        Planned(stage, work_of(stage) if priced else Counter(), lacking(stage))
         for stage in ancestry(all_stages(study))
     ]
-
-
-def missing_assets(stage: Stage, manifest: Mapping[str, Asset]) -> tuple[str, ...]:
-    """Assets of a stage that are not here, by name."""
-    return tuple(name for name in stage.assets if absent_files(find_asset(name, manifest)) != [])
 
 
 def configuration(stage: Stage) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 
-from attm_core.errors import AttmError
+from attm_core.assets import missing_assets
+from attm_core.errors import AssetError, AttmError
 from attm_core.study.stage import Stage, ancestry
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -36,11 +37,13 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -
         threads: of each worker; more than one where the GPU does the work.
 
     Raises:
+        AssetError: files that a stage reads are not here; nothing was started.
         StageError: a stage failed; the others that were running are finished first.
     """
     waiting = _busiest_first([stage for stage in ancestry(list(stages)) if not stage.done])
     if not waiting:
         return
+    _require_assets(waiting)
     jobs = min(jobs or os.cpu_count() or 1, len(waiting))
     context = multiprocessing.get_context("spawn")
     with (
@@ -48,6 +51,17 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -
         ProcessPoolExecutor(jobs, context, _follow_parent, (os.getpid(),)) as pool,
     ):
         _run_in_order(pool, waiting, jobs)
+
+
+def _require_assets(stages: list[Stage]) -> None:
+    named = dict.fromkeys(name for stage in stages for name in stage.assets)
+    missing = missing_assets(named) if named else []
+    if missing:
+        raise AssetError(
+            f"{len(missing)} assets are not here; run `attm assets fetch {' '.join(missing)}`"
+            " (`attm doctor --profile paper` says what they are and which must be put there by"
+            " hand)"
+        )
 
 
 def _run_in_order(pool: ProcessPoolExecutor, waiting: list[Stage], jobs: int) -> None:

@@ -6,10 +6,12 @@ import pytest
 
 from attm_core import assets
 from attm_core.claims.paper import paper_value
+from attm_core.errors import AssetError
 from attm_core.study import plan as module
 from attm_core.study.experiments import all_stages
 from attm_core.study.plan import Prices, configuration, plan, report
 from attm_core.study.profile import load_profile
+from attm_core.study.scheduler import ensure
 from attm_core.study.stage import ancestry
 from attm_core.study.study import Study
 from attm_core.study.work import work_of
@@ -39,10 +41,9 @@ def test_assets_that_are_here_are_not_missing(tmp_path):
         path = tmp_path / "assets" / "flan_t5" / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-    manifest = assets.load_manifest()
     study = Study("paper")
-    assert module.missing_assets(study.frozen.text, manifest) == ()
-    assert module.missing_assets(study.frozen.mert, manifest) == ("mert",)
+    assert assets.missing_assets(study.frozen.text.assets) == []
+    assert assets.missing_assets(study.frozen.mert.assets) == ["mert"]
 
 
 def test_the_work_of_the_training_stages_follows_from_their_settings():
@@ -117,3 +118,10 @@ def test_an_installed_package_says_that_costs_are_unknown(monkeypatch, tmp_path)
     assert Prices.read(module.PARTS_FILE) is None
     monkeypatch.setattr(Prices, "read", lambda: None)
     assert any("benchmarks/parts.py" in line for line in report(Study("paper")))
+
+
+def test_a_study_without_its_assets_names_them_all_and_starts_nothing(tmp_path):
+    study = Study("paper")
+    with pytest.raises(AssetError, match=r"12 assets .*`attm assets fetch .*mert.*flan_t5.*doctor"):
+        ensure(all_stages(study))
+    assert not list((tmp_path / "cache").rglob("*"))
