@@ -21,10 +21,8 @@ from typing import Any
 
 import torch
 from sampling import random_weights
-from side_by_side import RESULTS, machine, summary, timed
+from side_by_side import RESULTS, gflop, machine, matmul_gflops, summary, timed
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from attm_core.backbone.flux_audio import Conditions
 from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan, vocode
@@ -49,6 +47,7 @@ MEANING = {
     "peak_memory_mb": "10⁶ bytes that the process held during the calls; Python, PyTorch and the "
     "weights of the part's class are in it, no other part is",
     "parameters": "weights that a call uses",
+    "matmul_gflops": "plain float32 matrix-product rate just before the part; machine's if absent",
 }
 
 
@@ -161,30 +160,11 @@ PARTS = (
 )
 
 
-def gflop(call: Callable[[], object], network: nn.Module) -> float:
-    """Operations of one call: attention as plain products, which PyTorch's counter knows."""
-    of_lstms = 0
-
-    def lstm(module: nn.LSTM, args: tuple[Tensor, ...], output: Any) -> None:
-        nonlocal of_lstms
-        steps = args[0].shape[0] * args[0].shape[1]
-        matrices = [value for name, value in module.named_parameters() if "weight" in name]
-        of_lstms += 2 * steps * sum(value.numel() for value in matrices)
-
-    found = [module for module in network.modules() if isinstance(module, nn.LSTM)]
-    handles = [module.register_forward_hook(lstm) for module in found]
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        call()
-    for handle in handles:
-        handle.remove()
-    return (counter.get_total_flops() + of_lstms) / 1e9
-
-
 def measure(make: Callable[[torch.Generator], Part], options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     part = make(torch_generator(0, "benchmarks", "parts", make.__name__))
     operations = gflop(part.call, part.network)  # the first call also sets libraries up
-    account = Account()
+    rate, account = matmul_gflops(torch.float32), Account()
     with account, account.charging(make.__name__):
         pairs: list[tuple[float, float]] = []
         while len(pairs) < options.rounds or sum(wall for wall, _ in pairs) < options.seconds:
@@ -200,6 +180,7 @@ def measure(make: Callable[[torch.Generator], Part], options: argparse.Namespace
         "shared": options.shared,
         "peak_memory_mb": account.parts[make.__name__].peak_memory_mb,
         "parameters": count_parameters(part.network),
+        "matmul_gflops": rate,
     }
 
 

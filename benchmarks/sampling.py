@@ -3,8 +3,8 @@
     python benchmarks/sampling.py [--reference CHECKOUT_OF_MEANAUDIO] [--threads 2] [--steps 25]
 
 Same weights, same noise, same projected conditions. Every variant integrates its own trajectory,
-and all advance in turn, a step each. Without a checkout the reference's rows are left out. Writes
-``results/benchmarks/sampling.json``.
+and all advance in turn, a step each. Without a checkout the reference's rows are left out, and the
+last run that had them is kept beside the new one. Writes ``results/benchmarks/sampling.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from side_by_side import ratios, reference_flux_audio, report, summary, timed
+from side_by_side import ratios, reference_flux_audio, report_against_reference, summary, timed
 from torch import Tensor
 
 from attm_core.backbone.config import FLUX_AUDIO_S_44K
@@ -130,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with torch.no_grad():
-        report("sampling", run(options.reference, options.steps))
+        report_against_reference("sampling", run(options.reference, options.steps))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from attm_core.backbone.config import FluxAudioConfig
-from attm_core.files import write_json
+from attm_core.files import read_json, write_json
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 
@@ -89,6 +92,25 @@ def matmul_gflops(dtype: torch.dtype, n: int = 2048) -> float:
     return 2 * n**3 / min(timed(lambda: a @ a)[0] for _ in range(5)) / 1e9
 
 
+def gflop(call: Callable[[], object], network: nn.Module) -> float:
+    """Operations of one call: attention as plain products, which PyTorch's counter knows."""
+    of_lstms = 0
+
+    def lstm(module: nn.LSTM, args: tuple[Tensor, ...], output: Any) -> None:
+        nonlocal of_lstms
+        steps = args[0].shape[0] * args[0].shape[1]
+        matrices = [value for name, value in module.named_parameters() if "weight" in name]
+        of_lstms += 2 * steps * sum(value.numel() for value in matrices)
+
+    found = [module for module in network.modules() if isinstance(module, nn.LSTM)]
+    handles = [module.register_forward_hook(lstm) for module in found]
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        call()
+    for handle in handles:
+        handle.remove()
+    return (counter.get_total_flops() + of_lstms) / 1e9
+
+
 def machine() -> dict[str, Any]:
     """Where the figures were taken, with the load of everything else on it."""
     return {
@@ -104,9 +126,25 @@ def machine() -> dict[str, Any]:
 
 def report(benchmark: str, rows: list[dict[str, Any]], **more: Any) -> None:
     """Write ``results/benchmarks/<benchmark>.json`` and print the rows."""
-    write_json(
-        RESULTS / f"{benchmark}.json",
-        {"benchmark": benchmark, "machine": machine(), "rows": rows, **more},
-    )
+    found = {"benchmark": benchmark, "machine": machine(), "rows": rows, **more}
+    write_json(RESULTS / f"{benchmark}.json", found)
     for row in rows:
         print(row)
+
+
+def report_against_reference(benchmark: str, rows: list[dict[str, Any]]) -> None:
+    """As `report`; a run without the reference keeps the last one that had it, beside its own.
+
+    Ratios hold within one run only, so the reference's times are never mixed with later ones.
+    """
+    path = RESULTS / f"{benchmark}.json"
+    before = read_json(path) if path.exists() else {}
+    if has_reference(before):
+        before = {"with_reference": {key: before[key] for key in ("machine", "rows")}}
+    kept = {} if has_reference({"rows": rows}) else before
+    report(benchmark, rows, **{key: kept[key] for key in ("with_reference",) if key in kept})
+
+
+def has_reference(found: Mapping[str, Any]) -> bool:
+    """Whether a run was made with a checkout of the reference."""
+    return any(row["variant"].startswith("reference") for row in found.get("rows", []))
