@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
-    return dataclasses.replace(gather(None, ROOT / "results"), mini={})
+    with pytest.MonkeyPatch.context() as patch:  # made before the fixture below takes effect
+        patch.delenv("ATTM_RELEASED_DIR", raising=False)
+        return dataclasses.replace(gather(None, ROOT / "results"), mini={})
 
 
 @pytest.fixture(scope="module")
