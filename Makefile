@@ -1,10 +1,13 @@
 # make book [PROFILE=smoke|mini|paper]   environment, study, notebooks, book
 # make test                              environment, whole test suite
+# make benchmarks [REFERENCE=checkout]   measure results/benchmarks/*.json again, on an idle machine
+#                                        without a checkout of MeanAudio the reference is not
+#                                        measured; the last run that had it is kept in the files
 # make smoke | check | serve | lock | screenshots
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help environment book study notebooks smoke test check serve lock screenshots
+.PHONY: help environment book study notebooks smoke test check serve lock screenshots benchmarks
 
 PROFILE ?= mini
 JOBS ?= 2
@@ -17,7 +20,7 @@ export HF_HUB_OFFLINE ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 help:
-	@grep -E '^# make' Makefile | cut -c3-
+	@sed -n '/^# make/,/^[^#]/{/^#/s/^# \?//p}' Makefile
 
 environment:
 	@scripts/environment
@@ -54,3 +57,13 @@ lock: environment
 # Every page in a real browser, as pictures to look at (needs Debian's chromium).
 screenshots: environment
 	scripts/screenshots
+
+# Beside nothing else on the machine; jamendo.py comes after parts.py, whose costs it reckons up.
+AGAINST := $(if $(REFERENCE),--reference "$(REFERENCE)")
+benchmarks: environment
+	$(BIN)/python benchmarks/sampling.py $(AGAINST)
+	$(BIN)/python benchmarks/training_step.py $(AGAINST)
+	$(BIN)/python benchmarks/frechet.py
+	$(BIN)/python benchmarks/parts.py
+	$(BIN)/python benchmarks/jamendo.py
+	@echo "Results: results/benchmarks/*.json; the pages 'benchmarks' and 'full-size' show them."
