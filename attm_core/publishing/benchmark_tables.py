@@ -137,6 +137,18 @@ def frechet_table(found: Run) -> pd.DataFrame:
     ])  # fmt: skip
 
 
+def ratios_to_reference(sampling: Run, training: Run, frechet: Run) -> pd.Series:
+    """Our variants and how many times longer the reference's best takes, as far as measured."""
+    frames = {"sampling": (sampling_table, sampling), "training": (training_table, training)}
+    found = {"": frechet_table(frechet)[RATIO][1:]}  # the first row is the reference's way
+    for name, (table, file) in frames.items():
+        if (run := run_with_reference(file)) is not None:
+            ours = table(run)[RATIO].filter(regex=f"^(?!{REFERENCE})")
+            found[name] = ours.add_prefix(f"{name}: ")
+    joined: pd.Series = pd.concat([found[name] for name in (*frames, "") if name in found])
+    return joined
+
+
 def targets(sampling: Run, training: Run, frechet: Run) -> list[Target]:
     """What was wanted of the three benchmarks, and what the newest comparable runs found."""
     return [*_sampling_targets(sampling), *_training_targets(training), *_frechet_targets(frechet)]

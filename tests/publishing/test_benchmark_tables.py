@@ -11,6 +11,7 @@ from attm_core.publishing.benchmark_tables import (
     Target,
     frechet_table,
     limits,
+    ratios_to_reference,
     read_benchmark,
     run_with_reference,
     sampling_table,
@@ -127,6 +128,19 @@ def test_what_the_matrix_rate_allows_by_hand():
     assert list(table["wanted"]) == ["≥ 2.5 ×", "≤ 60 ms"]
     alone = without_reference(SAMPLING)
     assert list(limits(alone, TRAINING)["at the matrix rate"]) == ["50 ms"]
+
+
+def test_ratios_are_those_of_our_variants():
+    found = ratios_to_reference(SAMPLING, TRAINING, FRECHET)
+    assert found.to_dict() == {
+        "sampling: frozen float32": 0.8,
+        "sampling: frozen bfloat16": 4.0,
+        "training: ours D=96": 1.5,
+        "nuclear norm": 25.0,
+        "nuclear norm, reference reused": 100.0,
+    }
+    alone = without_reference(SAMPLING), without_reference(TRAINING)
+    assert list(ratios_to_reference(*alone, FRECHET)) == [25.0, 100.0]
 
 
 def test_a_target_in_words():
