@@ -40,7 +40,7 @@ class ReferenceStatistics:
 
     Attributes:
         mean: (d,).
-        factor: (k, d) with factorᵀ factor = covariance (n − 1), k ≤ min(n, d).
+        factor: (k, d) with factorᵀ factor = covariance (n − 1), k ≤ n.
         trace: trace of the covariance.
         n: number of embeddings.
     """
@@ -51,8 +51,13 @@ class ReferenceStatistics:
     n: int
 
     @classmethod
-    def of(cls, embeddings: ArrayLike, name: str = "reference embeddings") -> ReferenceStatistics:
+    def of(
+        cls, embeddings: ArrayLike, name: str = "reference embeddings", reduce: bool = True
+    ) -> ReferenceStatistics:
         """Statistics of (n, d) embeddings; a tall set is reduced to d rows by QR.
+
+        That pays where the statistics are used again, or meet another large set; ``reduce`` says
+        whether to.
 
         Raises:
             InputError: see ``as_embeddings``.
@@ -61,7 +66,7 @@ class ReferenceStatistics:
         n, d = x.shape
         mean = x.mean(axis=0)
         factor = (x - mean) / np.sqrt(n - 1)
-        if n > d:
+        if reduce and n > d:
             factor = np.linalg.qr(factor, mode="r")
         return cls(mean, factor, float(np.square(factor).sum()), n)
 
@@ -100,7 +105,8 @@ def frechet_distance(generated: ArrayLike, reference: ArrayLike | ReferenceStati
         InputError: fewer than two rows, other width, or non-finite values.
     """
     a = ReferenceStatistics.of(generated, "generated embeddings")
-    b = _as_statistics(reference)
+    few = 2 * len(a.factor) < a.mean.size  # then the QR of a reference costs more than it saves
+    b = _as_statistics(reference, reduce=not few)
     _check_width(a.mean.size, b)
     overlap = float(np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum())
     return _combine(float(np.square(a.mean - b.mean).sum()), a.trace, b.trace, overlap)
@@ -222,10 +228,12 @@ def _combine(mean_square: float, trace_a: float, trace_b: float, overlap: float)
     return max(0.0, mean_square + trace_a + trace_b - 2.0 * overlap)
 
 
-def _as_statistics(reference: ArrayLike | ReferenceStatistics) -> ReferenceStatistics:
+def _as_statistics(
+    reference: ArrayLike | ReferenceStatistics, reduce: bool = True
+) -> ReferenceStatistics:
     if isinstance(reference, ReferenceStatistics):
         return reference
-    return ReferenceStatistics.of(reference)
+    return ReferenceStatistics.of(reference, reduce=reduce)
 
 
 def _check_width(width: int, reference: ReferenceStatistics) -> None:
