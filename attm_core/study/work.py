@@ -10,6 +10,7 @@ from collections import Counter
 from functools import singledispatch
 
 from attm_core.claims.paper import paper_value
+from attm_core.generation.separation import N_PASSES
 from attm_core.study.chain import CrpoStage, ExpertStage, SFTStage
 from attm_core.study.conditions import AnchorStage, ConditionStage, InferenceProtocol
 from attm_core.study.paper_features import ShardedFeaturesStage
@@ -18,7 +19,6 @@ from attm_core.study.stage import Stage
 
 GUIDED = 2  # velocity evaluations a guided step: with and without conditions
 SIDES = 2  # winner and loser
-PASSES = 3  # of the separator, Section III-E(b)
 JUDGED = Counter(clap_audio=2, mert=1, clap_text=1)  # reward and CLAP score of one clip
 DECODED = Counter(vae_decode=1, vocoder=1)
 ANCHORS = 4
@@ -34,7 +34,7 @@ def work_of(stage: Stage) -> Counter[str]:
 def _(stage: ShardedFeaturesStage) -> Counter[str]:
     # The number of clips is known once the audio is here; until then it is the paper's.
     clips, tracks = (int(paper_value(f"hyper.data.{name}")) for name in ("clips", "tracks"))
-    stems = _times(clips, Counter(separation=1, vae_encode=1) + _times(2, Counter(mert=1)))
+    stems = _times(clips, Counter(separation=1, vae_encode=1, mert=2))
     return stems + Counter(clap_audio=2 * clips, text=tracks, clap_text=2 * tracks)
 
 
@@ -82,7 +82,7 @@ def _training(training: Training) -> Counter[str]:
 
 
 def _separation(protocol: InferenceProtocol) -> Counter[str]:
-    return Counter(separation=1 if protocol.post == "none" else PASSES)
+    return Counter(separation=1 if protocol.post == "none" else N_PASSES)
 
 
 def _times(n: int, calls: Counter[str]) -> Counter[str]:
