@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.encoders.weights import load_strictly, read_safetensors, require_files
+from attm_core.encoders.weights import require_files
 from attm_core.errors import CheckpointError
 from attm_core.files import read_json
 from attm_core.modules import build
+from attm_core.state_dicts import load_strictly, read_state_dict
 
 ASSET = "flan_t5"
 WEIGHTS = "model.safetensors"
@@ -84,7 +85,7 @@ def _load_model(folder: Path) -> Any:
     from transformers import T5Config, T5EncoderModel
 
     config = T5Config.from_dict(read_json(folder / "config.json"))
-    tensors = read_safetensors(folder / WEIGHTS, _is_of_encoder)
+    tensors = read_state_dict(folder / WEIGHTS, wanted=_is_of_encoder)
     # One matrix under two names, of which a safetensors file keeps one or the other.
     known = [tensors[name] for name in (EMBEDDING, TIED_EMBEDDING) if name in tensors]
     if known:

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attm_core.encoders.weights import load_strictly, read_pickle
 from attm_core.errors import AssetError, CheckpointError, ConfigError
 from attm_core.files import read_json
 from attm_core.modules import build
+from attm_core.state_dicts import load_strictly, read_state_dict
 
 PRIVATE_NAME = "_attm_laion_clap"
 PARALLEL_PREFIX = "module."  # the checkpoints were written by DistributedDataParallel
@@ -70,7 +70,9 @@ def load_network(path: Path, architecture: ClapArchitecture) -> Any:
     Raises:
         CheckpointError: corrupt file, a pickle that holds code, NaN, or not this architecture.
     """
-    tensors = _without_position_ids(_plain_names(read_pickle(path, _numpy_scalars())), path)
+    tensors = _without_position_ids(
+        _plain_names(read_state_dict(path, constructors=_numpy_scalars())), path
+    )
     network = build_network(architecture)
     load_strictly(network, tensors, path)
     return network.eval().requires_grad_(False)

@@ -15,10 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.encoders.wave_batches import resampled_batch
-from attm_core.encoders.weights import load_strictly, read_pickle, require_files
+from attm_core.encoders.weights import require_files
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import read_json
 from attm_core.modules import build
+from attm_core.state_dicts import load_strictly, read_state_dict
 
 ASSET = "mert"
 WEIGHTS = "pytorch_model.bin"
@@ -133,7 +134,9 @@ def _load_model(folder: Path) -> Any:
     from transformers import HubertModel
 
     config = hubert_config(folder / "config.json")
-    tensors = {_new_name(name): tensor for name, tensor in read_pickle(folder / WEIGHTS).items()}
+    tensors = {
+        _new_name(name): tensor for name, tensor in read_state_dict(folder / WEIGHTS).items()
+    }
     tensors.pop(MASK_VECTOR, None)
     model = build(lambda: HubertModel(config))
     load_strictly(model, tensors, folder / WEIGHTS)

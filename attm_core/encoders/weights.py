@@ -1,21 +1,12 @@
-"""Published weights of the paper's encoders: where they are, and how they are read.
-
-The reading itself, without running code and strictly, is that of ``attm_core.state_dicts``.
-"""
+"""Where the published weights of the paper's encoders are; ``attm_core.state_dicts`` reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
 
 from attm_core.assets import asset_folder
 from attm_core.errors import AssetError
-from attm_core.state_dicts import load_strictly, read_state_dict
-
-__all__ = ["load_strictly", "read_pickle", "read_safetensors", "require_files"]
 
 
 def require_files(asset: str, names: Sequence[str], folder: Path | None = None) -> Path:
@@ -34,25 +25,3 @@ def require_files(asset: str, names: Sequence[str], folder: Path | None = None) 
     if missing:
         raise AssetError(f"{folder} lacks {', '.join(missing)}: run `attm assets fetch {asset}`")
     return folder
-
-
-def read_safetensors(path: Path, wanted: Callable[[str], bool]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file whose names are ``wanted``; the others are not read.
-
-    Raises:
-        CheckpointError: truncated, or not safetensors.
-    """
-    return read_state_dict(path, wanted=wanted)
-
-
-def read_pickle(path: Path, constructors: Sequence[Any] = ()) -> dict[str, Tensor]:
-    """The tensors of a pickled state dict, or of the ``state_dict`` of a training checkpoint.
-
-    Args:
-        path: what ``torch.save`` wrote.
-        constructors: plain-data types that the pickle may build besides tensors and containers.
-
-    Raises:
-        CheckpointError: truncated, corrupt, asks for any other code, or holds no state dict.
-    """
-    return read_state_dict(path, constructors=constructors)

@@ -13,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from attm_core.errors import ConfigError
+from attm_core.generation.separation import N_PASSES
 from attm_core.publishing.benchmark_tables import shares
 from attm_core.study.plan import PETA, Planned, Prices
-from attm_core.study.work import DECODED, GUIDED, PASSES
+from attm_core.study.work import DECODED, GUIDED
 
 SHARE_OF_TIME = "share of time, %"
 STAGE_1 = "hours at Stage 1's rate"
@@ -48,7 +49,7 @@ def calls_of_a_clip(n_steps: int) -> Counter[str]:
         n_steps: Euler steps; guidance asks for two velocities each.
     """
     made = Counter(text=1, clap_text=1, velocity=n_steps * GUIDED) + DECODED
-    return made + Counter(separation=PASSES)
+    return made + Counter(separation=N_PASSES)
 
 
 def clip_table(found: Mapping[str, Any], n_steps: int) -> pd.DataFrame:
