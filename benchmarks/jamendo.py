@@ -3,7 +3,7 @@
     python benchmarks/jamendo.py [--clips 60 240] [--threads 1] [--note TEXT]
     python benchmarks/jamendo.py --rescale
 
-Runs `attm_core.corpus.shards.extract` at two sizes, each in a process of its own, on MP3 tracks of
+Runs `attm_core.data.shards.extract` at two sizes, each in a process of its own, on MP3 tracks of
 generated sound (stereo, 44.1 kHz, ten windows of 10 s each). The roles are the classes of the real
 ones at toy width with random weights; a clock around each of them leaves what is our own: decoding,
 levels, batching, scoring tables, files. Memory must not grow with the number of clips. The cost of
@@ -26,17 +26,17 @@ import soundfile
 import torch
 from side_by_side import RESULTS, report
 
+from attm_companion.world.mel_tower import MelTowerConfig
+from attm_companion.world.mini_clap import MiniClap, MiniClapConfig
+from attm_companion.world.mini_mert import MiniMert, MiniMertConfig
+from attm_companion.world.mini_separator import MiniDemucsConfig, build_mini_demucs
+from attm_companion.world.minilm import MiniLM
 from attm_core.codec.mmaudio import MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig, random_mmaudio_vae
-from attm_core.corpus.jamendo import Caption, WindowConfig, window_table
-from attm_core.corpus.shards import ExtractionCast, ExtractionConfig, extract, open_latents
-from attm_core.corpus.track_audio import read_windows
-from attm_core.encoders.mel_tower import MelTowerConfig
-from attm_core.encoders.mini_clap import MiniClap, MiniClapConfig
-from attm_core.encoders.mini_mert import MiniMert, MiniMertConfig
-from attm_core.encoders.minilm import MiniLM
+from attm_core.data.jamendo import Caption, WindowConfig, window_table
+from attm_core.data.shards import ExtractionCast, ExtractionConfig, extract, open_latents
+from attm_core.data.track_audio import read_windows
 from attm_core.files import read_json, write_json
-from attm_core.generation.mini_demucs import MiniDemucsConfig, build_mini_demucs
 from attm_core.generation.separation import DemucsSeparator
 from attm_core.modules import build
 from attm_core.randomness import numpy_generator, torch_generator

@@ -24,14 +24,14 @@ from sampling import random_weights
 from side_by_side import RESULTS, gflop, machine, matmul_gflops, summary, timed
 from torch import Tensor, nn
 
+from attm_companion.commands.account import Account, count_parameters
+from attm_companion.world.random_demucs import random_mdx_extra
+from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mert
 from attm_core.backbone.flux_audio import Conditions
 from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan, vocode
 from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
 from attm_core.codec.mmaudio_vae import RANDOM_BAND_MEAN, RANDOM_BAND_STD, random_mmaudio_vae
-from attm_core.encoders.untrained import random_flan_t5, random_laion_clap, random_mert
 from attm_core.files import read_json, write_json
-from attm_core.generation.account import Account, count_parameters
-from attm_core.generation.untrained_demucs import random_mdx_extra
 from attm_core.randomness import torch_generator
 
 FILE = RESULTS / "parts.json"

@@ -10,11 +10,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from attm_core.publishing.departures import TAG
-from attm_core.publishing.parameters import declared
+from attm_companion.book.departures import TAG
+from attm_companion.book.layout import modules
+from attm_companion.book.parameters import declared
 
 ROOT = Path(__file__).parents[1]
-MODULES = sorted((ROOT / "attm_core").rglob("*.py"))
+MODULES = modules(ROOT)
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 HEAVY = ["bigvgan", "demucs", "laion_clap", "librosa", "music21"]
@@ -143,6 +144,11 @@ def test_tags_of_departures_are_well_formed(path):
             r"#\s*PAPER-(DEVIATION|SILENT)(?!:\s*\S)", line
         ):
             pytest.fail(f"{name_of(path)}:{number}: not '{TAG.pattern}' with a reason")
+
+
+def test_the_core_imports_nothing_of_the_companion():
+    for path in (ROOT / "attm_core").rglob("*.py"):
+        assert "attm_companion" not in path.read_text(encoding="utf-8"), name_of(path)
 
 
 def python(code: str) -> str:

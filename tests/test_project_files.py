@@ -10,9 +10,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from attm_core.publishing.layout import Layout
-from attm_core.publishing.staging import documents
-from attm_core.publishing.strict_yaml import read_yaml, toc_problems
+from attm_companion.book.layout import Layout
+from attm_companion.book.staging import documents
+from attm_companion.book.strict_yaml import read_yaml, toc_problems
 
 ROOT = Path(__file__).parents[1]
 # PyPI name → conda-forge name, where they differ.

@@ -1,0 +1,235 @@
+"""What the benchmarks found, as tables: times, ratios to the reference, and what was wanted.
+
+The files are those of ``make benchmarks``, ``results/benchmarks/*.json``. They belong to no
+profile: speed is measured at full size, or at the mini study's, whatever the book was built with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from attm_companion.commands.plan import PARTS_FILE
+from attm_core.errors import ResultError
+from attm_core.files import read_json
+
+FOLDER = PARTS_FILE.parent
+REFERENCE = "reference"
+NOT_MEASURED = "reference not measured"
+RATE, OWN_RATE, SHARE = "GFLOP/s", "matrix product, GFLOP/s", "share, %"
+RATIO = "reference / this"
+SAMPLING_RATIO, TRAINING_MS = 2.5, 60.0  # wanted
+Run = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure that the project set out to reach.
+
+    Attributes:
+        name: what is measured.
+        wanted: the bound.
+        measured: what was found; None where the reference was not measured.
+        at_most: whether smaller is better.
+        unit: of both.
+    """
+
+    name: str
+    wanted: float
+    measured: float | None
+    at_most: bool
+    unit: str
+
+    @property
+    def verdict(self) -> str:
+        """``"met"``, ``"missed"`` or that there was nothing to compare with."""
+        if self.measured is None:
+            return NOT_MEASURED
+        met = self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+        return "met" if met else "missed"
+
+    @property
+    def sentence(self) -> str:
+        """What to say of it in prose."""
+        bound = f"{'at most' if self.at_most else 'at least'} {self.wanted:g}{self.unit}"
+        if self.measured is None:
+            return f"Not measured: {self.name}, {bound} wanted; there is no run with the reference."
+        found = f"{self.name}, {self.measured:.3g}{self.unit}"
+        return f"{self.verdict.capitalize()}: {found}; {bound} wanted."
+
+
+def read_benchmark(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """The file of one benchmark.
+
+    Raises:
+        ResultError: there is none.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        raise ResultError(f"no {path.name} among the benchmarks: run make benchmarks in a checkout")
+    found: dict[str, Any] = read_json(path)
+    return found
+
+
+def has_reference(run: Run) -> bool:
+    """Whether the reference was measured in the same run."""
+    return any(row["variant"].startswith(REFERENCE) for row in run["rows"])
+
+
+def run_with_reference(found: Run) -> Run | None:
+    """The newest run with the reference: the file's own, or the one kept beside it."""
+    if has_reference(found):
+        return found
+    kept: Run | None = found.get("with_reference")
+    return kept
+
+
+def sampling_table(run: Run) -> pd.DataFrame:
+    """A row a variant: seconds a guided step, ratio to the reference's best mode, rate, error.
+
+    The error is the relative L2 distance, in per cent, of the final latent from that of the first
+    row. Rates count the operations of the reference, so that Winograd's fewer ones show as speed.
+    """
+    return _frame(_sampling_row(row, run["machine"]) for row in run["rows"])
+
+
+def _sampling_row(row: Run, machine: Run) -> dict[str, Any]:
+    ratio = row["best_reference_over_this"]
+    return {
+        "": row["variant"],
+        "s a step": row["step_wall_s_best"],
+        RATIO: ratio and ratio["wall_s_best"],
+        "error, %": 100 * row["relative_l2_to_first"],
+        **shares(row["reference_gflops_a_second"], _rate_of(row["variant"], machine)),
+    }
+
+
+def training_table(run: Run) -> pd.DataFrame:
+    """A row a variant and width: milliseconds a step of 64 clips, ratio to the reference, rate."""
+    return _frame(_training_row(row, run["machine"]) for row in run["rows"])
+
+
+def _training_row(row: Run, machine: Run) -> dict[str, Any]:
+    ratio = row["reference_over_this"]
+    return {
+        "": row["variant"],
+        "ms a step": 1000 * row["wall_s_best"],
+        RATIO: ratio and ratio["wall_s_best"],
+        **shares(row["gflop"] / row["wall_s_best"], machine["matmul_gflops_bfloat16"]),
+    }
+
+
+def frechet_table(found: Run) -> pd.DataFrame:
+    """A row a way: milliseconds, ratio to the square root's, rate (operations by the textbook)."""
+    rate = found["matmul_gflops_float64"]
+    ours, reused = found["nuclear_norm_s"], found["nuclear_norm_reused_reference_s"]
+    return _frame([
+        {"": "square root of the product", "ms": 1000 * found["sqrtm_s"], RATIO: 1.0},
+        {"": "nuclear norm", "ms": 1000 * ours, RATIO: found["ratio"],
+         **shares(found["gflop"] / ours, rate)},
+        {"": "nuclear norm, reference reused", "ms": 1000 * reused,
+         RATIO: found["ratio_reused_reference"],
+         **shares(found["gflop_reused_reference"] / reused, rate)},
+    ])  # fmt: skip
+
+
+def ratios_to_reference(sampling: Run, training: Run, frechet: Run) -> pd.Series:
+    """Our variants and how many times longer the reference's best takes, as far as measured."""
+    frames = {"sampling": (sampling_table, sampling), "training": (training_table, training)}
+    found = {"": frechet_table(frechet)[RATIO][1:]}  # the first row is the reference's way
+    for name, (table, file) in frames.items():
+        if (run := run_with_reference(file)) is not None:
+            ours = table(run)[RATIO].filter(regex=f"^(?!{REFERENCE})")
+            found[name] = ours.add_prefix(f"{name}: ")
+    joined: pd.Series = pd.concat([found[name] for name in (*frames, "") if name in found])
+    return joined
+
+
+def targets(sampling: Run, training: Run, frechet: Run) -> list[Target]:
+    """What was wanted of the three benchmarks, and what the newest comparable runs found."""
+    return [*_sampling_targets(sampling), *_training_targets(training), *_frechet_targets(frechet)]
+
+
+def target_table(found: list[Target]) -> pd.DataFrame:
+    """A row a target: wanted, measured and the verdict."""
+    return _frame(
+        {
+            "": item.name,
+            "wanted": f"{'≤' if item.at_most else '≥'} {item.wanted:g}{item.unit}",
+            "measured": None if item.measured is None else f"{item.measured:.3g}{item.unit}",
+            "verdict": item.verdict,
+        }
+        for item in found
+    )
+
+
+def limits(sampling: Run, training: Run) -> pd.DataFrame:
+    """What would follow if the same operations ran as fast as a plain matrix product.
+
+    Sampling: the matrix rate over the rate of the reference's best mode (Winograd's products, which
+    need fewer operations, could go beyond). Training: a step's operations over the rate.
+    """
+    rows = []
+    if (run := run_with_reference(sampling)) is not None:
+        theirs = _fastest(run, "", reference=True)
+        most = _rate_of(theirs["variant"], run["machine"]) / theirs["reference_gflops_a_second"]
+        rows.append(("sampling", f"≥ {SAMPLING_RATIO:g} ×", f"{most:.3g} ×"))
+    least = 1000 * training["rows"][0]["gflop"] / training["machine"]["matmul_gflops_bfloat16"]
+    rows.append(("training step", f"≤ {TRAINING_MS:g} ms", f"{least:.3g} ms"))
+    return _frame(
+        {"": name, "wanted": wanted, "at the matrix rate": found} for name, wanted, found in rows
+    )
+
+
+def _sampling_targets(found: Run) -> Iterator[Target]:
+    run = run_with_reference(found)
+    ratio = error = alike = distance = None
+    if run is not None:
+        best, exact = _fastest(run, ""), _fastest(run, "float32")
+        theirs = _fastest(run, "float32", reference=True)
+        ratio = best["best_reference_over_this"]["wall_s_best"]
+        alike = theirs["step_wall_s_best"] / exact["step_wall_s_best"]
+        error, distance = 100 * best["relative_l2_to_first"], exact["relative_l2_to_first"]
+    yield Target("sampling, over the reference's best mode", SAMPLING_RATIO, ratio, False, " ×")
+    yield Target("error of its final latent", 1.0, error, True, " %")
+    yield Target("sampling in float32, over the reference's", 1.3, alike, False, " ×")
+    yield Target("error of its final latent in float32", 1e-4, distance, True, "")
+
+
+def _training_targets(found: Run) -> Iterator[Target]:
+    ours = next(row for row in found["rows"] if not row["variant"].startswith(REFERENCE))
+    name = f"training step, {ours['variant'].removeprefix('ours ')}"
+    yield Target(name, TRAINING_MS, 1000 * ours["wall_s_best"], True, " ms")
+
+
+def _frechet_targets(found: Run) -> Iterator[Target]:
+    yield Target("Fréchet distance, over the square root", 15.0, found["ratio"], False, " ×")
+    yield Target("difference of the distances", 1e-6, found["difference"], True, "")
+
+
+def _fastest(run: Run, kind: str, reference: bool = False) -> Run:
+    """The fastest variant of a kind, ours or the reference's."""
+    asked: list[Run] = [
+        row
+        for row in run["rows"]
+        if kind in row["variant"] and row["variant"].startswith(REFERENCE) is reference
+    ]
+    return min(asked, key=lambda row: float(row["step_wall_s_best"]))
+
+
+def shares(achieved: float, rate: float) -> dict[str, float]:
+    """Rate, the machine's plain matrix product, and the first in per cent of the second."""
+    return {RATE: achieved, OWN_RATE: rate, SHARE: 100 * achieved / rate}
+
+
+def _rate_of(variant: str, machine: Run) -> float:
+    kind = "bfloat16" if "bfloat16" in variant else "float32"
+    return float(machine[f"matmul_gflops_{kind}"])
+
+
+def _frame(rows: Any) -> pd.DataFrame:
+    return pd.DataFrame(list(rows)).set_index("")

@@ -1,0 +1,57 @@
+"""``attm notebooks`` and ``attm book``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from attm_companion.book.layout import Layout, project_root
+from attm_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parsers(subparsers: Subparsers) -> None:
+    """Add both commands; each parser's ``run`` default takes the parsed arguments."""
+    notebooks = subparsers.add_parser("notebooks", help="execute the notebooks that changed")
+    _add_profile(notebooks)
+    notebooks.add_argument("--only", action="append", default=[], metavar="NAME")
+    notebooks.add_argument("--jobs", type=int, default=2, help="how many at a time (default 2)")
+    notebooks.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+        help="a parameter of the notebooks; an unknown name or another type is an error",
+    )  # fmt: skip
+    notebooks.set_defaults(run=run_notebooks)
+    book = subparsers.add_parser("book", help="build the book from executed notebooks")
+    _add_profile(book)
+    book.set_defaults(run=run_book)
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="mini", help="smoke, mini (default) or paper")
+
+
+def run_notebooks(arguments: argparse.Namespace) -> int:
+    """Execute; raises PublishingError or ConfigError if something is wrong."""
+    from attm_companion.book.execution import execute_all, plan
+
+    names = [name for name, _ in arguments.parameters]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"parameter '{twice[0]}' is given twice")
+    layout = Layout(project_root(), arguments.profile)
+    runs = plan(layout, arguments.only, dict(arguments.parameters))
+    executed = execute_all(layout, runs, arguments.jobs)
+    print(f"{len(executed)} notebook(s) executed, {len(runs) - len(executed)} already current")
+    for run in runs:
+        print(f"  {run.output.relative_to(layout.root)}")
+    return 0
+
+
+def run_book(arguments: argparse.Namespace) -> int:
+    """Build; raises PublishingError or ConfigError if something is wrong."""
+    from attm_companion.book.book import build_book
+
+    index = build_book(Layout(project_root(), arguments.profile))
+    print(f"the book: {index}")
+    return 0

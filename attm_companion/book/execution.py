@@ -1,0 +1,206 @@
+"""Execute notebooks with papermill, each in its own process, and only those that changed.
+
+What an executed copy depends on is hashed into its metadata: source, parameters, the code of
+``attm_core``, the lock file and the result values of the profile. Same hash, same copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attm_companion.book import refuse
+from attm_companion.book.layout import STATIC_VARIABLE, Layout, code_hash
+from attm_companion.book.notebook_gates import notebook_problems, static_sources
+from attm_companion.book.parameters import check, declared, parse_value, read_notebook
+from attm_core.errors import ConfigError
+from attm_core.files import read_json, write_atomic, write_text
+from attm_core.progress import track
+
+CELL_TIMEOUT_S = 1800
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """One notebook to execute: where from, where to, with which parameters, under which stamp."""
+
+    source: Path
+    output: Path
+    parameters: Mapping[str, Any]
+    stamp: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether ``output`` was made from the same inputs and its audio is still beside it."""
+        if not self.output.is_file():
+            return False
+        notebook = read_notebook(self.output)
+        return notebook.metadata.get("attm", {}).get("stamp") == self.stamp and all(
+            (self.output.parent / name).is_file() for name in static_sources(notebook)
+        )
+
+
+def plan(
+    layout: Layout, only: Iterable[str] = (), options: Mapping[str, str] | None = None
+) -> list[NotebookRun]:
+    """The runs of a profile.
+
+    Args:
+        layout: folders and profile; ``profile`` is handed to each notebook that declares it.
+        only: names of notebooks (without suffix); all if empty.
+        options: parameters as written on the command line. A run with options is kept apart from
+            the copies that the book shows.
+
+    Raises:
+        ConfigError: unknown notebook, unknown parameter, or a value of another type.
+    """
+    options = dict(options or {})
+    folder = layout.executed
+    if options:
+        digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
+        folder = folder.with_name(f"{layout.profile}-{digest[:8]}")
+    base = code_hash(layout.root) + "".join(
+        map(results_hash, (layout.results.parent, layout.results))
+    )
+    return [
+        _run_of(source, folder, layout.profile, options, base) for source in _select(layout, only)
+    ]
+
+
+def _select(layout: Layout, only: Iterable[str]) -> list[Path]:
+    sources = {path.stem: path for path in layout.notebook_sources()}
+    names = [Path(name).stem for name in only] or list(sources)
+    if unknown := [name for name in names if name not in sources]:
+        raise ConfigError(f"no notebook {', '.join(unknown)}; there are: {', '.join(sources)}")
+    return [sources[name] for name in names]
+
+
+def _run_of(
+    source: Path, folder: Path, profile: str, options: Mapping[str, str], base: str
+) -> NotebookRun:
+    known = declared(read_notebook(source), source.name)
+    given = {name: parse_value(text, known.get(name)) for name, text in options.items()}
+    if "profile" in known:
+        given = {"profile": profile} | given
+    check(given, known, source.name)
+    text = base + source.read_text(encoding="utf-8") + json.dumps(given, sort_keys=True)
+    stamp = hashlib.sha256(text.encode()).hexdigest()
+    return NotebookRun(source, folder / source.name, given, stamp)
+
+
+def results_hash(folder: Path) -> str:
+    """Hash of the values and tables of all result files; dates, times and hardware do not count."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.json")):
+        content = read_json(path)
+        if isinstance(content, dict):
+            content.pop("provenance", None)
+            tables = content.get("tables") or {}
+            if "cost" in tables:
+                tables.pop("cost")
+                content["values"] = {}  # wall times, as in attm_companion.study.results
+        digest.update(json.dumps([path.name, content], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> list[NotebookRun]:
+    """Execute what is not current, ``jobs`` at a time; returns the runs that were executed.
+
+    Raises:
+        PublishingError: some notebooks failed; lists each with its cell and traceback.
+    """
+    missing = [run for run in runs if not run.is_current]
+    failures: dict[str, str] = {}
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        futures = {pool.submit(execute, layout, run, jobs): run for run in missing}
+        try:
+            for future in track(as_completed(futures), "notebooks", total=len(missing)):
+                if message := future.result():
+                    failures[futures[future].source.name] = message
+        except BaseException:  # Ctrl-C: do not start what is still waiting
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    refuse([failures[name] for name in sorted(failures)], "notebooks that failed")
+    return missing
+
+
+def execute(layout: Layout, run: NotebookRun, jobs: int = 1) -> str | None:
+    """Execute one notebook; returns None, or what went wrong (the failed copy is kept)."""
+    # Named by process: a papermill that outlives a killed parent must not write into a new run.
+    attempt = run.output.parent / "running" / f"{run.source.stem}-{os.getpid()}.ipynb"
+    static = run.output.parent / "static"
+    static.mkdir(parents=True, exist_ok=True)
+    attempt.parent.mkdir(exist_ok=True)
+    parameter_file = write_text(attempt.with_suffix(".yaml"), json.dumps(dict(run.parameters)))
+    finished = subprocess.run(
+        _command(layout, run, attempt, parameter_file),
+        env=_environment(static, jobs),
+        cwd=layout.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    parameter_file.unlink()
+    problem = (
+        describe_failure(run.source.name, attempt, finished.stderr)
+        if finished.returncode
+        else _accept(run, attempt)
+    )
+    return problem and problem + _keep(attempt, run)
+
+
+def _keep(attempt: Path, run: NotebookRun) -> str:
+    """Move a failed copy to where it can be looked at."""
+    if not attempt.is_file():
+        return ""
+    kept = run.output.parent / "failed" / run.output.name
+    kept.parent.mkdir(exist_ok=True)
+    attempt.replace(kept)
+    return f"\n(kept: {kept})"
+
+
+def _command(layout: Layout, run: NotebookRun, output: Path, parameter_file: Path) -> list[str]:
+    command = [sys.executable, "-m", "papermill", str(run.source), str(output)]
+    command += ["--cwd", str(layout.root), "--kernel", "python3", "--no-progress-bar"]
+    command += ["--execution-timeout", str(CELL_TIMEOUT_S)]
+    return command + (["-f", str(parameter_file)] if run.parameters else [])
+
+
+def _environment(static: Path, jobs: int) -> dict[str, str]:
+    threads = max(1, (os.cpu_count() or 1) // max(1, jobs))
+    defaults = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(threads)}
+    return defaults | dict(os.environ) | {STATIC_VARIABLE: str(static)}
+
+
+def _accept(run: NotebookRun, attempt: Path) -> str | None:
+    import nbformat
+
+    notebook = read_notebook(attempt)
+    if problems := notebook_problems(notebook, run.source.name, run.output.parent):
+        return "; ".join(problems)
+    notebook.metadata["attm"] = {"stamp": run.stamp}
+    write_atomic(run.output, lambda part: nbformat.write(notebook, part))
+    attempt.unlink()
+    return None
+
+
+def describe_failure(name: str, attempt: Path, stderr: str) -> str:
+    """Name, cell and traceback of a failed notebook; the end of stderr if no cell failed."""
+    cells = read_notebook(attempt).cells if attempt.is_file() else []
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "error":
+                trace = ANSI.sub("", "\n".join(output.traceback))
+                place = f"{name}, In [{cell.execution_count}]"
+                return f"{place}:\n{cell.source}\n{trace}"
+    return f"{name}: {stderr[-2000:].strip()}"

@@ -1,0 +1,53 @@
+"""One picture of a study's results, for the README.
+
+``python -m attm_companion.book.picture mini OUT`` draws it.
+
+Left: Reward along the chain (Table II); right: Reward against the input score (Fig. 2).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from attm_companion.book.figures import use_style
+from attm_companion.book.result_views import curve, plot_curve, plot_intervals
+from attm_companion.study.results import read_result
+from attm_core.files import write_atomic
+
+CHAIN = {
+    "baseline": "table2.row0",
+    "SFT (v1)": "table2.row1",
+    "+ experts": "table2.row2",
+    "+ cross-load": "table2.row3",
+    "+ CRPO": "table2.row4",
+}
+
+
+def draw_results(profile: str, path: Path) -> Path:
+    """Draw the picture from the result files of a profile.
+
+    Raises:
+        ResultError: a result file is missing.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    use_style()
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4))
+    plot_intervals(axes[0], read_result(profile, "cumulative"), CHAIN, "reward")
+    axes[0].legend(fontsize=8)
+    sweep = read_result(profile, "score_sweep")
+    for name, label in (("sft", "SFT only"), ("hybrid", "hybrid (submitted chain)")):
+        plot_curve(axes[1], curve(sweep, f"fig2.{name}", "reward"), label)
+    axes[1].set(xlabel="input score s", ylabel="Reward")
+    axes[1].legend(fontsize=8)
+    drawn = write_atomic(path, lambda part: figure.savefig(part, dpi=110))
+    plt.close(figure)
+    return drawn
+
+
+if __name__ == "__main__":
+    print(draw_results(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,83 @@
+"""Audio in notebooks as small files with a label, never as base64 and never re-levelled.
+
+``IPython.display.Audio(array)`` embeds the wave twice and by default normalises it, which makes a
+comparison of loudness meaningless. Here each wave becomes one MP3 named by its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from attm_companion.book.layout import static_folder
+from attm_companion.book.tables import HtmlView
+from attm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Sound: TypeAlias = "Path | Tensor"
+
+
+def player(sound: Sound, caption: str, sample_rate_hz: int | None = None) -> HtmlView:
+    """A labelled player of one sound. End a cell with it.
+
+    Args:
+        sound: an audio file, or a wave (C, S) or (S,) in [−1, 1].
+        caption: what is heard; the label of the player.
+        sample_rate_hz: rate of a wave; not used for a file.
+
+    Raises:
+        InputError: no caption, no rate for a wave, or a wave that is not finite.
+    """
+    return players({caption: sound}, "", sample_rate_hz)
+
+
+def players(
+    sounds: Mapping[str, Sound], title: str = "", sample_rate_hz: int | None = None
+) -> HtmlView:
+    """Several players side by side, for comparing; levels are those of the sounds.
+
+    Args:
+        sounds: caption → sound, as for :func:`player`.
+        title: what is compared.
+        sample_rate_hz: rate of the waves.
+
+    Raises:
+        InputError: as :func:`player`.
+    """
+    figures = "".join(_figure(sound, text, sample_rate_hz) for text, sound in sounds.items())
+    label = f'<p class="attm-players-title">{escape(title)}</p>' if title else ""
+    plain = "\n".join([title] * bool(title) + [f"[sound] {caption}" for caption in sounds])
+    return HtmlView(f'<div class="attm-players">{label}{figures}</div>', plain)
+
+
+def _figure(sound: Sound, caption: str, sample_rate_hz: int | None) -> str:
+    if not caption.strip():
+        raise InputError("a player needs a caption that says what is heard")
+    source = f"static/{_store(sound, sample_rate_hz).name}"
+    label = escape(caption, quote=True)
+    return (
+        f'<figure class="attm-player"><figcaption>{label}</figcaption>'
+        f'<audio controls preload="none" src="{source}" aria-label="{label}"></audio></figure>'
+    )
+
+
+def _store(sound: Sound, sample_rate_hz: int | None) -> Path:
+    from attm_core.audio import check_wave, load_audio, save_audio
+
+    if isinstance(sound, str | Path):
+        wave, rate = load_audio(Path(sound))
+    elif sample_rate_hz is None:
+        raise InputError("say the sample rate of the wave: player(wave, caption, rate)")
+    else:
+        wave, rate = sound.detach().cpu().float(), sample_rate_hz
+        wave = check_wave(wave[None] if wave.ndim == 1 else wave, "sound to play")
+    digest = hashlib.sha256(wave.contiguous().numpy().tobytes() + f"{rate}".encode())
+    path = static_folder() / f"{digest.hexdigest()[:20]}.mp3"
+    if not path.is_file():
+        save_audio(path, wave.clamp(-1.0, 1.0), rate)
+    return path

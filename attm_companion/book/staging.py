@@ -1,0 +1,157 @@
+"""Stage the book: prose, executed notebooks, generated pages and files served beside them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from attm_companion.book import departures, pages, refuse
+from attm_companion.book.layout import Layout
+from attm_companion.book.notebook_gates import notebook_problems
+from attm_companion.book.parameters import read_notebook
+from attm_companion.book.source_pages import write_source_pages
+from attm_companion.book.strict_yaml import read_yaml, toc_problems
+from attm_core.errors import ConfigError
+from attm_core.files import write_text
+
+MATHJAX_PACKAGE, MATHJAX_FILE = "sphinx-mathjax-offline", "tex-svg-full.js"
+
+# Name of a page in book/generated → what writes it; a new one also needs a line in _toc.yml.
+GENERATED_PAGES: dict[str, Callable[[Layout], str]] = {
+    "departures": lambda layout: departures.page(departures.collect(layout.root)),
+    "execution": lambda layout: pages.execution_page(layout.executed_notebooks(), layout.profile),
+    "provenance": lambda layout: pages.provenance_page(layout.results, layout.profile),
+}
+
+
+def documents(layout: Layout) -> list[str]:
+    """Names of all documents of the book: prose, generated pages, notebooks."""
+    prose = [f"book/{path.stem}" for path in layout.prose_sources()]
+    generated = [f"book/generated/{name}" for name in GENERATED_PAGES]
+    return prose + generated + [f"notebooks/{path.stem}" for path in layout.notebook_sources()]
+
+
+def stage(layout: Layout) -> Path:
+    """Fill ``_build/book-src`` and ``_build/book-extra`` afresh; returns the former.
+
+    Raises:
+        ConfigError: duplicate keys in a YAML file.
+        PublishingError: table of contents and sources disagree, or an executed notebook is
+            missing or fails a gate.
+    """
+    toc = read_yaml(layout.root / "_toc.yml")
+    refuse(toc_problems(toc, documents(layout)), "table of contents")
+    extra = layout.book_source.with_name("book-extra")
+    for folder in (layout.book_source, extra):
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(
+        layout.prose, layout.book_source / "book", ignore=shutil.ignore_patterns("_static")
+    )
+    shutil.copytree(layout.prose / "_static", layout.book_source / "_static")
+    shutil.copy2(layout.root / "_toc.yml", layout.book_source)
+    _stage_notebooks(layout)
+    _stage_pages(layout)
+    _stage_extra(layout, extra)
+    config = read_yaml(layout.root / "_config.yml")
+    text = yaml.safe_dump(completed_config(config, layout, extra), sort_keys=False)
+    write_text(layout.book_source / "_config.yml", text)
+    return layout.book_source
+
+
+def completed_config(config: dict[str, Any], layout: Layout, extra: Path) -> dict[str, Any]:
+    """The committed configuration with what only the building machine knows.
+
+    Absolute folders, and the repository's address, without which there are no launch buttons.
+    """
+    sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
+    sphinx["attm_results"] = str(layout.results)
+    sphinx["html_extra_path"] = [str(extra)]
+    address = repository_url(layout.root)
+    if address is None:
+        config.pop("launch_buttons", None)
+        return config
+    config["repository"] = {"url": address, "branch": "main", "path_to_book": ""}
+    config["html"]["use_repository_button"] = True
+    return config
+
+
+def repository_url(root: Path) -> str | None:
+    """Where the project is published: from the CI environment or the remote ``origin``."""
+    if repository := os.environ.get("GITHUB_REPOSITORY"):
+        return f"{os.environ.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}"
+    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return found.removesuffix(".git") if found.startswith("https://github.com/") else None
+
+
+def _stage_notebooks(layout: Layout) -> None:
+    import nbformat
+
+    problems = []
+    for source in layout.notebook_sources():
+        executed = layout.executed / source.name
+        if not executed.is_file():
+            problems.append(f"{source.name} has not been executed for {layout.profile}")
+            continue
+        notebook = read_notebook(executed)
+        problems += notebook_problems(notebook, source.name, executed.parent)
+        describe_pictures(notebook)
+        drop_stderr(notebook)
+        target = layout.book_source / "notebooks" / source.name
+        target.parent.mkdir(exist_ok=True)
+        nbformat.write(notebook, target)
+    refuse(problems, "executed notebooks")
+
+
+def describe_pictures(notebook: Any) -> None:
+    """Hand the texts of pictures to MyST-NB, which reads them from the cell, not the output."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            words = output.get("metadata", {}).get("image/png", {})
+            if not words.get("alt"):
+                continue
+            options = cell.metadata.setdefault("mystnb", {})
+            options["image"] = {"alt": words["alt"]}
+            if words.get("caption"):
+                options["figure"] = {"caption": words["caption"]}
+
+
+def drop_stderr(notebook: Any) -> None:
+    """Leave out progress and warnings of libraries: they name paths of the building machine."""
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+
+
+def _stage_pages(layout: Layout) -> None:
+    folder = layout.book_source / "book" / "generated"
+    for name, written in GENERATED_PAGES.items():
+        write_text(folder / f"{name}.md", written(layout))
+
+
+def _stage_extra(layout: Layout, extra: Path) -> None:
+    write_source_pages(layout.root, extra / "source")
+    static = layout.executed / "static"
+    if static.is_dir():
+        shutil.copytree(static, extra / "notebooks" / "static")
+    (extra / "mathjax").mkdir(parents=True, exist_ok=True)
+    shutil.copy2(mathjax_file(), extra / "mathjax" / MATHJAX_FILE)
+
+
+def mathjax_file() -> Path:
+    """MathJax 3 as one file with all TeX extensions and its SVG glyphs: no font, no request.
+
+    Raises:
+        ConfigError: the package that carries it is not installed.
+    """
+    spec = importlib.util.find_spec(MATHJAX_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"{MATHJAX_PACKAGE} is not installed: run make again")
+    return Path(spec.origin).parent / "static" / "mathjax" / MATHJAX_FILE

@@ -1,0 +1,80 @@
+"""``attm assets list | fetch | verify``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attm_core.assets import Asset, asset_folder, find_asset, load_manifest, verify
+from attm_core.errors import AssetError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parsers(subparsers: Subparsers) -> None:
+    """Add the ``assets`` command; its ``run`` default takes the parsed arguments."""
+    parser = subparsers.add_parser("assets", help="list, fetch and verify checkpoints and data")
+    actions = parser.add_subparsers(dest="action", required=True)
+    listing = actions.add_parser("list", help="what there is, its licence and size")
+    listing.set_defaults(run=run_list)
+    for name, run, words in (
+        ("fetch", run_fetch, "download, resume and verify"),
+        ("verify", run_verify, "compare sizes and digests with the manifest"),
+    ):
+        action = actions.add_parser(name, help=words)
+        action.add_argument("names", nargs="+", metavar="NAME", help="see `attm assets list`")
+        action.add_argument("--to", type=Path, help="folder (default: one per asset)")
+        action.set_defaults(run=run)
+
+
+def describe(asset: Asset) -> str:
+    """One asset in two lines."""
+    size = f"{asset.size / 2**20:,.0f} MiB" if asset.size else "size not stated"
+    flags = [
+        "gated" if asset.gated else "",
+        "by hand" if not asset.files else "",
+        "" if asset.is_verifiable or not asset.files else "no published digest for some files",
+    ]
+    extra = ", ".join(flag for flag in flags if flag)
+    return (
+        f"{asset.name:24} {len(asset.files):4} file(s), {size}; {asset.licence}"
+        f"{f' ({extra})' if extra else ''}\n{'':24} {asset.role}"
+    )
+
+
+def run_list(_: argparse.Namespace) -> int:
+    """Print the manifest."""
+    for asset in load_manifest().values():
+        print(describe(asset))
+    return 0
+
+
+def run_fetch(args: argparse.Namespace) -> int:
+    """Fetch assets by name."""
+    from attm_companion.commands.download import fetch
+
+    for name in args.names:
+        fetch(find_asset(name), args.to)
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Print the state of each file that is not verified, and a count.
+
+    Raises:
+        AssetError: a file is absent or wrong.
+    """
+    wrong = 0
+    for name in args.names:
+        states = verify(find_asset(name), args.to)
+        for path, state in states.items():
+            if state != "verified":
+                print(f"{name}/{path}: {state}")
+        good = sum(state == "verified" for state in states.values())
+        wrong += sum(state not in ("verified", "unverified") for state in states.values())
+        print(f"{name}: {good} of {len(states)} verified in {args.to or asset_folder(name)}")
+    if wrong:
+        raise AssetError(f"{wrong} file(s) are absent or wrong: run `attm assets fetch NAME`")
+    return 0

@@ -1,0 +1,100 @@
+"""The ``attm`` command: study, notebooks, book, generate, score, claims, assets and more.
+
+Each part of the package brings its own subcommands; this module only collects them, turns the
+package's errors into one line on stderr and exit code 1, and keeps hub calls offline.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import select
+import sys
+from collections.abc import Sequence
+
+from attm_core import __version__
+from attm_core.errors import AttmError, InputError
+
+# Modules that bring subcommands: each has ``add_parsers(subparsers)`` and imports little itself.
+COMMAND_MODULES = (
+    "attm_companion.commands.study_cli",
+    "attm_companion.book.cli",
+    "attm_companion.commands.generation_cli",
+    "attm_companion.ledger.cli",
+    "attm_companion.commands.assets_cli",
+)
+STDOUT = 1
+READER_LEFT = 128 + 13  # what a shell reports of a program that SIGPIPE ended
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all subcommands."""
+    parser = argparse.ArgumentParser(prog="attm", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--version", action="version", version=f"attm-companion {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMAND_MODULES:
+        importlib.import_module(module).add_parsers(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for an error of ours, 2 for a usage error.
+
+    Like other Unix tools it ends quietly, with 141, when the reader of its output leaves.
+    """
+    # Without a network, hub calls hang for minutes; whoever fetches says so with `attm assets`.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_left()
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = build_parser().parse_args(arguments)
+    try:
+        _check_text(options)
+        code = options.run(options)
+    except (AttmError, OSError) as error:  # OSError: disk full, no permission, …
+        if isinstance(error, BrokenPipeError) and not _has_reader():
+            raise
+        print(f"attm: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("attm: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return int(code or 0)
+
+
+def _check_text(options: argparse.Namespace) -> None:
+    """Refuse words in another encoding; paths may have any bytes, but they are no words."""
+    for value in vars(options).values():
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str) and not word.isascii():
+                try:
+                    word.encode()
+                except UnicodeEncodeError as error:
+                    raise InputError(f"{word!a} is not UTF-8; set your terminal to it") from error
+
+
+def _has_reader() -> bool:
+    """Whether our output still goes somewhere: if so, the pipe that broke was another."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _reader_left() -> int:
+    """The reader of our output has had enough, as in ``attm doctor | head -1``: end as `cat`."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, STDOUT)  # the interpreter's own last flush must not fail again
+    os.close(nowhere)
+    return READER_LEFT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

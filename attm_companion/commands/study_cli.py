@@ -1,0 +1,60 @@
+"""``attm study`` and ``attm doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add both subcommands."""
+    study = subparsers.add_parser("study", help="run all stages and write results/<profile>/")
+    study.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
+    study.add_argument("--seed", type=int, help="training seed instead of the profile's")
+    study.add_argument("--jobs", type=int, help="worker processes; the number of cores if left out")
+    study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
+    study.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="every stage, its settings, cost and missing assets; runs nothing",
+    )
+    study.set_defaults(run=run_study_command)
+    doctor = subparsers.add_parser("doctor", help="what is missing, and what would run")
+    doctor.add_argument("--profile", default="mini")
+    doctor.set_defaults(run=run_doctor)
+
+
+def run_study_command(options: argparse.Namespace) -> int:
+    """Run the study, or one experiment of it, or list what would run."""
+    from attm_companion.study.results import results_hash
+    from attm_companion.study.study import Study
+    from attm_companion.tables import experiments
+
+    study = Study(options.profile, options.seed)
+    if options.dry_run:
+        from attm_companion.commands.plan import report
+
+        for line in report(study):
+            print(line)
+        return 0
+    if options.only:
+        experiments.run_experiment(study, options.only, options.jobs)
+    else:
+        experiments.run_study(study, options.jobs)
+    print(f"results hash of {study.profile.name}: {results_hash(study.profile.name)}")
+    return 0
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Print what was found; 1 if something keeps the profile from running."""
+    from attm_companion.commands.doctor import examine
+
+    findings = examine(options.profile)
+    for finding in findings:
+        print(finding.describe())
+    problems = sum(finding.level == "problem" for finding in findings)
+    if problems:
+        print(f"profile {options.profile} cannot run: {problems} problem(s) above")
+        return 1
+    print(f"profile {options.profile} can run: `attm study --profile {options.profile}`")
+    return 0

@@ -1,0 +1,47 @@
+"""Arithmetic on printed numbers: what rounding allows, and which cell of a column is best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attm_companion.paper_numbers import Cell, Paper
+
+HIGHER_IS_BETTER = {"fad": False, "clap": True, "reward": True, "score_r": True, "delta_out": True}
+SLACK = 1e-9
+
+
+def delta(paper: Paper, before: str, after: str) -> float:
+    """Printed value at ``after`` minus that at ``before``, cleared of float dust."""
+    return round(paper[after] - paper[before], 10)
+
+
+def rounds_to(value: float, printed: Cell, *operands: Cell) -> bool:
+    """Whether ``value``, computed from printed ``operands``, can have been printed as ``printed``.
+
+    Each operand hides up to half a unit of its last digit, and so does the printed result.
+    """
+    slack = printed.half_unit + sum(cell.half_unit for cell in operands)
+    return abs(value - printed.value) <= slack + SLACK
+
+
+def agrees(value: float, printed: Cell) -> bool:
+    """Whether an exactly known ``value`` rounds to ``printed``."""
+    return abs(value - printed.value) <= printed.half_unit + SLACK
+
+
+def best_rows(column: Mapping[str, Cell], metric: str) -> set[str]:
+    """Rows with the best printed value; several if tied."""
+    values = {row: cell.value for row, cell in column.items()}
+    best = max(values.values()) if HIGHER_IS_BETTER[metric] else min(values.values())
+    return {row for row, value in values.items() if value == best}
+
+
+def bold_rows(column: Mapping[str, Cell]) -> set[str]:
+    """Rows printed in bold."""
+    return {row for row, cell in column.items() if cell.bold}
+
+
+def wrong_bold(paper: Paper, table: str, metrics: tuple[str, ...]) -> list[str]:
+    """Columns of a table whose bold cells are not exactly the best ones."""
+    columns = {metric: paper.column(table, metric) for metric in metrics}
+    return [m for m, column in columns.items() if bold_rows(column) != best_rows(column, m)]

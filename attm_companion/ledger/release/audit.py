@@ -1,0 +1,162 @@
+"""The whole release audit as one small JSON tree of summary figures, computed or as last committed.
+
+Per-prompt and per-clip values stay on the machine that has the release; what is committed are
+counts, ranges, tests and histograms, with the ids of the clips they were computed from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from attm_companion.ledger.release import clips as clip_audit
+from attm_companion.ledger.release.clips import MeasuredClip
+from attm_companion.ledger.release.files import SYSTEMS, Release, find_release
+from attm_companion.ledger.release.noise_sharing import summarize
+from attm_companion.ledger.release.per_prompt import audit_scores
+from attm_companion.ledger.release.prompts import audit_prompts
+from attm_companion.ledger.release.ranker import audit_calibration, audit_fresh_votes, audit_splits
+from attm_companion.ledger.release.score_tables import audit_score_tables
+from attm_companion.paper_numbers import Paper, load_paper
+from attm_core.errors import ResultError
+from attm_core.files import read_json, write_json
+from attm_core.randomness import numpy_generator
+
+AUDIT_FILE = Path("results") / "released_audit.json"
+SIGNIFICANT_DIGITS = 6
+
+Level = Literal["A", "B"]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Summary figures of the release and how they came to be here.
+
+    Attributes:
+        figures: the tree that ``results/released_audit.json`` holds.
+        level: ``"A"`` computed in this run, ``"B"`` read from the last committed result.
+    """
+
+    figures: dict[str, Any]
+    level: Level
+
+    def __getitem__(self, path: str) -> Any:
+        """The figure at a dotted path, e.g. ``"scores.clap.systems.sub1.mean"``.
+
+        Raises:
+            ResultError: there is no such figure.
+        """
+        node: Any = self.figures
+        for name in path.split("."):
+            if not isinstance(node, dict) or name not in node:
+                raise ResultError(f"the release audit has no figure {path!r}")
+            node = node[name]
+        return node
+
+
+def audit_clips(measured: Sequence[MeasuredClip], paper: Paper) -> dict[str, Any]:
+    """Clip figures and noise sharing, from whatever clips were measured."""
+    if not measured:
+        return {"n": 0, "systems": {}}
+    table = clip_audit.table_of(measured)
+    target, ceiling = paper["hyper.inference.target_lufs"], paper["hyper.inference.ceiling_dbtp"]
+    details = {(m.measures.system, m.measures.prompt_id): m.detail for m in measured}
+    generator = numpy_generator(0, "released", "noise sharing")
+    return {
+        "n": len(measured),
+        "systems": clip_audit.summarize(table, target, ceiling),
+        "noise": summarize(details, SYSTEMS, generator),
+        "top_spectra": clip_audit.top_spectra(measured),
+    }
+
+
+def compute_audit(
+    release: Release, paper: Paper | None = None, measured: Sequence[MeasuredClip] | None = None
+) -> Audit:
+    """Compute the audit from the public files (30 clips: about half a minute on two cores).
+
+    Args:
+        release: the public artefacts; any subset of the clips.
+        paper: the transcription; the committed one if None.
+        measured: clips already measured, so that a notebook need not measure twice.
+    """
+    paper = paper or load_paper()
+    measured = measured if measured is not None else clip_audit.measure_all(release.clips())
+    thresholds = {
+        "kept_mean": paper["text.kept_reward_mean"],
+        "deployed_s": paper["hyper.inference.s"],
+    }
+    figures = {
+        "scores": audit_scores(release),
+        "prompts": audit_prompts(release),
+        "ranker": audit_calibration(release),
+        "splits": audit_splits(release),
+        "fresh_votes": audit_fresh_votes(release),
+        "tracks": audit_score_tables(release, thresholds),
+        "clips": audit_clips(measured, paper),
+        "provenance": provenance(measured),
+    }
+    return Audit(rounded(figures), "A")
+
+
+def provenance(measured: Sequence[MeasuredClip]) -> dict[str, Any]:
+    """Revisions of the authors' repositories and the clips that were seen."""
+    from attm_core.assets import load_manifest
+
+    released = load_manifest()["released"]
+    return {"revisions": dict(released.revisions), "clips_seen": len(measured), "clips_public": 300}
+
+
+def rounded(node: Any) -> Any:
+    """The same tree with floats at six significant digits, so that machines agree on the file."""
+    if isinstance(node, dict):
+        return {str(key): rounded(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [rounded(value) for value in node]
+    return float(f"{node:.{SIGNIFICANT_DIGITS}g}") if isinstance(node, float) else node
+
+
+def load_audit(path: Path = AUDIT_FILE) -> Audit:
+    """The last committed audit.
+
+    Raises:
+        ResultError: there is none.
+    """
+    if not path.is_file():
+        raise ResultError(
+            f"{path} is missing: run `attm claims --released DIR` where the release is"
+        )
+    return Audit(read_json(path), "B")
+
+
+def available_audit(folder: Path | None = None, path: Path = AUDIT_FILE) -> Audit:
+    """Computed where the release is present, else the last committed result.
+
+    With fewer than two prompts in common the clips' figures are the committed ones.
+    """
+    release = find_release(folder)
+    if release is None:
+        return load_audit(path)
+    audit = compute_audit(release)
+    return audit if clips_suffice(audit) else with_committed_clips(audit, load_audit(path))
+
+
+def clips_suffice(audit: Audit) -> bool:
+    """Whether the clips at hand allow every statement about clips: two prompts of all systems."""
+    noise = audit.figures["clips"].get("noise", {"between": {}})
+    return len(noise["between"]) == len(SYSTEMS) * (len(SYSTEMS) - 1) // 2
+
+
+def with_committed_clips(audit: Audit, committed: Audit) -> Audit:
+    """Everything from ``audit`` but the clips, which come from the committed figures."""
+    origin = audit["provenance"] | {"clips_from": "last committed audit"}
+    origin["clips_seen"] = committed["provenance.clips_seen"]
+    figures = audit.figures | {"clips": committed["clips"], "provenance": origin}
+    return Audit(figures, "B")
+
+
+def save_audit(audit: Audit, path: Path = AUDIT_FILE) -> Path:
+    """Write the summary figures atomically."""
+    return write_json(path, audit.figures)

@@ -1,0 +1,209 @@
+"""Pictures of the release audit: the same from a fresh audit (A) and from committed figures (B)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from attm_companion.book.figures import MARKERS, PALETTE
+from attm_companion.ledger.release.audit import (
+    AUDIT_FILE,
+    Audit,
+    clips_suffice,
+    compute_audit,
+    load_audit,
+    with_committed_clips,
+)
+from attm_companion.ledger.release.clips import MeasuredClip, measure_all, table_of
+from attm_companion.ledger.release.files import SYSTEMS, find_release
+from attm_companion.ledger.release.noise_sharing import correlation_matrix
+from attm_companion.paper_numbers import load_paper
+from attm_core.evaluation.statistics import holm
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TABLE2_ROWS = {"baseline": "row0", "sub1": "row4", "sub2": "sub2"}
+NAMES = {"baseline": "baseline", "sub1": "Sub. 1", "sub2": "Sub. 2"}
+COLOURS = dict(zip(SYSTEMS, PALETTE, strict=False))
+SHAPES = dict(zip(SYSTEMS, MARKERS, strict=False))
+
+
+def open_audit(
+    folder: str = "", path: Path = AUDIT_FILE, workers: int = 2
+) -> tuple[Audit, list[MeasuredClip]]:
+    """The audit and the measured clips; without a release the committed audit and no clip.
+
+    Args:
+        folder: of the public release; ``ATTM_RELEASED_DIR`` if empty.
+        path: the committed audit.
+        workers: clips measured at once.
+    """
+    release = find_release(Path(folder) if folder else None)
+    if release is None:
+        return load_audit(path), []
+    measured = measure_all(release.clips(), workers)
+    audit = compute_audit(release, measured=measured)
+    if clips_suffice(audit):
+        return audit, measured
+    return with_committed_clips(audit, load_audit(path)), []
+
+
+def describe_audit(audit: Audit) -> str:
+    """Level and origin in a sentence."""
+    seen = audit["provenance.clips_seen"]
+    how = "computed now" if audit.level == "A" else "as last committed, not computed in this run"
+    revisions = ", ".join(f"{k} {v[:7]}" for k, v in audit["provenance.revisions"].items())
+    return f"Level {audit.level}: {how}, from {seen} of 300 public clips ({revisions})."
+
+
+def plot_levels(
+    axis: Axes, audit: Audit, measured: Sequence[MeasuredClip], measure: str, line: float
+) -> None:
+    """One measure of each clip by prompt, or its range by system, with the value promised.
+
+    Args:
+        axis: where to draw.
+        audit: summary figures.
+        measured: the clips, if they are here.
+        measure: ``"loudness_lufs"`` or ``"true_peak_dbtp"``.
+        line: what the paper promises.
+    """
+    if measured:
+        table = table_of(measured)
+        for name, rows in table.groupby("system"):
+            axis.scatter(rows.prompt_id, rows[measure], s=22, color=COLOURS[str(name)],
+                         marker=SHAPES[str(name)], label=NAMES[str(name)])  # fmt: skip
+        axis.set_xlabel("prompt")
+    else:
+        _plot_ranges(axis, audit, measure)
+    axis.axhline(line, color="black", linestyle="--", marker="", label=f"promised: {line:g}")
+    axis.legend()
+
+
+def _plot_ranges(axis: Axes, audit: Audit, measure: str) -> None:
+    for position, name in enumerate(SYSTEMS):
+        span = audit[f"clips.systems.{name}.{measure}"]
+        axis.plot([position, position], [span["min"], span["max"]], color=COLOURS[name], marker="_")
+        axis.scatter([position], [span["median"]], color=COLOURS[name], marker=SHAPES[name],
+                     label=f"{NAMES[name]}: median and range")  # fmt: skip
+    axis.set_xticks(range(len(SYSTEMS)), [NAMES[name] for name in SYSTEMS])
+
+
+def plot_top_spectra(axis: Axes, audit: Audit) -> None:
+    """Median spectra of the last 2.5 kHz below Nyquist."""
+    spectra = audit["clips.top_spectra"]
+    frequency = np.array(spectra["frequency_hz"]) / 1000
+    for name, level in spectra["level_db"].items():
+        axis.plot(frequency, level, color=COLOURS[name], marker=SHAPES[name], markersize=4,
+                  label=NAMES[name])  # fmt: skip
+    axis.set(xlabel="frequency (kHz)", ylabel="level (dB re full scale² / Hz)")
+    axis.legend()
+
+
+def plot_lags(axis: Axes, audit: Audit) -> None:
+    """Mean correlation of fine detail by shift between the prompts of two systems."""
+    for number, (pair, found) in enumerate(audit["clips.noise.between"].items()):
+        lags = {int(lag): value for lag, value in found["profile"].items()}
+        order = sorted(lags)
+        first, second = pair.split("_")
+        axis.plot(order, [lags[lag] for lag in order], color=PALETTE[number + 3],
+                  marker=MARKERS[number + 3], markersize=5,
+                  label=f"{NAMES[first]} and {NAMES[second]}")  # fmt: skip
+    axis.set(xlabel="prompt of the second minus prompt of the first", ylabel="mean correlation")
+    axis.legend()
+
+
+def plot_noise_matrix(axis: Axes, audit: Audit, measured: Sequence[MeasuredClip]) -> None:
+    """Correlations between all clips; without clips, the same-prompt means between systems."""
+    if measured:
+        matrix = correlation_matrix([one.detail for one in measured])
+        labels = [one.measures.system for one in measured]
+        ticks = [(labels.index(n) + labels.count(n) / 2 - 0.5) for n in SYSTEMS if n in labels]
+        names = [NAMES[n] for n in SYSTEMS if n in labels]
+    else:
+        matrix, names, ticks = _system_matrix(audit), [NAMES[n] for n in SYSTEMS], list(range(3))
+    image = axis.imshow(matrix, vmin=-0.4, vmax=0.4, cmap="RdBu_r")
+    axis.set_xticks(ticks, names)
+    axis.set_yticks(ticks, names)
+    axis.grid(False)
+    axis.figure.colorbar(image, ax=axis, label="correlation of fine detail")
+
+
+def _system_matrix(audit: Audit) -> np.ndarray[Any, np.dtype[np.float64]]:
+    matrix = np.eye(len(SYSTEMS))
+    for pair, found in audit["clips.noise.between"].items():
+        i, j = (SYSTEMS.index(name) for name in pair.split("_"))
+        matrix[i, j] = matrix[j, i] = found["same_prompt_mean"]
+    return matrix
+
+
+def table2_rows(audit: Audit) -> pd.DataFrame:
+    """Public means beside Table II, with their standard errors, a row a system and metric."""
+    rows = {
+        f"{NAMES[system]}, {metric}": {
+            "public": audit[f"scores.{metric}.systems.{system}.mean"],
+            "paper": load_paper()[f"table2.{place}.{metric}"],
+            "standard error": audit[f"scores.{metric}.systems.{system}.se"],
+        }
+        for metric in ("clap", "reward")
+        for system, place in TABLE2_ROWS.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def length_rows(audit: Audit) -> pd.DataFrame:
+    """Paired tests in thirds of the prompts by length, with Holm's correction over all rows."""
+    rows = {
+        f"{third} ({found['words'][0]}–{found['words'][1]} words), {metric}, "
+        f"{pair.replace('_', ' → ')}": found["pairs"][pair]
+        for metric in ("clap", "reward")
+        for third, found in audit[f"scores.{metric}.by_length"].items()
+        for pair in ("baseline_sub1", "sub1_sub2")
+    }
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename(
+        columns={"p_two_sided": "p two-sided"}
+    )
+    frame["Holm"] = holm(list(frame["p two-sided"]))
+    return frame[["n", "difference", "p two-sided", "Holm", "d_z"]]
+
+
+def plot_score_histogram(axis: Axes, audit: Audit, metric: str) -> None:
+    """Distribution of the public per-prompt scores, with the means printed in Table II."""
+    histogram = audit[f"scores.{metric}.histogram"]
+    edges = np.array(histogram["edges"])
+    centres = (edges[:-1] + edges[1:]) / 2
+    for name, counts in histogram["counts"].items():
+        axis.plot(centres, counts, color=COLOURS[name], marker=SHAPES[name], label=NAMES[name])
+        axis.axvline(load_paper()[f"table2.{TABLE2_ROWS[name]}.{metric}"], color=COLOURS[name],
+                     linestyle=":", marker="")  # fmt: skip
+    axis.set(xlabel=metric, ylabel="prompts")
+    axis.legend()
+
+
+def plot_track_scores(axis: Axes, audit: Audit) -> None:
+    """The ranker's scores of real tracks, with the submitted mean and the mean of kept clips."""
+    for number, (name, label) in enumerate((("jamendo", "MTG-Jamendo"), ("sdd", "Song Describer"))):
+        histogram = audit[f"tracks.{name}.histogram"]
+        edges, counts = np.array(histogram["edges"]), np.array(histogram["counts"])
+        axis.plot((edges[:-1] + edges[1:]) / 2, counts / counts.sum(), color=PALETTE[number + 4],
+                  marker=MARKERS[number + 3], markersize=4, label=label)  # fmt: skip
+    marks = {"Sub. 1": audit["scores.reward.systems.sub1.mean"],
+             "kept clips": load_paper()["text.kept_reward_mean"]}  # fmt: skip
+    for (label, value), style in zip(marks.items(), ("--", ":"), strict=True):
+        axis.axvline(value, color="black", linestyle=style, marker="", label=label)
+    axis.set(xlabel="reward", ylabel="share of tracks")
+    axis.legend()
+
+
+def plot_reliability(axis: Axes, audit: Audit) -> None:
+    """The ranker's public reliability bins."""
+    found = audit["ranker"]
+    axis.plot([0.5, 1], [0.5, 1], color="grey", linestyle="--", marker="", label="calibrated")
+    axis.plot(found["confidence"], found["winrate"], label="public bins")
+    axis.set(xlabel="confidence", ylabel="share of votes that agree")
+    axis.legend()

@@ -1,0 +1,164 @@
+"""The paper's tables, captions, hyper-parameters and text numbers, read from ``paper.yaml``.
+
+Every "paper" column of the book and every check of the ledger takes its numbers from here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from attm_core.errors import InputError
+
+PAPER_FILE = Path(__file__).with_name("paper_numbers.yaml")
+_CELL = re.compile(
+    r"^(?P<bold>\*\*)?(?P<number>[+-]?\d+(\.\d+)?(e[+-]?\d+)?)(\*\*)?(?P<mark>[†*]?)$"
+)
+_NOTES = frozenset({"place", "caption", "label"})
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed number.
+
+    Attributes:
+        key: path in ``paper.yaml``, e.g. ``"table2.row4.fad"``.
+        text: as printed, without emphasis.
+        place: section, table, figure or footnote.
+        bold: printed in bold.
+        mark: ``"†"``, ``"*"`` or nothing.
+        approx: prefixed with "~" or "about" in the paper.
+    """
+
+    key: str
+    text: str
+    place: str
+    bold: bool = False
+    mark: str = ""
+    approx: bool = False
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return float(self.text)
+
+    @property
+    def decimals(self) -> int:
+        """Printed digits after the point; 0 for integers and powers of ten."""
+        return len(self.text.partition(".")[2]) if "e" not in self.text else 0
+
+    @property
+    def half_unit(self) -> float:
+        """Largest rounding error behind the printed digits."""
+        return 0.5 * 10.0**-self.decimals
+
+
+class Paper:
+    """Typed access to the transcription; immutable.
+
+    Args:
+        cells: all printed numbers by key.
+        labels: row labels, captions and quoted words by key.
+    """
+
+    def __init__(self, cells: Mapping[str, Cell], labels: Mapping[str, str]) -> None:
+        self._cells = dict(cells)
+        self._labels = dict(labels)
+
+    def cell(self, key: str) -> Cell:
+        """The printed number at ``key``.
+
+        Raises:
+            InputError: no such key.
+        """
+        if key not in self._cells:
+            raise InputError(f"paper.yaml has no number {key!r}")
+        return self._cells[key]
+
+    def __getitem__(self, key: str) -> float:
+        """The number at ``key`` as a float."""
+        return self.cell(key).value
+
+    def label(self, key: str) -> str:
+        """The words at ``key``, such as ``"table2.row2.label"``.
+
+        Raises:
+            InputError: no such key.
+        """
+        if key not in self._labels:
+            raise InputError(f"paper.yaml has no words {key!r}")
+        return self._labels[key]
+
+    def column(self, prefix: str, name: str) -> dict[str, Cell]:
+        """All cells ``<prefix>.<row>.<name>``, by row; rows may be nested (``"sft.v1_v1"``)."""
+        start, end = f"{prefix}.", f".{name}"
+        return {
+            key.removeprefix(start).removesuffix(end): cell
+            for key, cell in self._cells.items()
+            if key.startswith(start) and key.endswith(end)
+        }
+
+    def __iter__(self) -> Iterator[Cell]:
+        """All printed numbers in the order of the file."""
+        return iter(self._cells.values())
+
+    def with_number(self, key: str, printed: str) -> Paper:
+        """A copy with one number changed, to see which claims depend on it."""
+        old = self.cell(key)
+        return Paper(
+            {**self._cells, key: _parse(key, printed, old.place, old.approx)}, self._labels
+        )
+
+
+def _parse(key: str, printed: str, place: str, approx: bool) -> Cell:
+    match = _CELL.match(printed)
+    if match is None:
+        raise InputError(f"paper.yaml: {key} = {printed!r} is not a printed number")
+    return Cell(key, match["number"], place, bool(match["bold"]), match["mark"], approx)
+
+
+def _leaf(key: str, node: Mapping[str, Any]) -> Cell:
+    return _parse(key, str(node["value"]), str(node["place"]), bool(node.get("approx", False)))
+
+
+def _walk(prefix: str, node: Mapping[str, Any], place: str) -> Iterator[Cell | tuple[str, str]]:
+    place = str(node.get("place", place))
+    for name, child in node.items():
+        key = f"{prefix}{name}"
+        if name in _NOTES or (isinstance(child, Mapping) and "words" in child):
+            yield key, str(child["words"] if isinstance(child, Mapping) else child)
+        elif isinstance(child, Mapping):
+            yield from [_leaf(key, child)] if "value" in child else _walk(f"{key}.", child, place)
+        elif isinstance(child, str):
+            yield _parse(key, child, place, approx=False)
+        else:
+            raise InputError(f"paper.yaml: quote {key} so that its printed digits are kept")
+
+
+@cache
+def load_paper(path: Path = PAPER_FILE) -> Paper:
+    """Read the transcription (once per path).
+
+    Raises:
+        InputError: a number is unquoted or not a number.
+    """
+    tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    items = list(_walk("", tree, ""))
+    cells = {item.key: item for item in items if isinstance(item, Cell)}
+    labels = dict(item for item in items if not isinstance(item, Cell))
+    return Paper(cells, labels)
+
+
+def paper_value(key: str) -> float:
+    """The paper's number at ``key``, e.g. ``paper_value("table2.row4.fad")``.
+
+    Raises:
+        InputError: no such key.
+    """
+    return load_paper()[key]

@@ -1,0 +1,118 @@
+"""The per-prompt scores of a condition, and the rows that tables make of them (Section IV)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from attm_companion.paper_numbers import paper_value
+from attm_companion.study.arrays import Array
+from attm_companion.study.results import Result
+from attm_core.errors import InputError
+from attm_core.evaluation.frechet import frechet_interval
+from attm_core.evaluation.statistics import Interval, mean_interval
+from attm_core.files import write_atomic
+from attm_core.randomness import numpy_generator
+
+N_FAD_RESAMPLES = 100
+METRICS = ("fad", "clap", "reward")
+UNITS = {"fad": "FAD", "clap": "cosine", "reward": "reward"}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one condition scored.
+
+    Attributes:
+        clap: CLAP score of each prompt (n,).
+        reward: ranker reward of each prompt (n,), in the paper's units (calibrated).
+        embeddings: evaluation-CLAP audio embedding of each prompt (n, P).
+        vocals_db: level of the separated vocal stem relative to the clip (n,), in dB; NaN for clips
+            that the separator has been through.
+    """
+
+    clap: Array
+    reward: Array
+    embeddings: Array
+    vocals_db: Array
+
+    def __len__(self) -> int:
+        return len(self.clap)
+
+    def save(self, path: Path) -> Path:
+        """Write all arrays to one ``.npz`` file, atomically."""
+        return write_atomic(path, lambda part: np.savez(part, **vars(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> Scores:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file is missing or not one of ours.
+        """
+        try:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                return cls(**{name: stored[name] for name in stored.files})
+        except (OSError, ValueError, TypeError, BadZipFile) as error:
+            raise InputError(f"{path} holds no scores: {error}") from error
+
+
+def fad_interval(generated: Array, reference: Array, seed: int = 0) -> Interval:
+    """FAD of a set with a 95 % interval by bootstrap over its prompts.
+
+    Args:
+        generated: embeddings (n, P).
+        reference: embeddings (m, P).
+        seed: names the resampling stream.
+    """
+    rng = numpy_generator(seed, "fad-bootstrap")
+    return frechet_interval(generated, reference, rng, n_resamples=N_FAD_RESAMPLES).distance
+
+
+def intervals(scores: Scores, reference: Array) -> dict[str, Interval]:
+    """FAD-CLAP, CLAP score and Reward of a condition with 95 % intervals."""
+    return {
+        "fad": fad_interval(scores.embeddings, reference),
+        "clap": mean_interval(scores.clap),
+        "reward": mean_interval(scores.reward),
+    }
+
+
+def add_row(
+    result: Result,
+    key: str,
+    scores: Scores,
+    reference: Array,
+    paper_key: str | None = None,
+    seed: int | None = None,
+) -> dict[str, float]:
+    """Add one row of Tables II or III to ``result``: three values beside the paper's.
+
+    Args:
+        result: where the values go, as ``<key>.fad``, ``<key>.clap``, ``<key>.reward``.
+        key: the row.
+        scores: what the condition scored.
+        reference: embeddings of the reference set (m, P).
+        paper_key: the same row in ``paper.yaml``, if the paper has it.
+        seed: seed of the generation.
+
+    Returns:
+        The three estimates by metric.
+    """
+    row = intervals(scores, reference)
+    for metric, interval in row.items():
+        paper = None if paper_key is None else paper_value(f"{paper_key}.{metric}")
+        result.add(
+            f"{key}.{metric}",
+            interval.estimate,
+            UNITS[metric],
+            n=len(scores),
+            seed=seed,
+            low=interval.low,
+            high=interval.high,
+            paper=paper,
+        )
+    return {metric: interval.estimate for metric, interval in row.items()}

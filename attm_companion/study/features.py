@@ -1,0 +1,168 @@
+"""Latents, text features and reward columns of every clip: what training reads (III-D(a))."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import cached_property
+from typing import Any, Literal
+
+import exca
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from attm_companion.study.arrays import Array, Rows
+from attm_companion.study.ranking import RankerStage
+from attm_companion.study.roles import Frozen, RankerRole
+from attm_companion.study.stage import Stage
+from attm_core.backbone.config import Conditions
+from attm_core.files import load_tensors, save_tensors
+from attm_core.protocols import ClapModel, Codec, TextEncoder
+from attm_core.randomness import numpy_generator
+from attm_core.training.data import LatentSet
+
+SPLITS = ("train", "valid")
+ENCODE_BATCH = 64
+
+
+class TrainingData(Stage):
+    """What training and its judges ask of the clips, whichever cast encoded them."""
+
+    frozen: Frozen
+    ranker: RankerRole
+
+    @abstractmethod
+    def latents(self, split: str, reward: str) -> LatentSet:
+        """Training clips of a split with one of the three reward columns as score."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where backbones are trained and sampled."""
+        return torch.device("cpu")
+
+    def shapes(self) -> dict[str, int]:
+        """Sizes that the backbone takes from the data."""
+        return latent_shapes(self.frozen.codec.model(), self._text, self.conditioning)
+
+    @cached_property
+    def conditioning(self) -> ClapModel:
+        """The conditioning CLAP model."""
+        return self.frozen.conditioning_clap.model()
+
+    @cached_property
+    def _text(self) -> TextEncoder:
+        return self.frozen.text.encoder()
+
+    def encode_text(self, texts: list[str]) -> Conditions:
+        """Token states and pooled embedding of some texts."""
+        return Conditions(self._text.encode(texts), self.conditioning.embed_text(texts))
+
+    def null_text(self) -> tuple[Tensor, Tensor]:
+        """Features of the empty string, ∅_t."""
+        empty = self.encode_text([""])
+        return empty.tokens[0], empty.pooled[0]
+
+    def conditions(self, rows: Rows) -> Conditions:
+        """Text features for the captions of corpus rows, un-prefixed."""
+        captions = self.frozen.corpus.captions_of(rows)
+        unique = list(dict.fromkeys(captions))
+        encoded = self.encode_text(unique)
+        index = {caption: row for row, caption in enumerate(unique)}
+        at = torch.tensor([index[caption] for caption in captions])
+        return Conditions(encoded.tokens[at], encoded.pooled[at])
+
+    def draw_rows(self, split: str, n: int, seed: int, purpose: str) -> Rows:
+        """``n`` rows of a split for their captions; each occurs once before any occurs twice."""
+        rows = self.frozen.corpus.rows(split)
+        rng = numpy_generator(seed, "rows", purpose)
+        rounds = [rng.permutation(rows) for _ in range(-(-n // len(rows)))]
+        drawn: Rows = np.concatenate(rounds)[:n]
+        return drawn
+
+    def judge(self, latents: Tensor, rows: Rows) -> tuple[Array, Array]:
+        """Reward and conditioning-CLAP similarity (n,) of generated latents to their captions."""
+        # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
+        # model, so that the evaluation model's score is never optimised directly.
+        codec, rate = self.frozen.codec.model(), self.frozen.corpus.sample_rate_hz
+        reward, captions = self.ranker.reward_model, self.frozen.corpus.captions_of(rows)
+        heard, audio = [], []
+        for part in latents.split(ENCODE_BATCH):  # waves are dropped as soon as they are judged
+            waves = codec.decode(part)
+            heard.append(reward.hear(waves, rate))
+            audio.append(self.conditioning.embed_audio(waves, rate))
+        clap = (torch.cat(audio) * self.conditioning.embed_text(captions)).sum(dim=1).numpy()
+        return self.ranker.calibrated(reward.score_heard(heard, captions)), clap
+
+
+class FeaturesStage(TrainingData):
+    """Everything a clip needs in training, computed once with the frozen cast."""
+
+    kind: Literal["features"] = "features"
+    ranker: RankerStage
+    bleed_db: float
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @infra.apply
+    def run(self) -> str:
+        """Encode the stems of the training and validation splits, and their captions."""
+        with self.recording() as folder:
+            for split in SPLITS:
+                save_tensors(folder / f"{split}.safetensors", self._encode(split))
+        return self.uid
+
+    def _encode(self, split: str) -> dict[str, Tensor]:
+        codec, corpus = self.frozen.codec.model(), self.frozen.corpus
+        parts = [codec.encode(waves) for waves in self.stems(split).split(ENCODE_BATCH)]
+        mean, std = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        captions = corpus.captions(split)
+        unique = list(dict.fromkeys(captions))
+        conditions = self.encode_text(unique)
+        index = {caption: row for row, caption in enumerate(unique)}
+        return {
+            "mean": mean,
+            "std": std,
+            "tokens": conditions.tokens.half(),
+            "pooled": conditions.pooled,
+            "caption_index": torch.tensor([index[caption] for caption in captions]),
+        }
+
+    def stems(self, split: str) -> Tensor:
+        """Instrumental stems (B, S) with the voice left in at ``bleed_db``.
+
+        The paper's stems come from Demucs, which leaves residues; ours are known from rendering, so
+        the residue is added at a stated level.
+        """
+        waves = self.frozen.corpus.waves(split)
+        vocals = self.frozen.corpus.waves(split, "vocals")
+        return (waves + 10 ** (self.bleed_db / 20) * vocals).clamp(-1, 1)
+
+    def latents(self, split: str, reward: str) -> LatentSet:
+        """Training clips of a split with one of the three reward columns as score."""
+        stored = load_tensors(self.folder / f"{split}.safetensors")
+        rows = self.frozen.corpus.rows(split)
+        score = torch.tensor(self.rewards.loc[rows, reward].to_numpy(), dtype=torch.float32)
+        tokens = stored.pop("tokens").float()
+        return LatentSet(score=score, tokens=tokens, **stored)
+
+    @cached_property
+    def rewards(self) -> pd.DataFrame:
+        """The three reward columns of every clip of the corpus, calibrated."""
+        return self.ranker.rewards()
+
+
+def latent_shapes(codec: Codec, text: TextEncoder, clap: ClapModel) -> dict[str, int]:
+    """The fields of the backbone's configuration that its surroundings impose."""
+    return {
+        "n_channels": codec.n_channels,
+        "n_latents": codec.n_latents,
+        "n_tokens": text.n_tokens,
+        "token_width": text.width,
+        "pooled_width": clap.width,
+    }
+
+
+def embed_in_parts(model: Any, waves: Tensor, rate: int) -> Tensor:
+    """Audio embeddings (n, P) of waves (n, S), a batch at a time."""
+    parts = [model.embed_audio(part, rate) for part in waves.split(ENCODE_BATCH)]
+    return torch.cat(parts)

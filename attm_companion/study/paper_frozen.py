@@ -1,0 +1,225 @@
+"""The paper's cast of the frozen roles, as stages: published models, read from their assets.
+
+Nothing is trained. `run` compares the files with the manifest's digests, `model` reads them onto
+this machine's device, and `untrained` gives the same network at birth, for which no file is needed.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import exca
+import torch
+from torch import Generator
+
+from attm_companion.study.arrays import Array
+from attm_companion.study.stage import Stage
+from attm_companion.world.random_demucs import random_mdx_extra
+from attm_companion.world.random_networks import random_flan_t5, random_laion_clap
+from attm_core.assets import State, asset_folder, find_asset, verify
+from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
+from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
+from attm_core.encoders.flan_t5 import FlanT5
+from attm_core.encoders.laion_clap import LaionClap, Role
+from attm_core.encoders.laion_clap_network import ClapArchitecture
+from attm_core.encoders.mert import Mert
+from attm_core.errors import AssetError
+from attm_core.files import write_json
+from attm_core.generation.separation import DemucsSeparator, load_mdx_extra
+from attm_core.ranker.checkpoint import FeatureWidths, load_head
+from attm_core.ranker.scorer import RewardModel
+
+FILES = "files.json"
+ACCEPTED: tuple[State, ...] = ("verified", "unverified")
+
+
+def work_device() -> torch.device:
+    """The device of the published models: a GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class AssetStage(Stage):
+    """A role played by published files."""
+
+    infra: exca.TaskInfra = exca.TaskInfra(version="1")
+
+    @property
+    @abstractmethod
+    def assets(self) -> tuple[str, ...]:
+        """Names in the manifest of what the role needs."""
+
+    @infra.apply
+    def run(self) -> str:
+        """Compare every file with the manifest and note what was found.
+
+        Raises:
+            AssetError: a file is absent or wrong.
+        """
+        with self.recording() as folder:
+            write_json(folder / FILES, {name: _checked(name) for name in self.assets})
+        return self.uid
+
+
+def _checked(name: str) -> dict[str, State]:
+    states = verify(find_asset(name))
+    wrong = [f"{path} is {state}" for path, state in states.items() if state not in ACCEPTED]
+    if wrong:
+        listed = "\n  ".join(wrong)
+        raise AssetError(
+            f"asset {name} in {asset_folder(name)}: run `attm assets fetch {name}`\n  {listed}"
+        )
+    return states
+
+
+class FlanT5Stage(AssetStage):
+    """FLAN-T5-Large: the token states of the joint blocks (Section III-A)."""
+
+    kind: Literal["flan_t5"] = "flan_t5"
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Encoder and tokenizer."""
+        return ("flan_t5",)
+
+    def encoder(self) -> FlanT5:
+        """The published encoder, one a process."""
+        return _flan_t5(asset_folder("flan_t5"))
+
+    def untrained(self, generator: Generator) -> FlanT5:
+        """The network at birth with a stand-in tokenizer."""
+        return random_flan_t5(generator)
+
+
+@cache
+def _flan_t5(folder: Path) -> FlanT5:
+    return FlanT5.load(folder, device=work_device())
+
+
+class LaionClapStage(AssetStage):
+    """LAION-CLAP: one checkpoint conditions the backbone, another evaluates (K-10)."""
+
+    kind: Literal["laion_clap"] = "laion_clap"
+    role: Role
+    architecture: ClapArchitecture
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The checkpoint of the role, and RoBERTa's tokenizer."""
+        return (f"clap_{self.role}", "roberta_tokenizer")
+
+    def model(self) -> LaionClap:
+        """The published model, one a process."""
+        folder, tokenizer = (asset_folder(name) for name in self.assets)
+        return _laion_clap(self.role, folder, tokenizer, self.architecture)
+
+    def untrained(self, generator: Generator) -> LaionClap:
+        """The network at birth with a stand-in tokenizer."""
+        return random_laion_clap(generator, self.architecture)
+
+
+@cache
+def _laion_clap(
+    role: Role, folder: Path, tokenizer: Path, architecture: ClapArchitecture
+) -> LaionClap:
+    device = work_device()
+    return LaionClap.load(role, folder, tokenizer, architecture=architecture, device=device)
+
+
+class PublishedMertStage(AssetStage):
+    """MERT-v1-330M: what the ranker hears besides CLAP (Section III-C)."""
+
+    kind: Literal["published_mert"] = "published_mert"
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The model; gated."""
+        return ("mert",)
+
+    def model(self) -> Mert:
+        """The published model, one a process."""
+        return _mert(asset_folder("mert"))
+
+
+@cache
+def _mert(folder: Path) -> Mert:
+    return Mert.load(folder, device=work_device())
+
+
+class MMAudioCodecStage(AssetStage):
+    """MMAudio's VAE at 44.1 kHz and BigVGAN v2 (Section III-A)."""
+
+    kind: Literal["mmaudio_codec"] = "mmaudio_codec"
+    vae: MMAudioVAEConfig
+    n_samples: int = CLIP_SAMPLES
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """VAE and vocoder."""
+        return ("vae", "vocoder")
+
+    def model(self) -> MMAudioCodec:
+        """The published codec."""
+        vae, vocoder = (asset_folder(name) for name in self.assets)
+        path = vae / find_asset("vae").files[0].path
+        return MMAudioCodec.load(path, vocoder, self.n_samples, self.vae).to(work_device())
+
+    def untrained(self, generator: Generator) -> MMAudioCodec:
+        """The networks at birth."""
+        return MMAudioCodec.random(generator)
+
+
+class MdxExtraStage(AssetStage):
+    """mdx_extra: four Hybrid-Demucs models (Sections III-D(a) and III-E)."""
+
+    kind: Literal["mdx_extra"] = "mdx_extra"
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The four checkpoints."""
+        return ("demucs",)
+
+    def model(self) -> DemucsSeparator:
+        """The published bag of models."""
+        return load_mdx_extra(asset_folder("demucs"), work_device())
+
+    def untrained(self, generator: Generator) -> DemucsSeparator:
+        """Four networks at birth."""
+        return random_mdx_extra(generator)
+
+
+class TuneJuryStage(AssetStage):
+    """The ranker's released head on the evaluation CLAP and MERT (Section III-C)."""
+
+    kind: Literal["tunejury"] = "tunejury"
+    clap: LaionClapStage
+    mert: PublishedMertStage
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The head."""
+        return ("tunejury",)
+
+    @property
+    def reward_model(self) -> RewardModel:
+        """The released head with its encoders."""
+        path = asset_folder("tunejury") / find_asset("tunejury").files[0].path
+        return _reward_model(path, self.clap.model(), self.mert.model())
+
+    def calibrated(self, raw: torch.Tensor) -> Array:
+        """The head's own units are the paper's."""
+        scores: Array = raw.double().numpy()
+        return scores
+
+    def score(self, waves: torch.Tensor, rate: int, prompts: Sequence[str]) -> Array:
+        """Rewards (n,) of waves (n, S) under their prompts."""
+        return self.calibrated(self.reward_model.score(waves, rate, prompts))
+
+
+@cache
+def _reward_model(path: Path, clap: LaionClap, mert: Mert) -> RewardModel:
+    widths = FeatureWidths(clap.width, mert.width, clap.width)
+    return RewardModel(clap, mert, load_head(path, widths))

@@ -1,0 +1,208 @@
+"""A study: one profile and seed, and every stage of it by the name the paper gives it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from attm_companion.study.arrays import Array
+from attm_companion.study.chain import (
+    CrpoStage,
+    ExpertStage,
+    Features,
+    RewardColumn,
+    SFTStage,
+    Weights,
+)
+from attm_companion.study.conditions import AnchorStage, ConditionStage, InferenceProtocol, Judge
+from attm_companion.study.features import FeaturesStage
+from attm_companion.study.paper_features import ShardedFeaturesStage
+from attm_companion.study.profile import HeadName, MiniCast, Profile, Resources, load_profile
+from attm_companion.study.provenance import provenance
+from attm_companion.study.results import Result
+from attm_companion.study.roles import Frozen, RankerRole, frozen_of, ranker_of
+
+HEADS: dict[str, HeadName] = {
+    "v1": "global_adaln",
+    "v2": "input_add",
+    "v3": "audio_prepend",
+    "v4": "per_block_adaln",
+    "v5": "text_prepend",
+}
+SUBMITTED_FORWARD: HeadName = "input_add"  # Stage 3 and both submissions run in v2
+
+
+class Study:
+    """All stages of a profile.
+
+    Args:
+        profile: name of a profile, or a profile.
+        seed: training seed; the profile's own if None.
+    """
+
+    def __init__(self, profile: str | Profile, seed: int | None = None) -> None:
+        self.profile = load_profile(profile) if isinstance(profile, str) else profile
+        self.training_seed = self.profile.seed if seed is None else seed
+
+    @property
+    def resources(self) -> Resources:
+        """Where stages run."""
+        return self.profile.resources
+
+    @property
+    def seed(self) -> int:
+        """Generation seed of Sub. 1."""
+        return self.profile.generation.seeds[0]
+
+    @cached_property
+    def frozen(self) -> Frozen:
+        """Corpus, encoders, codec, separator."""
+        return frozen_of(self.profile.cast, self.training_seed)
+
+    @cached_property
+    def ranker(self) -> RankerRole:
+        """The ranker on the evaluation CLAP model and MERT."""
+        return ranker_of(self.profile.cast, self.frozen, self.training_seed)
+
+    @cached_property
+    def features(self) -> Features:
+        """Latents, text features and reward columns."""
+        cast = self.profile.cast
+        shared = {"frozen": self.frozen, "ranker": self.ranker, "launch": self.resources.data}
+        if isinstance(cast, MiniCast):
+            return FeaturesStage.model_validate({**shared, "bleed_db": cast.bleed_db})
+        return ShardedFeaturesStage.model_validate({**shared, "shard_size": cast.shard_size})
+
+    def sft(
+        self,
+        head: HeadName,
+        reward: RewardColumn = "instrumental_reward_score",
+        bandwidth: float | None = None,
+    ) -> SFTStage:
+        """Stage 1 with a score head."""
+        backbone = self.profile.backbone
+        if bandwidth is not None:
+            backbone = backbone.model_copy(update={"score_bandwidth": bandwidth})
+        return SFTStage(
+            features=self.features,
+            backbone=backbone,
+            head=head,
+            reward=reward,
+            training=self.profile.sft,
+            seed=self.training_seed,
+            launch=self.resources.training,
+        )
+
+    def baseline(self) -> SFTStage:
+        """Stage 1 without a score head: FluxAudio as the challenge provides it."""
+        return self.sft("none")
+
+    def expert(self, head: HeadName) -> ExpertStage:
+        """Stage 2 on the chain of a head."""
+        return ExpertStage(
+            start=self.sft(head),
+            config=self.profile.expert,
+            generation=self.profile.generation,
+            seed=self.training_seed,
+            launch=self.resources.training,
+        )
+
+    def crpo(self, head: HeadName = "global_adaln") -> CrpoStage:
+        """Stage 3 in the v2 forward on the chain of a head; by default the submitted hybrid."""
+        return CrpoStage(
+            start=self.expert(head),
+            forward=SUBMITTED_FORWARD,
+            config=self.profile.crpo,
+            generation=self.profile.generation,
+            seed=self.training_seed,
+            launch=self.resources.training,
+        )
+
+    @cached_property
+    def evaluation(self) -> InferenceProtocol:
+        """Tables II and III, Fig. 2: prompts and reference of unseen pieces, post-processing."""
+        return self._protocol(
+            split="prompts",
+            reference="reference",
+            prefix=self.profile.generation.prefix,
+            post="as_written",
+        )
+
+    @cached_property
+    def validation(self) -> InferenceProtocol:
+        """Table I: validation captions and clips, no post-processing."""
+        # PAPER-SILENT: whether Table I's prompts carry the prefix; they are read as plain captions.
+        return self._protocol(split="valid", reference="valid", prefix="", post="none")
+
+    def _protocol(self, **fields: Any) -> InferenceProtocol:
+        generation = self.profile.generation
+        return InferenceProtocol(
+            seed=self.seed,
+            w=generation.w,
+            n_steps=generation.n_steps,
+            batch_size=generation.batch_size,
+            n_listening=generation.n_listening,
+            n_prompts=generation.n_prompts,
+            **fields,
+        )
+
+    def condition(
+        self,
+        weights: Weights,
+        protocol: InferenceProtocol,
+        s: float | None,
+        forward: HeadName | None = None,
+    ) -> ConditionStage:
+        """A model at one score under one protocol, in its own forward or another."""
+        own = weights.forward if isinstance(weights, CrpoStage) else _head_of(weights)
+        return ConditionStage(
+            weights=weights,
+            forward=forward or own,
+            s=s,
+            protocol=protocol,
+            judge=self.judge,
+            launch=self.resources.generation,
+        )
+
+    @cached_property
+    def judge(self) -> Judge:
+        """What scores waves."""
+        return Judge(frozen=self.frozen, ranker=self.ranker)
+
+    def anchors(self, protocol: InferenceProtocol | None = None) -> AnchorStage:
+        """Floor and ceiling under a protocol; they also embed its reference."""
+        return AnchorStage(
+            judge=self.judge,
+            features=self.features,
+            protocol=protocol or self.evaluation,
+            launch=self.resources.generation,
+        )
+
+    def reference(self, protocol: InferenceProtocol) -> Array:
+        """Embeddings (m, P) of the reference of a protocol."""
+        return self._home(protocol).reference()
+
+    def prompt_embeddings(self, protocol: InferenceProtocol) -> Array:
+        """Embeddings (n, P) of the prompts of a protocol."""
+        return self._home(protocol).text()
+
+    def _home(self, protocol: InferenceProtocol) -> AnchorStage:
+        """The anchor stage of the protocol that ``protocol`` is a variant of."""
+        home = self.validation if protocol.reference == "valid" else self.evaluation
+        return self.anchors(home)
+
+    def result(self, experiment: str) -> Result:
+        """An empty result with the provenance of this study."""
+        corpus = self.frozen.corpus
+        facts = provenance(self.crpo().uid, _short(corpus.data_hash()))
+        return Result(experiment, self.profile.name, provenance=facts)
+
+
+def _head_of(weights: SFTStage | ExpertStage) -> HeadName:
+    return weights.head if isinstance(weights, SFTStage) else weights.start.head
+
+
+def _short(data_hash: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(data_hash.encode()).hexdigest()[:16]

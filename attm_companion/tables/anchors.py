@@ -1,0 +1,64 @@
+"""Floor and ceiling of every metric, and whether trained models follow their prompts at all.
+
+Floor: Gaussian noise and shuffled prompts. Ceiling: the codec's round trip and real held-out clips.
+A table of generated music means little without these rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attm_companion.study.arrays import Array
+from attm_companion.study.condition_scores import Scores, add_row
+from attm_companion.study.conditions import AnchorStage, ConditionStage
+from attm_companion.study.results import Result
+from attm_companion.study.study import HEADS, Study
+from attm_core.evaluation.statistics import paired_t_test
+
+EXPERIMENT = "anchors"
+ALPHA = 0.01
+
+
+def anchors(study: Study) -> AnchorStage:
+    """The stage that scores noise, the round trip and real clips."""
+    return study.anchors()
+
+
+def conditions(study: Study) -> dict[str, ConditionStage]:
+    """One generation of each trained model, at the deployed score."""
+    s, protocol = study.profile.generation.s, study.evaluation
+    models = {version: study.sft(head) for version, head in HEADS.items()}
+    cells = {f"sft_{v}": study.condition(model, protocol, s=s) for v, model in models.items()}
+    cells["baseline"] = study.condition(study.baseline(), protocol, s=None)
+    cells["expert_v1"] = study.condition(study.expert("global_adaln"), protocol, s=s)
+    cells["expert_v2"] = study.condition(study.expert("input_add"), protocol, s=s)
+    cells["crpo"] = study.condition(study.crpo(), protocol, s=s)
+    return cells
+
+
+def tabulate(study: Study) -> Result:
+    """Anchor rows, and matched against shuffled CLAP score of each trained model."""
+    result = study.result(EXPERIMENT)
+    reference = study.reference(study.evaluation)
+    for name, scores in anchors(study).scores().items():
+        add_row(result, f"anchor.{name}", scores, reference, seed=study.seed)
+    text = study.prompt_embeddings(study.evaluation)
+    for name, stage in conditions(study).items():
+        _add_matching(result, name, stage.scores(), text)
+    return result
+
+
+def _add_matching(result: Result, name: str, scores: Scores, text: Array) -> None:
+    """Prompts turned by one place are the shuffled control: no prompt keeps its own clip."""
+    shuffled = np.sum(np.roll(text, 1, axis=0) * scores.embeddings, axis=1)
+    test = paired_t_test(shuffled, scores.clap, alternative="greater")
+    result.add(
+        f"matched.{name}",
+        test.difference.estimate,
+        "cosine, matched minus shuffled",
+        n=test.n,
+        low=test.difference.low,
+        high=test.difference.high,
+        verdict="follows prompts" if test.p < ALPHA else "does not follow prompts",
+    )
+    result.add(f"matched.{name}.p", test.p, "p, one-sided", n=test.n)

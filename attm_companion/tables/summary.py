@@ -1,0 +1,80 @@
+"""What the study says about each mechanism of the paper, by one rule read from the result files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from attm_companion.study.results import Result, Value
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One mechanism, and the value that decides whether it shows.
+
+    Attributes:
+        name: the mechanism in the paper's words.
+        experiment: whose result file holds the value.
+        key: a difference with a 95 % interval.
+        direction: +1 or −1 as the paper has it; 0 if the paper says "no effect".
+    """
+
+    name: str
+    experiment: str
+    key: str
+    direction: int
+
+
+MECHANISMS = (
+    Mechanism("score knob after SFT: Δ_out of v1", "head_sweep", "table1.v1.delta_out", 1),
+    Mechanism("score knob after SFT: Δ_out of v2", "head_sweep", "table1.v2.delta_out", 1),
+    Mechanism("score conditioning lifts Reward", "cumulative", "step.row1.reward", 1),
+    Mechanism("score conditioning lifts CLAP", "cumulative", "step.row1.clap", 1),
+    Mechanism("expert iteration lifts Reward", "cumulative", "step.row2.reward", 1),
+    Mechanism("expert iteration lifts CLAP", "cumulative", "step.row2.clap", 1),
+    Mechanism("v1 → v2 costs no Reward (SFT)", "cross_mechanism", "transfer.sft.v1_v2.reward", 0),
+    Mechanism(
+        "v1 → v2 costs no Reward (chain)", "cross_mechanism", "transfer.chain.v1_v2.reward", 0
+    ),
+    Mechanism("CRPO changes no Reward", "cumulative", "step.row4.reward", 0),
+    Mechanism("CRPO changes no CLAP", "cumulative", "step.row4.clap", 0),
+    Mechanism("v2 → v1 loses Reward (SFT)", "cross_mechanism", "transfer.sft.v2_v1.reward", -1),
+    Mechanism("v2 → v1 loses Reward (chain)", "cross_mechanism", "transfer.chain.v2_v1.reward", -1),
+    Mechanism("knob at SFT: Reward at s = 2 over 0", "score_sweep", "fig2.sft.lift2", 1),
+    Mechanism("knob after the chain is flat: s = 5 over 0", "score_sweep", "fig2.hybrid.lift5", 0),
+    Mechanism("full-mix reward brings voices", "full_mix", "full_mix.vocals_gain", 1),
+)
+
+
+def verdict(value: Value, direction: int) -> str:
+    """``shows``, ``not seen`` or ``contradicts``, from the 95 % interval alone.
+
+    Where the paper says "no effect", an interval that covers zero is ``consistent`` (it cannot
+    show absence), and one that does not is ``contradicts``.
+    """
+    low, high = value.low, value.high
+    if low is None or high is None:
+        return "no interval"
+    excludes = low > 0 or high < 0
+    if direction == 0:
+        return "contradicts" if excludes else "consistent"
+    if not excludes:
+        return "not seen"
+    return "shows" if (value.value > 0) == (direction > 0) else "contradicts"
+
+
+def summarize(results: Mapping[str, Result]) -> pd.DataFrame:
+    """A line a mechanism: effect, 95 % interval, n, what the study says."""
+    lines = {}
+    for mechanism in MECHANISMS:
+        value = results[mechanism.experiment][mechanism.key]
+        lines[mechanism.name] = {
+            "paper": {1: "up", -1: "down", 0: "no change"}[mechanism.direction],
+            "effect": value.value,
+            "95 %": "—" if value.low is None else f"[{value.low:.3f}, {value.high:.3f}]",
+            "n": value.n,
+            "mini study": verdict(value, mechanism.direction),
+        }
+    return pd.DataFrame.from_dict(lines, orient="index")

@@ -1,0 +1,207 @@
+"""A small text-audio contrastive model: the mini cast of LAION-CLAP (Sections III-A, III-D, IV).
+
+Audio tower on log-mel spectrograms, text tower on MiniLM's sentence vectors, symmetric InfoNCE
+(Radford et al. 2021). Two seeds give the two checkpoints that the paper has, one for conditioning
+and one for evaluation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from attm_companion.world.fitting import FitConfig, fit, random_crops
+from attm_companion.world.mel_tower import MelInput, MelTower, MelTowerConfig
+from attm_core.codec.mel import MEL_16K_MINI
+from attm_core.errors import InputError
+from attm_core.modules import build, load_module, save_module
+
+CHUNK = 64
+NEPERS_PER_DB = math.log(10) / 20
+MAX_LOG_SCALE = math.log(100)  # as CLIP has it
+
+
+class SentenceEncoder(Protocol):
+    """What the text tower stands on."""
+
+    width: int
+
+    def pooled(self, texts: Sequence[str]) -> Tensor:
+        """Sentence vectors (B, width)."""
+        ...
+
+
+@dataclass(frozen=True)
+class MiniClapConfig:
+    """Size and training of the model.
+
+    Attributes:
+        width: P, of the common space.
+        hidden: width of the hidden layer of both projections.
+        text_width: of the sentence vectors.
+        tower: the audio tower.
+        crop_frames: training sees random windows of this many mel frames.
+        gain_db: training changes levels by up to ± this: the score must survive loudness
+            normalisation.
+        temperature: starting value; learnt.
+        fit: optimisation.
+    """
+
+    width: int = 128
+    hidden: int = 256
+    text_width: int = 384
+    tower: MelTowerConfig = field(default_factory=MelTowerConfig)
+    crop_frames: int = 128
+    gain_db: float = 6.0
+    temperature: float = 0.07
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, batch_size=128))
+
+
+class MiniClap(nn.Module):
+    """Two towers into one space of unit vectors; meets ``ClapModel``.
+
+    Args:
+        config: size.
+        text_encoder: frozen sentence vectors; not saved with the model.
+    """
+
+    def __init__(self, config: MiniClapConfig, text_encoder: SentenceEncoder) -> None:
+        super().__init__()
+        if text_encoder.width != config.text_width:
+            raise InputError(
+                f"the text encoder is {text_encoder.width} wide, the model wants"
+                f" {config.text_width}"
+            )
+        self.config = config
+        self.width = config.width
+        self.text_encoder = text_encoder
+        self.mel_input = MelInput()
+        self.tower = MelTower(config.tower)
+        self.audio_head = _projection(config.tower.width, config.hidden, config.width)
+        self.text_head = _projection(config.text_width, config.hidden, config.width)
+        self.log_scale = nn.Parameter(torch.tensor(1.0 / config.temperature).log())
+
+    @torch.no_grad()
+    def embed_text(self, texts: Sequence[str]) -> Float[Tensor, "B P"]:
+        """Unit-norm text embeddings."""
+        return F.normalize(self.text_head(self.text_encoder.pooled(texts)), dim=-1)
+
+    @torch.no_grad()
+    def embed_audio(self, waves: Float[Tensor, "B S"], sample_rate_hz: int) -> Float[Tensor, "B P"]:
+        """Unit-norm audio embeddings of mono waves, resampled to 16 kHz if need be."""
+        parts = [self.mel_input(part, sample_rate_hz) for part in waves.split(CHUNK)]
+        return torch.cat([self.project_audio(part) for part in parts])
+
+    def project_audio(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B P"]:
+        """Unit vectors of standardised log-mel spectrograms, with gradients."""
+        return F.normalize(self.audio_head(self.tower(mel)).float(), dim=-1)
+
+    def save(self, path: Path) -> Path:
+        """Write weights and configuration (safetensors)."""
+        return save_module(path, self, self.config)
+
+    @classmethod
+    def load(cls, path: Path, text_encoder: SentenceEncoder) -> MiniClap:
+        """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
+        return load_module(path, MiniClapConfig, lambda config: cls(config, text_encoder))[0]
+
+
+def train_mini_clap(
+    waves: Float[Tensor, "n S"],
+    captions: Sequence[str],
+    text_encoder: SentenceEncoder,
+    config: MiniClapConfig,
+    generator: Generator,
+) -> MiniClap:
+    """Train on clips and their captions.
+
+    Args:
+        waves: 16 kHz mono clips; give mix and instrumental versions as separate rows.
+        captions: one a row.
+        text_encoder: frozen sentence vectors.
+        config: size and schedule.
+        generator: draws weights, batches, windows and levels.
+
+    Returns:
+        the model in evaluation mode, equal for equal inputs and thread count.
+
+    Raises:
+        InputError: waves and captions differ in number, or there are none.
+    """
+    if len(waves) != len(captions):
+        raise InputError(f"{len(waves)} waves but {len(captions)} captions")
+    model = build(lambda: MiniClap(config, text_encoder), generator)
+    mels = model.mel_input.fit(waves)
+    text_vectors = text_encoder.pooled(captions)
+    numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
+    caption_ids = torch.tensor([numbers[caption] for caption in captions])
+    # A level change in dB is a shift of the natural-log mel.
+    shift = config.gain_db * NEPERS_PER_DB / float(model.mel_input.std)
+
+    def loss(rows: Tensor) -> Tensor:
+        crops = random_crops(mels[rows], config.crop_frames, generator)
+        gains = shift * (2.0 * torch.rand(len(rows), 1, 1, generator=generator) - 1.0)
+        audio = model.project_audio(crops + gains)
+        text = F.normalize(model.text_head(text_vectors[rows]).float(), dim=-1)
+        scale = model.log_scale.clamp(max=MAX_LOG_SCALE).exp()
+        return info_nce(scale * audio @ text.T, caption_ids[rows])
+
+    fit(model, loss, len(waves), config.fit, generator, "mini CLAP")
+    return model
+
+
+def info_nce(logits: Float[Tensor, "B B"], labels: Tensor) -> Float[Tensor, ""]:
+    """Symmetric InfoNCE; rows that share a label are each other's positives, in equal parts."""
+    same = (labels[:, None] == labels[None, :]).float()
+    target = same / same.sum(1, keepdim=True)
+    return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+
+
+def clap_quality(
+    clap: MiniClap, waves: Float[Tensor, "n S"], captions: Sequence[str], generator: Generator
+) -> dict[str, float]:
+    """How well held-out clips and captions find each other.
+
+    Args:
+        clap: a trained model.
+        waves: 16 kHz clips not seen in training.
+        captions: one a clip.
+        generator: draws the white noise of the floor.
+
+    Returns:
+        ``matched`` (mean cosine of pairs), ``shuffled`` (of clips with other clips' different
+        captions), ``noise`` (white noise with the captions), ``median_rank`` of the own caption
+        among the n and ``chance_rank`` (its expectation for a guess).
+    """
+    rate = MEL_16K_MINI.sample_rate_hz
+    text = clap.embed_text(captions)
+    cosine = clap.embed_audio(waves, rate) @ text.T
+    noise = 0.1 * torch.randn(waves.shape, generator=generator)
+    other = torch.tensor([[a != b for b in captions] for a in captions])
+    matched = cosine.diagonal()
+    # A different caption that scores higher is ahead; equal captions are the same answer.
+    ranks = 1 + ((cosine > matched[:, None]) & other).sum(1)
+    return {
+        "matched": float(matched.mean()),
+        "shuffled": float(cosine[other].mean()),
+        "noise": float((clap.embed_audio(noise, rate) * text).sum(-1).mean()),
+        "median_rank": float(ranks.float().median()),
+        "chance_rank": (len(captions) + 1) / 2,
+    }
+
+
+def _projection(width_in: int, hidden: int, width_out: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.LayerNorm(width_in),
+        nn.Linear(width_in, hidden),
+        nn.GELU(),
+        nn.Linear(hidden, width_out),
+    )

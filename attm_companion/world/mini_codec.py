@@ -1,0 +1,288 @@
+"""A small 1-D mel VAE: the mini cast of MMAudio's codec (Section III-A).
+
+Mel frames are shortened eightfold in time. Encoder and decoder are each a linear map of 8-frame
+patches, started at the principal components of the training set, plus a residual convolutional
+network that improves on it: training spends its minute on what a linear codec cannot do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Generator, Tensor, nn
+
+from attm_companion.world.fitting import FitConfig, fit, random_crops
+from attm_companion.world.griffin_lim import GriffinLim, GriffinLimConfig
+from attm_core.codec.mel import MEL_16K_MINI, LogMel
+from attm_core.errors import InputError
+from attm_core.modules import build, load_module, save_module
+
+CHUNK = 32
+STRIDE = 8
+LOG_VARIANCE_RANGE = (-12.0, 4.0)
+FIRST_LOG_VARIANCE = -4.0
+
+
+@dataclass(frozen=True)
+class MiniCodecConfig:
+    """Size and training of the codec.
+
+    Attributes:
+        n_samples: S of a clip at 16 kHz; a multiple of 8 mel hops.
+        n_channels: C of a latent.
+        widths: of the networks at a quarter and an eighth of the mel frame rate.
+        blocks: residual blocks at each of the two rates.
+        kl_weight: of the mean KL divergence per latent value against the mean L1 per mel value.
+        crop_frames: training sees random windows of this many mel frames.
+        fit: optimisation.
+        vocoder: effort of the phase search.
+    """
+
+    n_samples: int = 65_536
+    n_channels: int = 32
+    widths: tuple[int, int] = (192, 384)
+    blocks: int = 2
+    kl_weight: float = 1e-3
+    crop_frames: int = 128
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=900, batch_size=64))
+    vocoder: GriffinLimConfig = field(default_factory=GriffinLimConfig)
+
+
+class MiniCodec(nn.Module):
+    """Waves (B, S) ↔ latents (B, N, C); meets ``Codec``.
+
+    Args:
+        config: size.
+
+    Raises:
+        InputError: ``n_samples`` is not a whole number of latents.
+    """
+
+    band_mean: Tensor
+    band_std: Tensor
+
+    def __init__(self, config: MiniCodecConfig) -> None:
+        super().__init__()
+        samples_per_latent = STRIDE * MEL_16K_MINI.hop
+        if config.n_samples % samples_per_latent:
+            raise InputError(f"n_samples must be a multiple of {samples_per_latent}")
+        self.config = config
+        self.sample_rate_hz = MEL_16K_MINI.sample_rate_hz
+        self.n_samples = config.n_samples
+        self.n_latents = config.n_samples // samples_per_latent
+        self.n_channels = config.n_channels
+        self.log_mel = LogMel(MEL_16K_MINI)
+        self.vocoder = GriffinLim(MEL_16K_MINI, config.vocoder)
+        self.encoder = MelEncoder(config)
+        self.decoder = MelDecoder(config)
+        self.register_buffer("band_mean", torch.zeros(MEL_16K_MINI.n_mels, 1))
+        self.register_buffer("band_std", torch.ones(MEL_16K_MINI.n_mels, 1))
+
+    @torch.no_grad()
+    def encode(
+        self, waves: Float[Tensor, "B S"]
+    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B N C"]]:
+        """Posterior mean and standard deviation of 16 kHz waves.
+
+        Raises:
+            InputError: the waves do not have ``n_samples`` samples.
+        """
+        if waves.shape[-1] != self.n_samples:
+            raise InputError(f"waves have {waves.shape[-1]} samples, not {self.n_samples}")
+        parts = [self.posterior(self.standardize(self.log_mel(p))) for p in waves.split(CHUNK)]
+        mean = torch.cat([mean for mean, _ in parts])
+        std = torch.cat([(0.5 * log_variance).exp() for _, log_variance in parts])
+        return mean.transpose(1, 2).contiguous(), std.transpose(1, 2).contiguous()
+
+    @torch.no_grad()
+    def decode(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B S"]:
+        """Waves of latents, by way of their mel spectrogram and the vocoder."""
+        return torch.cat([self.vocoder(self.decode_mel(part)) for part in latents.split(CHUNK)])
+
+    @torch.no_grad()
+    def decode_mel(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B M L"]:
+        """Natural-log mel spectrogram of latents.
+
+        Raises:
+            InputError: the latents are not ``n_channels`` wide.
+        """
+        if latents.shape[-1] != self.n_channels:
+            raise InputError(f"latents are {latents.shape[-1]} wide, not {self.n_channels}")
+        mel: Tensor = self.decoder(latents.transpose(1, 2).float())
+        return mel * self.band_std + self.band_mean
+
+    def standardize(self, log_mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B M L"]:
+        """Each band with the training set's mean 0 and deviation 1."""
+        return (log_mel - self.band_mean) / self.band_std
+
+    def posterior(
+        self, mel: Float[Tensor, "B M L"]
+    ) -> tuple[Float[Tensor, "B C N"], Float[Tensor, "B C N"]]:
+        """Mean and log-variance, channels first, of standardised mel spectrograms."""
+        mean, log_variance = self.encoder(mel).float().chunk(2, dim=1)
+        return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
+
+    def save(self, path: Path) -> Path:
+        """Write weights and configuration (safetensors)."""
+        return save_module(path, self, self.config)
+
+    @classmethod
+    def load(cls, path: Path) -> MiniCodec:
+        """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
+        return load_module(path, MiniCodecConfig, cls)[0]
+
+
+class ResidualBlock1d(nn.Module):
+    """x + two kernel-3 convolutions, each after group normalisation and SiLU.
+
+    Args:
+        width: channels in and out.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv1d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+            nn.SiLU(),
+            nn.Conv1d(width, width, 3, padding=1),
+        )
+
+    def forward(self, x: Float[Tensor, "B W L"]) -> Float[Tensor, "B W L"]:
+        """Same shape out."""
+        refined: Tensor = x + self.body(x)
+        return refined
+
+
+def _residual_network(
+    enter: Callable[[], nn.Module],
+    change: Callable[[], nn.Module],
+    widths: tuple[int, int],
+    blocks: int,
+) -> nn.Sequential:
+    """Blocks of two widths: ``enter`` leads to the first, ``change`` to the second and its rate."""
+    first, second = widths
+    return nn.Sequential(
+        enter(),
+        *[ResidualBlock1d(first) for _ in range(blocks)],
+        change(),
+        *[ResidualBlock1d(second) for _ in range(blocks)],
+        nn.GroupNorm(8, second),
+    )
+
+
+class MelEncoder(nn.Module):
+    """(B, M, L) → (B, 2C, L / 8): mean and log-variance.
+
+    Args:
+        config: widths and blocks.
+    """
+
+    def __init__(self, config: MiniCodecConfig) -> None:
+        super().__init__()
+        quarter, eighth = config.widths
+        n_mels = MEL_16K_MINI.n_mels
+        self.linear = nn.Conv1d(n_mels, config.n_channels, STRIDE, STRIDE)
+        self.last = nn.Conv1d(eighth, 2 * config.n_channels, 1)
+        enter = partial(nn.Conv1d, n_mels, quarter, 4, 4)
+        change = partial(nn.Conv1d, quarter, eighth, 2, 2)
+        self.network = _residual_network(enter, change, (quarter, eighth), config.blocks)
+
+    def forward(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B C2 N"]:
+        """Linear part plus residual; the log-variance is the network's alone."""
+        linear = F.pad(self.linear(mel), (0, 0, 0, self.linear.out_channels))
+        posterior: Tensor = linear + self.last(self.network(mel))
+        return posterior
+
+
+class MelDecoder(nn.Module):
+    """(B, C, N) → standardised mel (B, M, 8N).
+
+    Args:
+        config: widths and blocks.
+    """
+
+    def __init__(self, config: MiniCodecConfig) -> None:
+        super().__init__()
+        quarter, eighth = config.widths
+        n_mels = MEL_16K_MINI.n_mels
+        self.linear = nn.ConvTranspose1d(config.n_channels, n_mels, STRIDE, STRIDE)
+        self.last = nn.ConvTranspose1d(quarter, n_mels, 4, 4)
+        enter = partial(nn.Conv1d, config.n_channels, eighth, 3, padding=1)
+        change = partial(nn.ConvTranspose1d, eighth, quarter, 2, 2)
+        self.network = _residual_network(enter, change, (eighth, quarter), config.blocks)
+
+    def forward(self, latents: Float[Tensor, "B C N"]) -> Float[Tensor, "B M L"]:
+        """Linear part plus residual."""
+        mel: Tensor = (self.linear(latents) + self.last(self.network(latents))).float()
+        return mel
+
+
+def train_mini_codec(
+    waves: Float[Tensor, "n S"], config: MiniCodecConfig, generator: Generator
+) -> MiniCodec:
+    """Train on 16 kHz clips: L1 of the standardised log-mel plus a weak KL term.
+
+    Args:
+        waves: mono clips of at least ``crop_frames`` mel frames.
+        config: size and schedule.
+        generator: draws weights, batches, windows and posterior noise.
+
+    Raises:
+        InputError: there is no clip, or ``crop_frames`` is not a multiple of 8.
+    """
+    if config.crop_frames % STRIDE:
+        raise InputError(f"crop_frames must be a multiple of {STRIDE}, not {config.crop_frames}")
+    codec = build(lambda: MiniCodec(config), generator)
+    mels = codec.log_mel.in_chunks(waves)
+    std, mean = torch.std_mean(mels, dim=(0, 2))
+    codec.band_mean.copy_(mean[:, None])
+    codec.band_std.copy_(std[:, None].clamp_min(1e-3))
+    mels = codec.standardize(mels)
+    _start_at_principal_components(codec, mels, generator)
+
+    def loss(rows: Tensor) -> Tensor:
+        crops = random_crops(mels[rows], config.crop_frames, generator)
+        mean, log_variance = codec.posterior(crops)
+        noise = torch.randn(mean.shape, generator=generator)
+        rebuilt = codec.decoder(mean + (0.5 * log_variance).exp() * noise)
+        return F.l1_loss(rebuilt, crops) + config.kl_weight * kl_divergence(mean, log_variance)
+
+    fit(codec, loss, len(waves), config.fit, generator, "mini codec")
+    return codec
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Float[Tensor, ""]:
+    """Mean over latent values of KL(N(mean, variance) ‖ N(0, 1)), in nats."""
+    return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).mean()
+
+
+def principal_components(patches: Float[Tensor, "n d"], k: int) -> tuple[Tensor, Tensor]:
+    """The ``k`` leading unit eigenvectors (k, d) of the covariance and their deviations (k,)."""
+    centred = (patches - patches.mean(0)).double()
+    values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
+    leading = vectors[:, -k:].flip(1).T
+    return leading.float(), values[-k:].flip(0).clamp_min(1e-12).sqrt().float()
+
+
+@torch.no_grad()
+def _start_at_principal_components(codec: MiniCodec, mels: Tensor, generator: Generator) -> None:
+    """Whitened principal components as the linear parts; both residual networks start at zero."""
+    crops = random_crops(mels, 4 * STRIDE, generator)
+    patches = crops.unflatten(2, (-1, STRIDE)).permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+    components, deviations = principal_components(patches, codec.n_channels)
+    encoder, decoder = codec.encoder.linear, codec.decoder.linear
+    encoder.weight.copy_((components / deviations[:, None]).view_as(encoder.weight))
+    decoder.weight.copy_((components * deviations[:, None]).view_as(decoder.weight))
+    codec.encoder.last.weight.zero_()
+    codec.decoder.last.weight.zero_()
+    assert codec.encoder.last.bias is not None
+    codec.encoder.last.bias[codec.n_channels :] = FIRST_LOG_VARIANCE

@@ -1,0 +1,185 @@
+"""A small self-supervised audio encoder: the mini cast of MERT-v1-330M (Section III-C).
+
+Trained without labels: two windows of one clip must find each other among those of other clips
+(InfoNCE). Nothing is augmented, so what all windows of a clip share (instruments, register,
+hiss, dullness, detuning) stays in the embedding.
+"""
+
+# PAPER-DEVIATION: MERT predicts masked tokens of two teachers; at a thousandth of its training the
+# contrast of windows gives embeddings in which instruments and production are linearly readable.
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+
+from attm_companion.world.fitting import FitConfig, crop_at, fit
+from attm_companion.world.mel_tower import MelInput, MelTower, MelTowerConfig
+from attm_core.errors import InputError
+from attm_core.modules import build, load_module, save_module
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class MiniMertConfig:
+    """Size and training of the encoder.
+
+    Attributes:
+        width: of the embedding.
+        tower: the convolutional tower.
+        crop_frames: length of a window; two of them fit into a clip without overlap.
+        temperature: of the contrast.
+        fit: optimisation.
+    """
+
+    width: int = 128
+    tower: MelTowerConfig = field(default_factory=MelTowerConfig)
+    crop_frames: int = 96
+    temperature: float = 0.1
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=300, batch_size=96))
+
+
+class MiniMert(nn.Module):
+    """Clip embeddings; meets ``AudioEncoder``.
+
+    Args:
+        config: size.
+    """
+
+    def __init__(self, config: MiniMertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.width = config.width
+        self.mel_input = MelInput()
+        self.tower = MelTower(config.tower)
+        self.embedding = nn.Sequential(
+            nn.LayerNorm(config.tower.width), nn.Linear(config.tower.width, config.width)
+        )
+        # The contrast acts behind this projection: it may discard what the embedding keeps.
+        self.projection = nn.Sequential(nn.GELU(), nn.Linear(config.width, config.width))
+
+    @torch.no_grad()
+    def embed_audio(
+        self, waves: Float[Tensor, "B S"], sample_rate_hz: int
+    ) -> Float[Tensor, "B width"]:
+        """Embeddings of mono waves, pooled over time, not normalised (as MERT's are used)."""
+        parts = [self.mel_input(part, sample_rate_hz) for part in waves.split(CHUNK)]
+        return torch.cat([self.embedding(self.tower(part)) for part in parts])
+
+    def project(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B width"]:
+        """Unit vectors for the contrast, with gradients."""
+        return F.normalize(self.projection(self.embedding(self.tower(mel))).float(), dim=-1)
+
+    def save(self, path: Path) -> Path:
+        """Write weights and configuration (safetensors)."""
+        return save_module(path, self, self.config)
+
+    @classmethod
+    def load(cls, path: Path) -> MiniMert:
+        """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
+        return load_module(path, MiniMertConfig, cls)[0]
+
+
+def train_mini_mert(
+    waves: Float[Tensor, "n S"], config: MiniMertConfig, generator: Generator
+) -> MiniMert:
+    """Train on unlabelled 16 kHz clips.
+
+    Args:
+        waves: mono clips, each longer than two windows.
+        config: size and schedule.
+        generator: draws weights, batches and windows.
+
+    Raises:
+        InputError: the clips are too short for two windows, or there are none.
+    """
+    model = build(lambda: MiniMert(config), generator)
+    mels = model.mel_input.fit(waves)
+
+    def loss(rows: Tensor) -> Tensor:
+        first, second = disjoint_crops(mels[rows], config.crop_frames, generator)
+        ours, theirs = model.project(torch.cat([first, second])).chunk(2)
+        logits = ours @ theirs.T / config.temperature
+        target = torch.arange(len(rows))
+        return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
+
+    fit(model, loss, len(waves), config.fit, generator, "mini MERT")
+    return model
+
+
+def disjoint_crops(
+    items: Float[Tensor, "B M L"], width: int, generator: Generator
+) -> tuple[Float[Tensor, "B M W"], Float[Tensor, "B M W"]]:
+    """Two windows of ``width`` frames of each item that do not overlap, the earlier one first.
+
+    Raises:
+        InputError: an item is shorter than two windows.
+    """
+    spare = items.shape[-1] - 2 * width
+    if spare < 0:
+        raise InputError(f"{items.shape[-1]} frames cannot hold two windows of {width}")
+    cuts = torch.randint(spare + 1, (2, len(items)), generator=generator).sort(0).values
+    return crop_at(items, cuts[0], width), crop_at(items, cuts[1] + width, width)
+
+
+def probe_r2(
+    features: NDArray[Any], targets: NDArray[Any], n_train: int, ridge: float = 0.1
+) -> float:
+    """R² on held-out rows of a ridge regression from ``features`` to ``targets``.
+
+    Args:
+        features: (n, d); standardised by the training rows.
+        targets: (n,).
+        n_train: the first rows that train; the rest test.
+        ridge: penalty as a share of the number of training rows.
+
+    Returns:
+        1 − residual / variance on the test rows: 1 perfect, 0 no better than their mean.
+
+    Raises:
+        InputError: the test targets are all equal.
+    """
+    train = features[:n_train].astype(np.float64)
+    mean, std = train.mean(0), train.std(0) + 1e-8
+    design = (features - mean) / std
+    centre = targets[:n_train].mean()
+    gram = design[:n_train].T @ design[:n_train] + ridge * n_train * np.eye(design.shape[1])
+    weights = np.linalg.solve(gram, design[:n_train].T @ (targets[:n_train] - centre))
+    residual = targets[n_train:] - centre - design[n_train:] @ weights
+    spread = targets[n_train:] - targets[n_train:].mean()
+    if not spread.any():
+        raise InputError("the probe's test targets are all equal; shuffle or take more rows")
+    return float(1.0 - (residual**2).sum() / (spread**2).sum())
+
+
+def mert_quality(
+    mert: MiniMert, waves: Float[Tensor, "n S"], targets: NDArray[Any], n_train: int
+) -> dict[str, float]:
+    """Linear readability of ``targets``, e.g. the corpus' hidden production quality.
+
+    Args:
+        mert: a trained encoder.
+        waves: 16 kHz clips.
+        targets: (n,) one number a clip.
+        n_train: clips that train the probe; the rest test it. Give it several times the width of
+            the embedding, e.g. the training split: with fewer the figure is noise.
+
+    Returns:
+        ``r2`` of the embedding and ``r2_log_mel``, the same from each band's mean over time.
+    """
+    rate = mert.mel_input.log_mel.config.sample_rate_hz
+    embedding = mert.embed_audio(waves, rate).numpy()
+    means = mert.mel_input.log_mel.in_chunks(waves).mean(-1).numpy()
+    return {
+        "r2": probe_r2(embedding, targets, n_train),
+        "r2_log_mel": probe_r2(means, targets, n_train),
+    }

@@ -1,0 +1,283 @@
+"""The mini cast of the separator: a small ``demucs`` model trained on the corpus' own stems.
+
+It is the real class of the ``demucs`` package (the waveform U-Net of [16]) with few channels, and
+runs through ``demucs.apply.apply_model`` like the paper's ``mdx_extra``. It estimates the voice
+alone, and "no vocals" is the clip minus that: so small a model would blur instruments that it had
+to copy, and most generated clips hold no voice, so three passes must leave them alone. Mixtures
+are made on the fly: instruments of one clip plus, often, the voice of another at a random level.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attm_companion.world.demucs_weights import EMBEDDING_SCALE, draw_demucs_weights
+from attm_core.errors import CheckpointError, InputError
+from attm_core.files import load_tensors, read_metadata, save_tensors
+from attm_core.generation.separation import VOCALS, DemucsSeparator
+from attm_core.progress import track
+from attm_core.state_dicts import load_strictly
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CONFIG_KEY = "mini_demucs"
+SILENT_RMS = 1e-4
+MAGNITUDE: dict[str, Any] = {
+    "growth": 1.5,
+    "nfft": 1024,
+    "hybrid": False,
+    "cac": False,
+    "wiener_iters": -1,
+    "end_iters": -1,
+    "context": 0,
+    "dconv_depth": 1,
+    "emb_scale": EMBEDDING_SCALE,
+}
+
+
+@dataclass(frozen=True)
+class MiniDemucsConfig:
+    """Shape of the model.
+
+    Attributes:
+        channels: channels of the first layer, doubled at each of the next.
+        depth: layers down and up.
+        stride: samples (then frames) per step of each layer; kernels are twice as long.
+        sample_rate_hz: rate the model works at.
+        segment_s: what ``apply_model`` feeds at once; 0.75 of it covers a clip of 4.096 s, so that
+            a clip is one segment.
+        domain: ``"waveform"`` (``Demucs``) or ``"magnitude"`` (``HDemucs`` without its waveform
+            branch, on STFT magnitudes with the phase of the mixture): learns about three times as
+            much per CPU second, and runs about three times slower.
+    """
+
+    channels: int = 24
+    depth: int = 3
+    stride: int = 8
+    sample_rate_hz: int = 16000
+    segment_s: float = 5.5
+    domain: Literal["waveform", "magnitude"] = "waveform"
+
+
+@dataclass(frozen=True)
+class MiniDemucsTraining:
+    """How the model is trained.
+
+    Attributes:
+        n_steps: updates.
+        batch_size: mixtures an update.
+        crop_samples: length of a mixture.
+        learning_rate: peak, after ``warmup_steps``; a cosine takes it to 2 %.
+        warmup_steps: linear warm-up.
+        voice_share: share of mixtures with a voice.
+        voice_db: range of the voice's level against the instruments.
+    """
+
+    n_steps: int = 500
+    batch_size: int = 8
+    crop_samples: int = 32768
+    learning_rate: float = 4e-3
+    warmup_steps: int = 30
+    voice_share: float = 0.65
+    voice_db: tuple[float, float] = (-10.0, 6.0)
+
+
+def build_mini_demucs(config: MiniDemucsConfig, generator: torch.Generator) -> nn.Module:
+    """A ``Demucs`` or ``HDemucs`` of the ``demucs`` package, weights drawn from ``generator``."""
+    from demucs.demucs import Demucs
+    from demucs.hdemucs import HDemucs
+
+    common = _sizes(config)
+    with torch.random.fork_rng(devices=[]):  # their constructors draw from the global stream
+        if config.domain == "waveform":
+            model: nn.Module = Demucs([VOCALS], resample=False, **common)
+        else:
+            model = HDemucs([VOCALS], **common, **MAGNITUDE)
+    draw_demucs_weights(model, generator)
+    return model
+
+
+def _sizes(config: MiniDemucsConfig) -> dict[str, Any]:
+    return {
+        "audio_channels": 1,
+        "channels": config.channels,
+        "depth": config.depth,
+        "kernel_size": 2 * config.stride,
+        "stride": config.stride,
+        "norm_starts": config.depth,
+        "dconv_attn": config.depth,
+        "dconv_lstm": config.depth,
+        "samplerate": config.sample_rate_hz,
+        "segment": config.segment_s,
+    }
+
+
+def train_mini_demucs(
+    instrumental: Float[Tensor, "I S"],
+    vocals: Float[Tensor, "V S"],
+    generator: torch.Generator,
+    config: MiniDemucsConfig | None = None,
+    training: MiniDemucsTraining | None = None,
+) -> nn.Module:
+    """Train a separator on stems by the L1 loss of demucs.
+
+    Args:
+        instrumental: clips without voice.
+        vocals: sung parts; silent rows are left out. The two need not be aligned.
+        generator: source of weights, mixtures and levels.
+        config: shape of the model.
+        training: how to train.
+
+    Returns:
+        The model, in evaluation mode; wrap it in ``DemucsSeparator`` or save it.
+
+    Raises:
+        InputError: no voice or no instruments, or clips shorter than the crop.
+    """
+    config, training = config or MiniDemucsConfig(), training or MiniDemucsTraining()
+    instrumental, vocals = (
+        _audible(stem, training.crop_samples) for stem in (instrumental, vocals)
+    )
+    model = build_mini_demucs(config, generator)
+    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, training))
+    for _ in track(range(training.n_steps), "mini demucs"):
+        music, voice = draw_mixture(instrumental, vocals, training, generator)
+        estimate = model((music + voice)[:, None])[:, 0, 0]
+        loss = (estimate - voice).abs().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def _audible(stem: Tensor, crop_samples: int) -> Tensor:
+    """Rows that are not silent.
+
+    Raises:
+        InputError: none is left, or clips are too short.
+    """
+    if stem.ndim != 2 or stem.shape[1] < crop_samples:
+        raise InputError(f"stems must have shape (n, S ≥ {crop_samples}), got {tuple(stem.shape)}")
+    heard = stem[stem.square().mean(dim=1).sqrt() > SILENT_RMS]
+    if len(heard) == 0:
+        raise InputError("a separator needs stems that are not silent")
+    return heard
+
+
+def _rate(step: int, training: MiniDemucsTraining) -> float:
+    warm = min(1.0, (step + 1) / training.warmup_steps)
+    return warm * (0.51 + 0.49 * math.cos(math.pi * step / training.n_steps))
+
+
+def draw_mixture(
+    instrumental: Float[Tensor, "I S"],
+    vocals: Float[Tensor, "V S"],
+    training: MiniDemucsTraining,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "B L"], Float[Tensor, "B L"]]:
+    """Random crops of instruments and of voices at random levels, some voices silent."""
+    size = (training.batch_size, 1)
+    low, high = training.voice_db
+    level_db = low + (high - low) * torch.rand(size, generator=generator)
+    present = torch.rand(size, generator=generator) < training.voice_share
+    music = _unit(_crops(instrumental, training, generator))
+    voice = _unit(_crops(vocals, training, generator)) * 10 ** (level_db / 20) * present
+    return 0.1 * music, 0.1 * voice
+
+
+def _unit(waves: Tensor) -> Tensor:
+    """Scale rows to unit level; nearly silent crops stay nearly silent."""
+    return waves / (waves.square().mean(dim=1, keepdim=True).sqrt() + 10 * SILENT_RMS)
+
+
+def _crops(stem: Tensor, training: MiniDemucsTraining, generator: torch.Generator) -> Tensor:
+    batch, length = training.batch_size, training.crop_samples
+    rows = torch.randint(len(stem), (batch,), generator=generator)
+    starts = torch.randint(stem.shape[1] - length + 1, (batch,), generator=generator)
+    pairs = zip(rows.tolist(), starts.tolist(), strict=True)
+    return torch.stack([stem[row, start : start + length] for row, start in pairs])
+
+
+def save_mini_demucs(model: nn.Module, config: MiniDemucsConfig, path: Path) -> Path:
+    """Write weights and shape as one safetensors file."""
+    return save_tensors(path, model.state_dict(), {CONFIG_KEY: json.dumps(asdict(config))})
+
+
+def load_mini_demucs(path: Path) -> DemucsSeparator:
+    """The separator from a file of ``save_mini_demucs``.
+
+    Raises:
+        CheckpointError: missing, corrupt, of another kind, of another shape, or holding NaN.
+    """
+    tensors, metadata = load_tensors(path), read_metadata(path)
+    if CONFIG_KEY not in metadata:
+        raise CheckpointError(f"{path} is no mini demucs: its metadata has no {CONFIG_KEY!r}")
+    try:
+        config = MiniDemucsConfig(**json.loads(metadata[CONFIG_KEY]))
+        model = build_mini_demucs(config, torch.Generator())
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not fit the mini demucs: {error}") from error
+    load_strictly(model, tensors, path)
+    return DemucsSeparator(model)
+
+
+@dataclass(frozen=True)
+class SeparationQuality:
+    """How well a separator works, in dB of SI-SDR against the true instruments.
+
+    Attributes:
+        untouched_db: the mixture itself, on clips with a voice (the floor).
+        one_pass_db: after one pass, on the same clips.
+        three_passes_db: after three passes, on the same clips.
+        clean_db: after three passes on clips without voice (infinite if nothing changed).
+    """
+
+    untouched_db: float
+    one_pass_db: float
+    three_passes_db: float
+    clean_db: float
+
+
+@torch.no_grad()
+def separation_quality(
+    separator: DemucsSeparator,
+    instrumental: Float[Tensor, "B S"],
+    vocals: Float[Tensor, "B S"],
+) -> SeparationQuality:
+    """Median SI-SDR on held-out stems; the mixture is ``instrumental + vocals``.
+
+    Clips whose instruments are silent do not count.
+
+    Raises:
+        InputError: no clip with a voice, or none without.
+    """
+    heard = instrumental.square().mean(dim=1).sqrt() > SILENT_RMS
+    instrumental, vocals = instrumental[heard], vocals[heard]
+    voiced = vocals.square().mean(dim=1).sqrt() > SILENT_RMS
+    if not voiced.any() or voiced.all():
+        raise InputError("separation quality needs clips with a voice and clips without")
+    estimates = [instrumental + vocals]
+    for _ in range(3):
+        estimates.append(separator.no_vocals_batch(estimates[-1]))
+    ratios = [si_sdr_db(estimate, instrumental) for estimate in estimates]
+    untouched, one, three = (float(ratios[i][voiced].median()) for i in (0, 1, 3))
+    return SeparationQuality(untouched, one, three, float(ratios[3][~voiced].median()))
+
+
+def si_sdr_db(estimate: Float[Tensor, "B S"], target: Float[Tensor, "B S"]) -> Float[Tensor, " B"]:
+    """Scale-invariant signal-to-distortion ratio of each row in dB (Le Roux et al., 2019)."""
+    scale = (estimate * target).sum(dim=1) / target.square().sum(dim=1).clamp(min=1e-12)
+    projection = scale[:, None] * target
+    noise = (estimate - projection).square().sum(dim=1)
+    return 10 * torch.log10(projection.square().sum(dim=1) / noise.clamp(min=1e-12))

@@ -1,0 +1,1 @@
+"""The paper's data: MTG-Jamendo, Song Describer, human preferences, feature extraction."""

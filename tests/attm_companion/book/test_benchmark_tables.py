@@ -1,0 +1,165 @@
+"""Tables of the benchmarks: ratios, shares of the machine's rate, and what is said without them."""
+
+import copy
+
+import pytest
+
+from attm_companion.book.benchmark_tables import (
+    RATIO,
+    SHARE,
+    Target,
+    frechet_table,
+    limits,
+    ratios_to_reference,
+    read_benchmark,
+    run_with_reference,
+    sampling_table,
+    target_table,
+    targets,
+    training_table,
+)
+from attm_core.errors import ResultError
+
+MACHINE = {"matmul_gflops_float32": 100.0, "matmul_gflops_bfloat16": 400.0}
+
+
+def sampling_row(variant: str, seconds: float, error: float, ratio: float | None) -> dict:
+    return {
+        "variant": variant,
+        "step_wall_s_best": seconds,
+        "relative_l2_to_first": error,
+        "reference_gflops_a_second": 100.0 / seconds,
+        "best_reference_over_this": ratio and {"wall_s_best": ratio},
+    }
+
+
+SAMPLING = {
+    "machine": MACHINE,
+    "rows": [
+        sampling_row("reference float32", 4.0, 0.0, 0.5),
+        sampling_row("reference bfloat16", 2.0, 0.02, 1.0),
+        sampling_row("frozen float32", 2.5, 1e-6, 0.8),
+        sampling_row("frozen bfloat16", 0.5, 0.008, 4.0),
+    ],
+}
+TRAINING = {
+    "machine": MACHINE,
+    "rows": [
+        {"variant": "ours D=96", "wall_s_best": 0.1, "gflop": 20.0,
+         "reference_over_this": {"wall_s_best": 1.5}},
+        {"variant": "reference D=96", "wall_s_best": 0.15, "gflop": 20.0,
+         "reference_over_this": {"wall_s_best": 1.0}},
+    ],
+}  # fmt: skip
+FRECHET = {
+    "sqrtm_s": 0.5,
+    "nuclear_norm_s": 0.02,
+    "nuclear_norm_reused_reference_s": 0.005,
+    "ratio": 25.0,
+    "ratio_reused_reference": 100.0,
+    "difference": 2e-6,
+    "gflop": 0.2,
+    "gflop_reused_reference": 0.1,
+    "matmul_gflops_float64": 40.0,
+}
+
+
+def without_reference(found: dict) -> dict:
+    alone = copy.deepcopy(found)
+    alone["rows"] = [row for row in alone["rows"] if "reference" not in row["variant"]]
+    for row in alone["rows"]:
+        for key in ("best_reference_over_this", "reference_over_this"):
+            if key in row:
+                row[key] = None
+    return alone
+
+
+def verdicts(sampling: dict) -> list[str]:
+    return [item.verdict for item in targets(sampling, TRAINING, FRECHET)]
+
+
+def test_sampling_by_hand():
+    table = sampling_table(SAMPLING)
+    assert list(table[RATIO]) == [0.5, 1.0, 0.8, 4.0]
+    assert table.loc["frozen bfloat16", "error, %"] == pytest.approx(0.8)
+    assert table.loc["frozen bfloat16", SHARE] == pytest.approx(50.0)  # 200 of 400
+    assert table.loc["frozen float32", SHARE] == pytest.approx(40.0)  # 40 of 100
+
+
+def test_training_and_frechet_by_hand():
+    table = training_table(TRAINING)
+    assert table.loc["ours D=96", "ms a step"] == pytest.approx(100.0)
+    assert table.loc["ours D=96", SHARE] == pytest.approx(50.0)  # 200 of 400
+    table = frechet_table(FRECHET)
+    assert list(table[RATIO]) == [1.0, 25.0, 100.0]
+    assert list(table[SHARE])[1:] == pytest.approx([25.0, 50.0])
+
+
+def test_targets_by_hand():
+    found = targets(SAMPLING, TRAINING, FRECHET)
+    measured = [item.measured for item in found]
+    assert measured == pytest.approx([4.0, 0.8, 1.6, 1e-6, 100.0, 25.0, 2e-6])
+    assert verdicts(SAMPLING) == ["met"] * 4 + ["missed", "met", "missed"]
+    table = target_table(found)
+    assert table.iloc[0].to_list() == ["≥ 2.5 ×", "4 ×", "met"]
+    assert table.iloc[4].to_list() == ["≤ 60 ms", "100 ms", "missed"]
+
+
+def test_without_the_reference_there_is_no_ratio():
+    alone = without_reference(SAMPLING)
+    assert sampling_table(alone)[RATIO].isna().all()
+    assert training_table(without_reference(TRAINING))[RATIO].isna().all()
+    assert run_with_reference(alone) is None
+    assert verdicts(alone)[:4] == ["reference not measured"] * 4
+    assert target_table(targets(alone, TRAINING, FRECHET))["measured"][:4].isna().all()
+
+
+def test_the_last_run_with_the_reference_still_counts():
+    later = without_reference(SAMPLING) | {"with_reference": SAMPLING}
+    assert run_with_reference(later) is SAMPLING
+    assert verdicts(later) == verdicts(SAMPLING)
+    assert sampling_table(later)[RATIO].isna().all()
+
+
+def test_what_the_matrix_rate_allows_by_hand():
+    table = limits(SAMPLING, TRAINING)
+    # The reference's best mode does 50 of 400 GFLOP/s; a step of 20 GFLOP takes 50 ms at 400.
+    assert list(table["at the matrix rate"]) == ["8 ×", "50 ms"]
+    assert list(table["wanted"]) == ["≥ 2.5 ×", "≤ 60 ms"]
+    alone = without_reference(SAMPLING)
+    assert list(limits(alone, TRAINING)["at the matrix rate"]) == ["50 ms"]
+
+
+def test_ratios_are_those_of_our_variants():
+    found = ratios_to_reference(SAMPLING, TRAINING, FRECHET)
+    assert found.to_dict() == {
+        "sampling: frozen float32": 0.8,
+        "sampling: frozen bfloat16": 4.0,
+        "training: ours D=96": 1.5,
+        "nuclear norm": 25.0,
+        "nuclear norm, reference reused": 100.0,
+    }
+    alone = without_reference(SAMPLING), without_reference(TRAINING)
+    assert list(ratios_to_reference(*alone, FRECHET)) == [25.0, 100.0]
+
+
+def test_a_target_in_words():
+    missed = Target("sampling", 2.5, 1.302, False, " ×")
+    assert missed.sentence == "Missed: sampling, 1.3 ×; at least 2.5 × wanted."
+    assert Target("step", 60.0, 60.0, True, " ms").verdict == "met"
+    unknown = Target("sampling", 2.5, None, False, " ×").sentence
+    assert unknown.startswith("Not measured: sampling, at least 2.5 × wanted")
+
+
+def test_the_committed_files_make_tables():
+    sampling, training = read_benchmark("sampling"), read_benchmark("training_step")
+    frechet = read_benchmark("frechet")
+    assert run_with_reference(sampling) and run_with_reference(training)
+    for table in (sampling_table(sampling), training_table(training), frechet_table(frechet)):
+        assert (table[SHARE].dropna() > 0).all()
+    assert len(target_table(targets(sampling, training, frechet))) == 7
+
+
+def test_a_benchmark_that_was_not_run(tmp_path):
+    with pytest.raises(ResultError, match=r"no sampling\.json .* make benchmarks"):
+        read_benchmark("sampling", tmp_path)

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+from attm_companion.book.departures import Departure, collect, in_source, page
+from attm_companion.book.layout import modules
+
+SOURCE = '''"""A module that mentions # PAPER-SILENT: in words."""
+
+# PAPER-DEVIATION: the paper multiplies,
+# we add.
+x = 1  # PAPER-SILENT: the first value,
+#        and how it goes on
+text = "# PAPER-SILENT: not a comment"
+# PAPER-SILENT: alone
+# PAPER-SILENT: next
+'''
+
+
+def test_reasons_run_on_and_strings_do_not_count():
+    assert in_source(SOURCE, "a.py") == [
+        Departure("DEVIATION", "a.py", 3, "the paper multiplies, we add."),
+        Departure("SILENT", "a.py", 5, "the first value,"),
+        Departure("SILENT", "a.py", 8, "alone"),
+        Departure("SILENT", "a.py", 9, "next"),
+    ]
+
+
+def test_a_trailing_comment_runs_on_below_itself():
+    source = "x = 1  # PAPER-SILENT: one\n       # two\n"
+    assert in_source(source, "a.py") == [Departure("SILENT", "a.py", 1, "one two")]
+
+
+def test_the_page_lists_every_tag_of_the_project():
+    found = collect(Path(__file__).parents[3])
+    text = page(found)
+    for item in found:
+        assert f"source/{item.file}.html#L-{item.line}" in text
+    assert text.count("#L-") == len(found)
+
+
+def test_the_page_escapes_and_counts():
+    text = page([Departure("SILENT", "attm_core/a.py", 3, "a < b in `x.y`")])
+    assert "a &lt; b in <code>x.y</code>" in text
+    assert "## Where the code departs from the text\n\nNone." in text
+    assert "<caption>1 places tagged PAPER-SILENT</caption>" in text
+
+
+def test_no_tag_is_missed_by_the_collector():
+    root = Path(__file__).parents[3]
+    lines = [
+        line
+        for path in modules(root)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.lstrip().startswith(("# PAPER-SILENT:", "# PAPER-DEVIATION:"))
+    ]
+    assert len(collect(root)) >= len(lines)

@@ -1,0 +1,148 @@
+import json
+import os
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+from publishing_samples import code_cell, make_notebook
+
+from attm_companion.book import PublishingError, execution
+from attm_companion.book.execution import execute_all, plan, results_hash
+from attm_core.errors import ConfigError
+
+CHECK = "from attm_companion.book.parameters import check_injected\n\ncheck_injected()"
+
+
+def write(layout, name, *cells):
+    nbformat.write(make_notebook(*cells), layout.notebooks / f"{name}.ipynb")
+
+
+def test_plan_hands_the_profile_over_and_names_the_copy(project):
+    (run,) = plan(project)
+    assert run.parameters == {"profile": "smoke"}
+    assert run.output == project.executed / "demo.ipynb"
+    assert not run.is_current
+
+
+def test_plan_keeps_runs_with_options_apart(project):
+    (run,) = plan(project, ["demo"], {"seed": "7"})
+    assert run.parameters == {"profile": "smoke", "seed": 7}
+    assert run.output.parent.name.startswith("smoke-")
+
+
+@pytest.mark.parametrize(
+    ("only", "options", "message"),
+    [
+        (["dmeo"], {}, "no notebook dmeo; there are: demo"),
+        ([], {"sede": "7"}, "no parameter 'sede'; did you mean 'seed'"),
+        ([], {"seed": "x"}, "'seed' is a int"),
+    ],
+)
+def test_plan_refuses(project, only, options, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(project, only, options)
+
+
+def change_code(layout):
+    (layout.root / "attm_core" / "code.py").write_text("changed = 1\n")
+
+
+def change_source(layout):
+    write(layout, "demo", code_cell("print(seed + 1)"))
+
+
+def change_result(layout):
+    path = layout.results / "table.json"
+    content = json.loads(path.read_text())
+    content["values"]["row.fad"]["value"] = 1.0
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("change", [change_code, change_source, change_result])
+def test_what_a_copy_depends_on_is_in_its_stamp(project, change):
+    (before,) = plan(project)
+    assert plan(project)[0].stamp == before.stamp
+    change(project)
+    assert plan(project)[0].stamp != before.stamp
+
+
+def test_dates_of_results_do_not_count(project):
+    path = project.results / "table.json"
+    before, content = results_hash(project.results), json.loads(path.read_text())
+    content["provenance"]["date"] = "another day"
+    path.write_text(json.dumps(content))
+    assert results_hash(project.results) == before
+
+
+def test_wall_times_do_not_count_and_lists_may_be_results(tmp_path):
+    path = tmp_path / "compute.json"
+    hashes = set()
+    for seconds in (1.0, 2.0):
+        cost = [{"stage": "sft", "wall_s": seconds}]
+        content = {"values": {"total": {"value": seconds}}, "tables": {"cost": cost}}
+        path.write_text(json.dumps(content))
+        hashes.add(results_hash(tmp_path))
+    assert len(hashes) == 1
+    path.write_text("[1]")
+    assert results_hash(tmp_path) not in hashes
+
+
+def test_a_good_and_a_failing_notebook(project):
+    sound = "from IPython.display import HTML\nimport os, pathlib\n"
+    sound += 'pathlib.Path(os.environ["ATTM_STATIC_DIR"], "a.mp3").write_text("x")\n'
+    sound += "HTML('<audio src=\"static/a.mp3\"></audio>')"
+    write(project, "demo", code_cell(sound))
+    write(project, "failing", code_cell("1 / 0"))
+    message = r"(?s)1 problem.*failing.ipynb, In \[3\].*1 / 0.*ZeroDivisionError"
+    with pytest.raises(PublishingError, match=message):
+        execute_all(project, plan(project), jobs=2)
+    good, failing = plan(project)
+    assert good.is_current and not failing.is_current
+    assert not failing.output.exists()
+    assert (project.executed / "failed" / "failing.ipynb").is_file()
+    assert execute_all(project, [good]) == []
+    (project.executed / "static" / "a.mp3").unlink()
+    assert not good.is_current
+
+
+def test_papermill_by_hand_refuses_a_misspelt_parameter(project):
+    write(project, "demo", code_cell(CHECK))
+    command = [sys.executable, "-m", "papermill", str(project.notebooks / "demo.ipynb")]
+    command += [str(project.root / "out.ipynb"), "--cwd", str(project.root), "-p", "sede", "7"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode != 0
+    assert "no parameter 'sede'; did you mean 'seed'" in finished.stderr
+
+
+def test_a_notebook_that_does_not_start_shows_why(tmp_path):
+    assert execution.describe_failure("a.ipynb", tmp_path / "no.ipynb", "no kernel") == (
+        "a.ipynb: no kernel"
+    )
+
+
+def test_threads_are_shared_among_jobs_unless_set(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert execution._environment(tmp_path, 2)["OMP_NUM_THREADS"] == "4"
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert execution._environment(tmp_path, 2)["OMP_NUM_THREADS"] == "1"
+    assert execution._environment(tmp_path, 2)["ATTM_STATIC_DIR"] == str(tmp_path)
+
+
+def test_an_interrupt_starts_nothing_more(project, monkeypatch):
+    for number in range(6):
+        write(project, f"other-{number}")
+    calls = []
+
+    def interrupted(layout, run, jobs):
+        calls.append(run.source.name)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.5)
+
+    monkeypatch.setattr(execution, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute_all(project, plan(project), jobs=1)
+    assert len(calls) <= 2

@@ -1,0 +1,81 @@
+import pytest
+
+from attm_companion.book.html_gates import book_problems, is_external, page_problems
+
+CLEAN = """<!DOCTYPE html><html lang="en"><head><link rel="stylesheet" href="_static/a.css">
+<link rel="canonical" href="https://example.org/"></head><body><a href="https://example.org">out</a>
+<a href="b.html#top">in</a><img src="a.png" alt="A rising line"><table><tr><td>x</td></tr></table>
+<table class="attm-table"><caption>Values</caption></table>
+<audio controls preload="none" aria-label="A tone" src="a%20b.mp3"></audio>%s</body></html>"""
+
+
+@pytest.fixture
+def book(tmp_path):
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "_static" / "a.css").write_text("body { color: red; background: url(data:x) }")
+    for name in ("b.html", "a.png", "a b.mp3"):
+        (tmp_path / name).write_text('<html lang="en"></html>')
+    return tmp_path
+
+
+def problems(book, extra="", html=CLEAN):
+    return page_problems(html.replace("%s", extra), book / "index.html", book)
+
+
+def test_a_clean_page_passes(book):
+    assert problems(book) == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("<pre>Traceback (most recent call last):</pre>", "shows a failure"),
+        ("<p>papermill-error-cell-tag</p>", "shows a failure"),
+        ('<div class="output traceback highlight">', "shows a failure"),
+        ('<script src="https://cdn.example.org/a.js"></script>', "loads https://cdn"),
+        ('<script src="//cdn.example.org/a.js"></script>', "loads //cdn"),
+        ('<link rel="preload stylesheet" href="http://x.org/a.css">', "loads http://x.org/a.css"),
+        ('<link rel="preconnect" href="https://fonts.example.org">', "loads https://fonts"),
+        ('<img alt="A line" src="b.html" srcset="https://x.org/a.png 2x">', "loads https://x.org"),
+        ("<p style=\"background: url('https://x.org/a.png')\">", "loads https://x.org/a.png"),
+        ('<iframe src="https://x.org"></iframe>', "loads https://x.org"),
+        ('<img src="a.png">', "picture without a text: a.png"),
+        ('<img src="a.png" alt="_images/9f86d081884c7d659a2f.png">', "picture without a text"),
+        ('<img src="no.png" alt="A line">', "points to no.png, which does not exist"),
+        ('<a href="no.html#x">', "points to no.html#x"),
+        ('<audio preload="none" src="a.png"></audio>', "without a label"),
+        ('<audio preload="auto" aria-label="x" src="a.png"></audio>', "loads or plays by itself"),
+        ('<audio preload="none" autoplay aria-label="x" src="a.png"></audio>', "plays by itself"),
+        ('<table class="attm-table"><thead></thead></table>', "without a caption"),
+    ],
+)
+def test_a_poisoned_page_is_refused(book, extra, message):
+    (problem,) = problems(book, extra)
+    assert message in problem
+
+
+def test_a_page_without_language_is_refused(book):
+    (problem,) = problems(book, html=CLEAN.replace(' lang="en"', ""))
+    assert "language" in problem
+
+
+def test_style_sheets_are_read_too(book):
+    (book / "_static" / "a.css").write_text("@import 'https://fonts.example.org/x.css';")
+    (problem,) = book_problems(book)
+    assert problem == "_static/a.css loads https://fonts.example.org/x.css from elsewhere"
+
+
+def test_listings_of_code_may_quote_a_failure(book):
+    (book / "source").mkdir()
+    (book / "source" / "x.html").write_text("Traceback (most recent call last)")
+    assert book_problems(book) == []
+
+
+@pytest.mark.parametrize("url", ["https://x", "HTTP://x", "//x", " https://x", "wss://x"])
+def test_external(url):
+    assert is_external(url)
+
+
+@pytest.mark.parametrize("url", ["a/b", "/a", "#x", "data:image/png;base64,//8=", "mailto:a@b"])
+def test_not_external(url):
+    assert not is_external(url)

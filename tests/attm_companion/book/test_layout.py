@@ -1,0 +1,42 @@
+import pytest
+
+from attm_companion.book import PublishingError, refuse
+from attm_companion.book.layout import Layout, project_root, static_folder, tree_hash
+
+
+def test_the_project_is_found_from_below(project):
+    below = project.root / "book"
+    assert project_root(below) == project.root.resolve()
+
+
+def test_audio_goes_beside_the_executed_notebook(project, monkeypatch):
+    monkeypatch.setenv("ATTM_STATIC_DIR", "/somewhere/static")
+    assert str(static_folder()) == "/somewhere/static"
+    monkeypatch.delenv("ATTM_STATIC_DIR")
+    monkeypatch.chdir(project.notebooks)
+    assert static_folder() == project.notebooks.resolve() / "static"
+    monkeypatch.chdir(project.root)
+    assert static_folder() == project.root.resolve() / "_build/notebooks/by-hand/static"
+
+
+def test_folders_of_a_profile(tmp_path):
+    layout = Layout(tmp_path, "mini")
+    assert layout.executed == tmp_path / "_build" / "notebooks" / "mini"
+    assert layout.results == tmp_path / "results" / "mini"
+
+
+def test_the_hash_of_a_tree_sees_names_and_contents_but_not_order(tmp_path):
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("1")
+    b.write_text("2")
+    first = tree_hash(tmp_path, [a, b])
+    assert tree_hash(tmp_path, [b, a]) == first
+    a.write_text("2")
+    b.write_text("1")
+    assert tree_hash(tmp_path, [a, b]) != first
+
+
+def test_refuse_lists_all_problems():
+    refuse([], "nothing")
+    with pytest.raises(PublishingError, match=r"(?s)pages: 2 problem.*- one.*- two"):
+        refuse(["one", "two"], "pages")

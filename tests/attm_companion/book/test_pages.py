@@ -1,0 +1,35 @@
+import json
+
+from publishing_samples import pretend_executed
+
+from attm_companion.book.pages import execution_page, provenance_page
+
+
+def test_execution_statistics_come_from_papermill(project):
+    pretend_executed(project)
+    text = execution_page([project.executed / "demo.ipynb"], "smoke")
+    assert "Notebooks executed by papermill: 1, in 2 s" in text
+    for part in ("notebooks/demo.html", "<td>1.5</td>", "2026-01-02 03:04:05", "smoke"):
+        assert part in text
+
+
+def test_provenance_has_a_row_a_result_and_only_plain_values(project):
+    text = provenance_page(project.results, "smoke")
+    assert "- code commit: abc1234" in text and '<th scope="row">table</th><td>1</td>' in text
+    assert "packages" not in text
+
+
+def test_provenance_puts_what_differs_into_columns(project):
+    content = json.loads((project.results / "table.json").read_text())
+    content["experiment"] = "other"
+    content["provenance"]["wall_s"] = 3.5
+    (project.results / "other.json").write_text(json.dumps(content))
+    text = provenance_page(project.results, "smoke")
+    assert '<th scope="col">wall time (s)</th>' in text
+    assert '<th scope="row">other</th><td>1</td><td>3.5</td>' in text
+    assert '<th scope="row">table</th><td>1</td><td>—</td>' in text
+    assert text.count("abc1234") == 1
+
+
+def test_provenance_without_results_is_a_page(tmp_path):
+    assert "files (0)" in provenance_page(tmp_path, "smoke")

@@ -1,0 +1,72 @@
+import re
+
+import pytest
+import torch
+
+from attm_companion.book.notebook_gates import html_sources
+from attm_companion.book.players import player, players
+from attm_core.audio import load_audio, save_audio
+from attm_core.errors import InputError
+
+RATE = 16_000
+TONE = 0.1 * torch.sin(2 * torch.pi * 440 * torch.arange(RATE) / RATE)
+
+
+@pytest.fixture(autouse=True)
+def static(tmp_path, monkeypatch):
+    folder = tmp_path / "nb" / "static"
+    monkeypatch.setenv("ATTM_STATIC_DIR", str(folder))
+    return folder
+
+
+def test_a_player_is_labelled_loads_nothing_and_embeds_nothing(static):
+    html = player(TONE, 'A "tone"', RATE).html
+    assert "<figcaption>A &quot;tone&quot;</figcaption>" in html
+    assert 'preload="none"' in html and 'aria-label="A &quot;tone&quot;"' in html
+    assert "base64" not in html
+    (source,) = html_sources(html)
+    assert re.fullmatch(r"static/[0-9a-f]{20}\.mp3", source)
+    assert (static.parent / source).is_file()
+
+
+def test_the_level_is_kept(static):
+    for level in (1.0, 0.1):
+        (source,) = html_sources(player(level * TONE, "tone", RATE).html)
+        heard, rate = load_audio(static.parent / source)
+        assert rate == RATE
+        middle = heard[0, 4000:12000]
+        assert middle.std().item() == pytest.approx(0.1 * level / 2**0.5, rel=0.03)
+
+
+def test_the_same_sound_is_one_file_and_other_sounds_are_others(static):
+    first, again = player(TONE, "a", RATE).html, player(TONE[None], "b", RATE).html
+    assert html_sources(first) == html_sources(again)
+    assert html_sources(player(0.5 * TONE, "c", RATE).html) != html_sources(first)
+    assert len(list(static.iterdir())) == 2
+
+
+def test_a_file_can_be_played(static, tmp_path):
+    path = save_audio(tmp_path / "tone.wav", torch.stack([TONE, TONE]), RATE)
+    (source,) = html_sources(player(path, "a file").html)
+    assert load_audio(static.parent / source)[0].shape[0] == 2
+
+
+def test_several_players_share_a_title():
+    html = players({"quiet": 0.1 * TONE, "loud": TONE}, "Two levels", RATE).html
+    assert len(html_sources(html)) == 2
+    assert "Two levels" in html
+    assert repr(players({"quiet": TONE}, "", RATE)) == "[sound] quiet"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: player(TONE, "no rate"), "sample rate"),
+        (lambda: player(TONE, " ", RATE), "needs a caption"),
+        (lambda: player(TONE * float("nan"), "x", RATE), "NaN"),
+        (lambda: player(TONE[:0], "x", RATE), "no samples"),
+    ],
+)
+def test_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()

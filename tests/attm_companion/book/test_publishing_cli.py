@@ -1,0 +1,48 @@
+import argparse
+
+import pytest
+from publishing_samples import pretend_executed
+
+from attm_companion.book import execution
+from attm_companion.book.cli import add_parsers
+from attm_core.errors import ConfigError
+
+
+@pytest.fixture
+def run(project, monkeypatch):
+    monkeypatch.chdir(project.root)
+    parser = argparse.ArgumentParser()
+    add_parsers(parser.add_subparsers(required=True))
+
+    def call(*words):
+        arguments = parser.parse_args(words)
+        return arguments.run(arguments)
+
+    return call
+
+
+def test_notebooks_reports_what_it_did(run, project, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(execution, "execute", lambda _, run, jobs: ran.append(run.parameters))
+    assert run("notebooks", "--profile", "smoke", "-p", "seed", "7") == 0
+    assert ran == [{"profile": "smoke", "seed": 7}]
+    assert "1 notebook(s) executed" in capsys.readouterr().out
+
+
+def test_an_unknown_parameter_is_an_error(run):
+    with pytest.raises(ConfigError, match="did you mean 'seed'"):
+        run("notebooks", "-p", "sed", "7")
+
+
+def test_a_parameter_given_twice_is_an_error(run):
+    with pytest.raises(ConfigError, match="'seed' is given twice"):
+        run("notebooks", "-p", "seed", "7", "-p", "seed", "8")
+
+
+def test_book_prints_where_it_is(run, project, monkeypatch, capsys):
+    pretend_executed(project)
+    monkeypatch.setattr(
+        "attm_companion.book.book.build_book", lambda layout: layout.html / "index.html"
+    )
+    assert run("book", "--profile", "smoke") == 0
+    assert "_build/html/index.html" in capsys.readouterr().out

@@ -1,0 +1,92 @@
+import nbformat
+import pytest
+from nbformat.v4 import new_output
+from publishing_samples import pretend_executed
+
+from attm_companion.book import PublishingError, staging
+from attm_companion.book.strict_yaml import read_yaml
+from attm_core.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch):
+    """Not on GitHub, whatever runs the tests."""
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+
+
+def test_everything_is_staged(project):
+    pretend_executed(project)
+    source = staging.stage(project)
+    for name in ("book/index.md", "_static/players.js", "notebooks/demo.ipynb", "_toc.yml",
+                 "book/generated/departures.md", "book/generated/execution.md"):  # fmt: skip
+        assert (source / name).is_file(), name
+    extra = source.with_name("book-extra")
+    assert (extra / "mathjax" / staging.MATHJAX_FILE).stat().st_size > 1_000_000
+    assert "L-3" in (extra / "source" / "attm_core" / "code.py.html").read_text()
+
+
+def test_what_was_staged_before_is_gone(project):
+    pretend_executed(project)
+    stale = staging.stage(project) / "book" / "stale.md"
+    stale.write_text("old")
+    staging.stage(project)
+    assert not stale.exists()
+
+
+def test_configuration_knows_results_and_extra_files(project):
+    pretend_executed(project)
+    config = read_yaml(staging.stage(project) / "_config.yml")
+    assert config["sphinx"]["config"]["attm_results"] == str(project.results)
+    assert "launch_buttons" not in config
+    assert "repository" not in config
+
+
+def test_launch_buttons_appear_where_the_repository_is_known(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/attm")
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    config = read_yaml(project.root / "_config.yml")
+    found = staging.completed_config(config, project, project.root)
+    assert found["repository"]["url"] == "https://github.com/someone/attm"
+    assert "launch_buttons" in found
+
+
+def test_a_notebook_that_was_not_executed_is_refused(project):
+    with pytest.raises(PublishingError, match=r"demo\.ipynb has not been executed for smoke"):
+        staging.stage(project)
+
+
+def test_a_poisoned_notebook_is_refused(project):
+    pretend_executed(project, new_output("error", ename="E", evalue="v", traceback=["t"]))
+    with pytest.raises(PublishingError, match="stored an error: E: v"):
+        staging.stage(project)
+
+
+def test_contents_that_do_not_match_are_refused(project):
+    (project.prose / "forgotten.md").write_text("# Forgotten")
+    with pytest.raises(PublishingError, match=r"book/forgotten is not in _toc\.yml"):
+        staging.stage(project)
+
+
+def test_a_duplicate_key_is_refused(project):
+    pretend_executed(project)
+    with (project.root / "_config.yml").open("a") as stream:
+        stream.write("title: again\n")
+    with pytest.raises(ConfigError, match="'title' is given twice"):
+        staging.stage(project)
+
+
+def test_stderr_is_left_out(project):
+    warning = new_output("stream", name="stderr", text="/somewhere/x.py: warning")
+    pretend_executed(project, warning, new_output("stream", name="stdout", text="kept"))
+    text = (staging.stage(project) / "notebooks" / "demo.ipynb").read_text()
+    assert "warning" not in text and "kept" in text
+
+
+def test_texts_of_pictures_go_where_the_renderer_reads_them(project):
+    words = {"image/png": {"alt": "A rising line", "caption": "Reward"}}
+    picture = new_output("display_data", {"image/png": "AAAA"}, metadata=words)
+    notebook = pretend_executed(project, picture)
+    staging.describe_pictures(notebook)
+    options = notebook.cells[2].metadata["mystnb"]
+    assert options == {"image": {"alt": "A rising line"}, "figure": {"caption": "Reward"}}
+    nbformat.validate(notebook)

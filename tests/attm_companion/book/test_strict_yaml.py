@@ -1,0 +1,54 @@
+import pytest
+
+from attm_companion.book.strict_yaml import read_yaml, toc_entries, toc_problems
+from attm_core.errors import ConfigError
+
+TOC = {
+    "root": "index",
+    "parts": [
+        {"caption": "A", "chapters": [{"file": "a", "sections": [{"file": "b"}]}]},
+        {"chapters": [{"file": "c"}]},
+    ],
+}
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "x:\n  y:\n    a: 1\n    a: 1\n"])
+def test_duplicate_keys_are_errors(tmp_path, text):
+    path = tmp_path / "x.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"x.yml, line \d: 'a' is given twice"):
+        read_yaml(path)
+
+
+def test_same_key_in_different_mappings_is_fine(tmp_path):
+    path = tmp_path / "x.yml"
+    path.write_text("a: {b: 1}\nc: {b: 2}\n")
+    assert read_yaml(path) == {"a": {"b": 1}, "c": {"b": 2}}
+
+
+def test_missing_and_malformed_files_are_errors(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_yaml(tmp_path / "no.yml")
+    (tmp_path / "x.yml").write_text("a: [")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        read_yaml(tmp_path / "x.yml")
+
+
+def test_contents_are_read_in_order():
+    assert toc_entries(TOC) == ["index", "a", "b", "c"]
+
+
+def test_contents_that_match():
+    assert toc_problems(TOC, ["c", "b", "a", "index"]) == []
+
+
+def test_contents_are_checked_both_ways():
+    assert toc_problems(TOC, ["index", "a", "b", "d"]) == [
+        "_toc.yml lists c, which does not exist",
+        "d is not in _toc.yml",
+    ]
+
+
+def test_an_entry_twice_is_refused():
+    twice = {"root": "a", "chapters": [{"file": "a"}]}
+    assert toc_problems(twice, ["a"]) == ["_toc.yml lists a twice"]

@@ -1,0 +1,63 @@
+import pandas as pd
+import pytest
+
+from attm_companion.book.tables import show_comparison, show_table
+from attm_core.errors import InputError
+
+FRAME = pd.DataFrame(
+    {"ours": [-0.5, 0.25], "paper": [0.25, float("nan")], "n": [100, 90]}, index=["FAD <1>", "CLAP"]
+)
+
+
+def test_a_table_has_caption_and_headers():
+    html = show_table(FRAME, "Values & more", {"ours": ".1f"})._repr_html_()
+    assert "<caption>Values &amp; more</caption>" in html
+    assert '<tr><td></td><th scope="col">ours</th>' in html
+    assert '<th scope="row">FAD &lt;1&gt;</th><td>−0.5</td><td>0.25</td><td>100</td>' in html
+    assert "<td>—</td>" in html
+
+
+def test_floats_without_a_format_have_four_digits():
+    frame = pd.DataFrame({"a": [0.9796912614, 12345.678], "n": [7, 8]}, index=["x", "y"])
+    html = show_table(frame, "c").html
+    assert "<td>0.9797</td><td>7</td>" in html
+    assert "<td>1.235e+04</td><td>8</td>" in html
+
+
+def test_a_comparison_shows_the_difference_beside_the_paper():
+    html = show_comparison(FRAME, "Ours and theirs", digits=2).html
+    assert html.index(">paper<") < html.index(">difference<") < html.index(">n<")
+    assert "<td>−0.50</td><td>0.25</td><td>−0.75</td><td>100</td>" in html
+    assert "<td>0.25</td><td>—</td><td>—</td><td>90</td>" in html
+    assert "difference" not in FRAME.columns
+
+
+def test_positive_differences_carry_their_sign():
+    frame = pd.DataFrame({"ours": [0.5], "paper": [0.25]}, index=["x"])
+    assert "<td>+0.250</td>" in show_comparison(frame, "c").html
+
+
+def test_the_plain_form_is_for_terminals():
+    assert repr(show_table(FRAME, "Values")).startswith("Values\n")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: show_table(FRAME, " "), "needs a caption"),
+        (lambda: show_table(FRAME, "c", {"theirs": ".1f"}), "no column theirs"),
+        (lambda: show_comparison(FRAME[["ours"]], "c"), "needs columns 'ours' and 'paper'"),
+    ],
+)
+def test_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_an_interval_stays_on_one_line_and_its_signs_are_minus_signs():
+    frame = pd.DataFrame({"Reward": ["-0.004 [-0.059, 0.050]"], "run": ["seed-42, 2026-11-24"]})
+    html = show_table(frame, "Rewards")._repr_html_()
+    interval = '<span class="attm-interval">[−0.059, 0.050]</span>'
+    assert f"<td>−0.004 {interval}</td><td>seed-42, 2026-11-24</td>" in html
+    listed = show_table(pd.DataFrame({"names": ["[a, b]"]}), "Lists")._repr_html_()
+    assert "attm-interval" not in listed

@@ -1,0 +1,141 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from attm_companion.commands import casting
+from attm_companion.commands.casting import (
+    given_cast,
+    provide,
+    trained_cast,
+    untrained_cast,
+    weights_of,
+)
+from attm_companion.study.profile import Profile, load_profile
+from attm_companion.study.study import Study
+from attm_core.backbone.checkpoint import cross_load, save_model
+from attm_core.backbone.config import FluxAudioConfig
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.backbone.frozen import FrozenFluxAudio
+from attm_core.errors import AssetError, CheckpointError
+from attm_core.generation.clips import Request, make_clips
+from attm_core.generation.sampler import GenerationConfig
+from attm_core.precision import fast_dtype
+
+
+@pytest.mark.parametrize("stage", ["sft", "expert", "crpo"])
+def test_weights_are_those_of_the_chain(stage):
+    study = Study("smoke")
+    found = weights_of(study, stage, "global_adaln")
+    chain = {
+        "sft": study.sft("global_adaln"),
+        "expert": study.expert("global_adaln"),
+        "crpo": study.crpo(),
+    }
+    assert found.uid == chain[stage].uid
+
+
+def test_what_is_missing_is_named_and_not_trained(monkeypatch):
+    started = []
+    monkeypatch.setattr(casting, "ensure", started.append)
+    study = Study("smoke")
+    with pytest.raises(AssetError, match=r"not trained yet \(Corpus.*`attm study --profile smoke`"):
+        trained_cast(study, study.crpo(), train=False)
+    assert started == []
+    provide(study, [study.frozen.corpus], train=True)
+    assert [stage.uid for stage in started[0]] == [study.frozen.corpus.uid]
+
+
+@pytest.mark.parametrize("head", ["global_adaln", "input_add", "text_prepend"])
+def test_an_untrained_cast_has_the_profile_s_sizes_and_makes_sound(head):
+    codec = load_profile("smoke").cast.codec
+    cast = untrained_cast(Study("smoke", seed=1), head)
+    assert cast.latent_shape == (codec.n_samples // 2048, codec.n_channels)
+    assert cast.listener is None
+    config = GenerationConfig(s=5.0, w=4.0, n_steps=1)
+    request = Request(("calm piano",), config, seed=42, prefix="", negative="noise", post=False)
+    first, again = (make_clips(request, cast)[0] for _ in range(2))
+    assert first.wave.shape == (codec.n_samples,)
+    assert torch.isfinite(first.wave).all()
+    assert first.wave.std() > 0
+    assert torch.equal(first.wave, again.wave)
+    assert first.heard is None
+
+
+def test_untrained_weights_come_from_the_seed():
+    n_channels = load_profile("smoke").cast.codec.n_channels
+    noise = torch.randn(1, 32, n_channels, generator=torch.Generator().manual_seed(0))
+    one, same, other = (
+        untrained_cast(Study("smoke", seed), "input_add").codec.decode(noise) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.allclose(one, other)
+
+
+def tiny_backbone(head: str = "global_adaln") -> FluxAudio:
+    sizes = {"n_channels": 4, "n_latents": 8, "n_tokens": 3, "token_width": 5, "pooled_width": 6}
+    config = FluxAudioConfig(
+        **sizes, width=8, n_heads=1, n_joint=1, n_fused=1, ffn_multiple=8, score_head=head
+    )
+    generator = torch.Generator().manual_seed(0)
+    model = FluxAudio(config, generator)
+    with torch.no_grad():  # at birth its output is zero
+        for weights in model.parameters():
+            weights.normal_(0, 0.3, generator=generator)
+    model.set_null_text(torch.zeros(3, 5), torch.zeros(6))
+    model.set_latent_statistics(torch.zeros(4), torch.ones(4))
+    return model
+
+
+class KnownParts(Study):
+    """The smoke study with frozen parts that say who they are and are never trained."""
+
+    @property
+    def frozen(self):
+        codec = SimpleNamespace(model=lambda: "codec")
+        parts = dict.fromkeys(("text", "conditioning_clap", "separator"), codec)
+        return SimpleNamespace(codec=codec, **parts)
+
+    @property
+    def features(self):
+        shapes = {
+            name: getattr(tiny_backbone().config, name)
+            for name in ("n_channels", "n_latents", "n_tokens", "token_width", "pooled_width")
+        }
+        return SimpleNamespace(
+            device=torch.device("cpu"), encode_text=lambda texts: texts, shapes=lambda: shapes
+        )
+
+
+@pytest.fixture
+def known(monkeypatch) -> KnownParts:
+    monkeypatch.setattr(casting, "provide", lambda study, stages, train: None)
+    monkeypatch.setattr(casting, "trained_listener", lambda study, train: None)
+    values = load_profile("smoke").model_dump()
+    small = {"n_heads": 1, "head_width": 8, "n_joint_blocks": 1, "n_fused_blocks": 1}
+    values["backbone"] |= small | {"ffn_multiple": 8}
+    return KnownParts(Profile.model_validate(values))
+
+
+@pytest.mark.parametrize("name", ["ours.safetensors", "theirs.pth"])
+def test_a_given_backbone_keeps_its_weights_and_takes_the_forward_asked_for(known, tmp_path, name):
+    model, path = tiny_backbone(), tmp_path / name
+    if name.endswith("safetensors"):
+        save_model(model, path)
+    else:
+        torch.save(model.state_dict(), path)
+    cast = given_cast(known, path, "input_add")
+    assert cast.latent_shape == (8, 4)
+    assert cast.uid.startswith(f"{name}-")
+    hybrid = FrozenFluxAudio(cross_load(model, "input_add").eval(), fast_dtype())
+    t, s = torch.full((2,), 0.5), torch.ones(2)
+    x, conditions = torch.ones(2, 8, 4), model.null_conditions(2)
+    ours, theirs = (built(x, t, conditions, s) for built in (cast.backbone, hybrid))
+    assert torch.equal(ours, theirs)
+    assert ours.std() > 0
+
+
+def test_a_given_file_that_fits_no_backbone_is_refused(known, tmp_path):
+    torch.save({"net.0.weight": torch.ones(2, 2)}, tmp_path / "head.pt")
+    with pytest.raises(CheckpointError, match=r"head\.pt"):
+        given_cast(known, tmp_path / "head.pt", "input_add")

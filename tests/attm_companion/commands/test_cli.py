@@ -1,0 +1,118 @@
+import argparse
+import os
+import subprocess
+import sys
+
+import pytest
+
+from attm_companion.commands import cli
+from attm_core import __version__
+from attm_core.errors import InputError
+
+COMMANDS = ["study", "doctor", "notebooks", "book", "generate", "score"]
+COMMANDS += ["submission", "claims", "assets"]
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    parser = cli.build_parser()
+    actions = [item for item in parser._actions if isinstance(item, argparse._SubParsersAction)]
+    return dict(actions[0].choices)
+
+
+def test_all_commands_are_there():
+    assert sorted(commands()) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: attm {command}" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"attm-companion {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [[], ["nothing"], ["study", "--nothing"]])
+def test_usage_errors_leave_with_two(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    assert stopped.value.code == 2
+    assert "usage: attm" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (InputError("no such clip"), 1, "attm: no such clip\n"),
+        (PermissionError(13, "Permission denied", "out.wav"), 1, "Permission denied: 'out.wav'"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (KeyboardInterrupt(), 130, "run the same command again"),
+    ],
+)
+def test_errors_are_one_line_on_stderr(monkeypatch, capsys, error, code, said):
+    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(error))
+    assert cli.main([]) == code
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.err.startswith("attm: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_bug_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(KeyError("bug")))
+    with pytest.raises(KeyError, match="bug"):
+        cli.main([])
+
+
+@pytest.mark.parametrize(
+    ("words", "buffered"),
+    [(["doctor"], True), (["assets", "list"], True), (["assets", "list"], False)],
+)
+def test_a_reader_that_leaves_is_no_error(words, buffered):
+    command = [
+        sys.executable,
+        *([] if buffered else ["-u"]),
+        "-m",
+        "attm_companion.commands.cli",
+        *words,
+    ]
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=plain, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_another_broken_pipe_is_an_error(monkeypatch, capsys):
+    error = BrokenPipeError(32, "a worker is gone")
+    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(error))
+    assert cli.main([]) == 1
+    assert "a worker is gone" in capsys.readouterr().err
+
+
+def parser_that_raises(error: BaseException) -> argparse.ArgumentParser:
+    def run(options):
+        raise error
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    return parser
+
+
+def test_help_needs_no_heavy_library():
+    code = """
+import sys
+from attm_companion.commands import cli
+cli.build_parser()
+print(sorted({"torch", "pandas", "demucs", "transformers", "exca"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,311 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from toy_cast import N_SAMPLES, RATE_HZ, BrokenCodec, ToyStudio
+
+from attm_companion.commands import casting
+from attm_companion.commands.cli import main
+from attm_companion.commands.generation_cli import text_table
+from attm_companion.study.profile import load_profile
+from attm_companion.study.study import Study
+from attm_core.generation.submission import read_clip, verify_submission
+
+OWN = load_profile("smoke").generation
+
+
+@pytest.fixture
+def studio(monkeypatch, tmp_path):
+    """A toy in the place of whatever the study would have trained."""
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    studio = ToyStudio()
+    studio.asked = []
+
+    def cast(study, weights, train):
+        studio.asked.append((study, weights, train))
+        return studio.cast()
+
+    def listener(study, train):
+        studio.asked.append((study, None, train))
+        return studio.listener
+
+    monkeypatch.setattr(casting, "trained_cast", cast)
+    monkeypatch.setattr(casting, "trained_listener", listener)
+    return studio
+
+
+def run(*words) -> int:
+    return main([str(word) for word in words])
+
+
+def tone(path: Path, seconds: float = 1.5, rate: int = 44_100, channels: int = 2) -> Path:
+    wave = 0.1 * np.sin(np.arange(int(seconds * rate)) / 20)
+    soundfile.write(path, np.stack([wave] * channels, axis=1), rate)
+    return path
+
+
+def test_generate_writes_clips_records_and_a_table(studio, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("generate", "calm", "--prompt", "fast", "--profile", "smoke", "--out", out) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["file", "seed", "reward", "CLAP", "loudness"]
+    assert len(lines) == 3
+    for line, prompt in zip(lines[1:], ("calm", "fast"), strict=True):
+        record = json.loads(Path(line.split()[0]).with_suffix(".json").read_text())
+        assert record["prompt"] == prompt
+        assert (record["s"], record["w"], record["n_steps"]) == (OWN.s, OWN.w, OWN.n_steps)
+        assert (record["stage"], record["head"], record["weights"]) == ("crpo", "v1", "toy-weights")
+    assert studio.texts == [[OWN.prefix + "calm", OWN.prefix + "fast"]]
+
+
+def test_options_of_generate_replace_the_profile(studio, tmp_path):
+    words = [
+        "--s",
+        "0",
+        "--w",
+        "1",
+        "--steps",
+        "2",
+        "--seed",
+        "7",
+        "--prefix=",
+        "--negative",
+        "noise",
+        "--no-post",
+    ]
+    words += ["--stage", "expert", "--head", "v2", "--no-train"]
+    assert run("generate", "calm", *words, "--profile", "smoke", "--out", tmp_path) == 0
+    record = json.loads(next(tmp_path.glob("calm-*.json")).read_text())
+    settings = ("s", "w", "n_steps", "seed", "prefix", "negative_prompt", "postprocessed")
+    assert [record[name] for name in settings] == [0.0, 1.0, 2, 7, "", "noise", False]
+    assert studio.backbone.scores == [0.0, 0.0]
+    _, weights, train = studio.asked[0]
+    assert (weights.kind, weights.start.head, train) == ("expert", "input_add", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["generate", " "], "is empty"),
+        (["generate", "x" * 2001], "2001 characters"),
+        (["generate", "calm", "--s", "nan"], "must be finite"),
+        (["generate", "calm", "--steps", "0"], "must be at least 1"),
+        (["generate", "calm", "--seed", "-1"], "seed -1"),
+        (["generate", "calm", "--profile", "huge"], "no profile 'huge'"),
+        (["submission"], "has other than letters"),
+        (["submission", "--sub", "2"], "has other than letters"),
+        (["score", "gone.wav"], "gone.wav cannot be read"),
+        (["score", "gone.wav", "--prompt", "x" * 2001], "2001 characters"),
+    ],
+)
+def test_bad_input_is_one_line_and_no_file(studio, tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    if words[0] == "submission":
+        Path("p.json").write_text('{"../up": "calm"}')
+        words = [*words, "--prompts", "p.json", "--out", "new/sub.zip"]
+    before = sorted(tmp_path.rglob("*"))
+    assert run(*words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("attm: ")
+    assert said in error
+    assert sorted(tmp_path.rglob("*")) == before
+    assert studio.asked == []
+
+
+@pytest.mark.parametrize("command", ["generate", "submission"])
+def test_a_model_that_fails_leaves_nothing(studio, tmp_path, capsys, command):
+    studio.codec = BrokenCodec()
+    (tmp_path / "p.json").write_text('["calm"]')
+    words = {
+        "generate": ["calm", "--out", tmp_path / "out"],
+        "submission": ["--prompts", tmp_path / "p.json", "--out", tmp_path / "out" / "x.zip"],
+    }
+    assert run(command, *words[command], "--profile", "smoke") == 1
+    assert "NaN or infinite" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_a_file_is_found_before_any_work(studio, tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    assert run("generate", "calm", "--out", tmp_path / "taken") == 1
+    assert run("submission", "--out", tmp_path / "taken" / "x.zip") == 1
+    assert run("submission", "--out", tmp_path / "x.tar") == 1
+    error = capsys.readouterr().err
+    assert error.count("is a file") == 2
+    assert "is not the name of a .zip file" in error
+    assert studio.asked == []
+
+
+def test_score_takes_any_rate_and_channels(studio, tmp_path, capsys):
+    files = [tone(tmp_path / "a.wav"), tone(tmp_path / "b.flac", 2.0, 8_000, 1)]
+    assert run("score", *files, "--profile", "smoke", "--no-train") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["file", "reward", "CLAP"]
+    assert [line.split() for line in lines[1:]] == [[str(f), "+1.000", "–"] for f in files]
+    assert studio.ears.rates == [44_100, 8_000]
+    assert studio.asked[0][2] is False
+
+
+def test_score_with_a_prompt_prints_json(studio, tmp_path, capsys):
+    file = tone(tmp_path / "a.wav")
+    assert run("score", file, "--prompt", "calm", "--json", "--profile", "smoke") == 0
+    tree = json.loads(capsys.readouterr().out)
+    assert (tree["profile"], tree["prompt"]) == ("smoke", "calm")
+    assert tree["files"][0]["reward"] == 1.0
+    assert tree["files"][0]["clap_score"] == pytest.approx(0.5)
+    assert studio.ears.prompts == ["calm"]
+
+
+def test_files_that_cannot_be_scored_cost_no_training(studio, tmp_path, capsys):
+    bad = {
+        "corrupt.wav": ("cannot be read", lambda p: p.write_bytes(b"RIFF????WAVE")),
+        "empty.wav": ("no samples", lambda p: soundfile.write(p, np.zeros(0), 8_000)),
+        "short.wav": ("1 s is the least", lambda p: tone(p, 0.5)),
+        "long.wav": ("more than the 120 s", lambda p: tone(p, 121.0, 4_000, 1)),
+        "nan.wav": ("NaN", lambda p: soundfile.write(p, np.full(9_000, np.nan), 8_000, "FLOAT")),
+    }
+    good = tone(tmp_path / "good.wav")
+    for name, (said, write) in bad.items():
+        write(tmp_path / name)
+        assert run("score", good, tmp_path / name, "--profile", "smoke") == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert said in captured.err
+        assert name in captured.err
+    assert studio.asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "seed"),
+    [
+        ([], OWN.seeds[0]),
+        (["--sub", "1"], OWN.seeds[0]),
+        (["--sub", "2"], OWN.sub2_seed),
+        (["--seed", "9"], 9),
+    ],
+)
+def test_submission_holds_one_clip_a_prompt(studio, tmp_path, capsys, words, seed):
+    (tmp_path / "p.csv").write_text("id,prompt\nb,calm\na,fast\n")
+    out = tmp_path / "new" / "sub.zip"
+    words = [*words, "--prompts", tmp_path / "p.csv", "--profile", "smoke", "--out", out]
+    assert run("submission", *words) == 0
+    assert capsys.readouterr().out.startswith(f"{out}: 2 clips at {RATE_HZ} Hz")
+    summary = verify_submission(out, ["a", "b"])
+    assert summary.n_samples == (N_SAMPLES, N_SAMPLES)
+    assert summary.record["seed"] == seed
+    assert summary.record["prompts"] == {"b": "calm", "a": "fast"}
+    assert (summary.record["s"], summary.record["postprocessed"]) == (OWN.s, True)
+    assert summary.record["weights"] == "toy-weights"
+    assert read_clip(out, "a")[0].abs().max() > 0
+    assert [path.name for path in out.parent.iterdir()] == ["sub.zip"]
+
+
+def test_submission_twice_is_the_same_file(studio, tmp_path):
+    (tmp_path / "p.json").write_text('["calm", "fast"]')
+    for name in ("one.zip", "two.zip"):
+        words = ["--prompts", tmp_path / "p.json", "--profile", "smoke", "--out", tmp_path / name]
+        assert run("submission", *words) == 0
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_submission_without_a_list_takes_the_profile_s_prompts(studio, tmp_path, monkeypatch):
+    provided = []
+    monkeypatch.setattr(casting, "provide", lambda study, stages, train: provided.extend(stages))
+    monkeypatch.setattr(
+        type(Study("smoke").evaluation), "captions", lambda protocol, frozen: ["one", "two"]
+    )
+    assert run("submission", "--profile", "smoke", "--out", tmp_path / "x.zip") == 0
+    assert [stage.kind for stage in provided] == ["corpus"]
+    assert verify_submission(tmp_path / "x.zip").record["prompts"] == {"000": "one", "001": "two"}
+
+
+def test_random_weights_go_the_whole_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    words = ["--random-weights", "--steps", "1", "--profile", "smoke", "--out", out]
+    assert run("generate", "calm piano", *words) == 0
+    (path,) = out.glob("*.wav")
+    assert str(path) in capsys.readouterr().out
+    record = json.loads(path.with_suffix(".json").read_text())
+    assert (record["reward"], record["clap_score"]) == (None, None)
+    assert (record["stage"], record["weights"]) == ("untrained", "untrained-smoke-42")
+    assert record["loudness"]["outcome"] in ("normalized", "ceiling")
+    wave, rate = soundfile.read(path)
+    assert (len(wave), rate) == (load_profile("smoke").cast.codec.n_samples, RATE_HZ)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_account_says_what_each_part_took(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    words = ["--random-weights", "--steps", "2", "--profile", "smoke", "--account", "--out", out]
+    assert run("generate", "calm piano", *words) == 0
+    said = capsys.readouterr().out
+    parts = json.loads((out / "account.json").read_text())["parts"]
+    assert parts["backbone sampling"]["wall_s"] > 0
+    assert parts["separation"]["calls"] == 3
+    assert all(name in said for name in ("backbone sampling", "codec decode", "total"))
+
+
+def test_a_submission_can_be_tried_with_random_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    prompts = tmp_path / "prompts.json"
+    prompts.write_text(json.dumps({"a": "calm piano"}))
+    path = tmp_path / "try.zip"
+    words = ["--profile", "smoke", "--prompts", prompts, "--random-weights", "--out", path]
+    assert run("submission", *words) == 0
+    record = verify_submission(path).record
+    assert (record["stage"], record["prompts"]) == ("untrained", {"a": "calm piano"})
+
+
+def test_a_backbone_from_a_file_takes_the_study_s_place(studio, tmp_path, monkeypatch):
+    asked = []
+
+    def cast(study, path, forward, train):
+        asked.append((path, forward, train))
+        return studio.cast()
+
+    monkeypatch.setattr(casting, "given_cast", cast)
+    out, path = tmp_path / "out", tmp_path / "theirs.pt"
+    assert run("generate", "calm", "--profile", "smoke", "--weights", path, "--out", out) == 0
+    words = ["--profile", "smoke", "--weights", path, "--stage", "sft", "--head", "v3"]
+    assert run("generate", "calm", *words, "--out", out) == 0
+    assert asked == [(path, "input_add", True), (path, "audio_prepend", True)]
+    records = [json.loads(item.read_text()) for item in out.glob("calm-*.json")]
+    assert {record["stage"] for record in records} == {"given"}
+
+
+def test_weights_come_from_one_source(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run("generate", "calm", "--weights", tmp_path / "x.pt", "--random-weights")
+    assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_smoke_study_generates_and_scores_what_it_generated(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "out"
+    assert run("generate", "calm piano", "--profile", "smoke", "--out", out) == 0
+    (path,) = out.glob("*.wav")
+    record = json.loads(path.with_suffix(".json").read_text())
+    capsys.readouterr()
+    words = ["--prompt", "calm piano", "--profile", "smoke", "--no-train", "--json"]
+    assert run("score", path, *words) == 0
+    (scored,) = json.loads(capsys.readouterr().out)["files"]
+    # 16-bit samples are all that lies between the two.
+    assert scored["reward"] == pytest.approx(record["reward"], abs=1e-2)
+    assert scored["clap_score"] == pytest.approx(record["clap_score"], abs=1e-2)
+
+
+@pytest.mark.parametrize("words", [["generate"], ["submission"], ["generate", "x", "--head", "v6"]])
+def test_usage_errors_leave_with_two(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(*words)
+    assert stopped.value.code == 2
+    assert "usage: attm" in capsys.readouterr().err
+
+
+def test_a_table_lines_up():
+    assert text_table(("a", "bb"), [("long", "x")]) == "a     bb\nlong  x"

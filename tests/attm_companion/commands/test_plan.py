@@ -1,0 +1,127 @@
+"""The dry run: settings, cost and missing assets of every stage."""
+
+from collections import Counter
+
+import pytest
+
+from attm_companion.commands import plan as module
+from attm_companion.commands.plan import Prices, configuration, plan, report
+from attm_companion.commands.work import work_of
+from attm_companion.paper_numbers import paper_value
+from attm_companion.study.profile import load_profile
+from attm_companion.study.scheduler import ensure
+from attm_companion.study.stage import ancestry
+from attm_companion.study.study import Study
+from attm_companion.tables.experiments import all_stages
+from attm_core import assets
+from attm_core.errors import AssetError
+
+AUDIO = ("clap_audio", "mert", "vae_encode", "vae_decode", "vocoder", "separation")
+PARTS = ("text", "clap_text", "velocity", "training_step", *AUDIO)
+PRICES = Prices(dict.fromkeys(PARTS, 10.0), dict.fromkeys(PARTS, 0.5))
+
+
+@pytest.fixture(autouse=True)
+def _no_assets(monkeypatch, tmp_path):
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path / "assets"))
+
+
+def test_every_stage_of_the_paper_is_there_with_what_it_lacks():
+    study = Study("paper")
+    planned = {item.stage.uid: item for item in plan(study)}
+    assert set(planned) == {stage.uid for stage in ancestry(all_stages(study))}
+    assert planned[study.frozen.text.uid].missing == ("flan_t5",)
+    assert planned[study.ranker.uid].missing == ("tunejury",)
+    assert planned[study.sft("none").uid].missing == ()
+
+
+def test_assets_that_are_here_are_not_missing(tmp_path):
+    for file in assets.find_asset("flan_t5").files:
+        path = tmp_path / "assets" / "flan_t5" / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    study = Study("paper")
+    assert assets.missing_assets(study.frozen.text.assets) == []
+    assert assets.missing_assets(study.frozen.mert.assets) == ["mert"]
+
+
+def test_the_work_of_the_training_stages_follows_from_their_settings():
+    study, paper = Study("paper"), load_profile("paper")
+    assert work_of(study.baseline()) == {"training_step": 200_000 * 64}
+    expert = work_of(study.expert("global_adaln"))
+    assert expert["velocity"] == 600 * 25 * 2
+    assert expert["vae_decode"] == expert["vocoder"] == expert["mert"] == 600
+    assert expert["training_step"] == (30_000 + 5_000) * 64
+    crpo = work_of(study.crpo())
+    pairs = paper.crpo.training.n_steps * paper.crpo.training.batch_size
+    assert crpo["training_step"] == 2 * pairs
+    assert crpo["velocity"] == 2_000 * 5 * 25 * 2 + 2 * pairs
+
+
+def test_the_work_of_a_condition_is_that_of_its_prompts():
+    study = Study("paper")
+    deployed = work_of(study.condition(study.crpo(), study.evaluation, s=5.0))
+    assert deployed["velocity"] == 100 * 50
+    assert deployed["separation"] == 300
+    plain = work_of(study.condition(study.crpo(), study.validation, s=5.0))
+    assert plain["separation"] == 100
+
+
+def test_every_kind_of_work_has_a_price():
+    used = {part for item in plan(Study("paper")) for part in item.work}
+    assert used <= set(PARTS)
+    committed = Prices.read()
+    assert committed is not None
+    assert used <= set(committed.gflop)
+    assert used <= set(committed.cpu_s)
+
+
+def test_stage_1_takes_the_hours_that_the_paper_says():
+    """By construction: its rate is what the others are priced at."""
+    work = work_of(Study("paper").baseline())
+    assert PRICES.gpu_hours(work) == pytest.approx(paper_value("hyper.stage1.hours"))
+    half = Counter(training_step=work["training_step"] // 2)
+    assert PRICES.gpu_hours(half) == pytest.approx(paper_value("hyper.stage1.hours") / 2)
+    assert PRICES.cpu_hours(Counter(mert=7200)) == pytest.approx(1.0)
+
+
+def test_a_configuration_has_settings_and_inputs_but_not_where_it_runs():
+    shown = configuration(Study("paper").crpo())
+    assert shown["start"] == "expert iteration global_adaln"
+    assert shown["config.training.lr"] == 1e-6
+    assert shown["generation.w"] == 4.0
+    assert not [key for key in shown if "launch" in key or "infra" in key or "uid" in key]
+
+
+def test_the_report_ends_with_sums_and_what_is_missing(monkeypatch):
+    monkeypatch.setattr(Prices, "read", lambda: PRICES)
+    lines = list(report(Study("paper")))
+    assert sum(line.startswith("to run") for line in lines) == int(lines[-3].split()[0])
+    assert "on the paper's GPU" in lines[-2]
+    assert "mtg_jamendo" in lines[-1]
+    assert "attm doctor --profile paper" in lines[-1]
+    at = next(i for i, line in enumerate(lines) if "SFT none" in line)
+    assert "training.lr=0.0001" in lines[at + 1]
+    assert "PFLOP, 32.0 h on the paper's GPU" in lines[at + 2]
+
+
+def test_other_casts_have_no_price(monkeypatch):
+    monkeypatch.setattr(Prices, "read", lambda: PRICES)
+    lines = list(report(Study("smoke")))
+    assert "PFLOP" not in "".join(lines)
+    assert lines[-1].endswith("to run")
+
+
+def test_an_installed_package_says_that_costs_are_unknown(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "PARTS_FILE", tmp_path / "parts.json")
+    assert Prices.read(module.PARTS_FILE) is None
+    monkeypatch.setattr(Prices, "read", lambda: None)
+    assert any("benchmarks/parts.py" in line for line in report(Study("paper")))
+
+
+def test_a_study_without_its_assets_names_them_all_and_starts_nothing(tmp_path):
+    study = Study("paper")
+    with pytest.raises(AssetError, match=r"12 assets .*`attm assets fetch .*mert.*flan_t5.*doctor"):
+        ensure(all_stages(study))
+    assert not list((tmp_path / "cache").rglob("*"))

@@ -1,0 +1,50 @@
+import pytest
+from studies import KnownStudy, scores
+
+from attm_companion.commands.cli import main
+from attm_companion.study import study as study_module
+from attm_companion.study.results import results_hash, write_result
+from attm_companion.tables import experiments
+
+
+def test_a_dry_run_lists_stages_and_makes_none(own_folders, capsys):
+    assert main(["study", "--profile", "smoke", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("to run  Corpus  [corpus-")
+    assert any(line.startswith("to run  CRPO global_adaln → input_add  [") for line in lines)
+    count = sum(line.startswith("to run") for line in lines)
+    assert lines[-1] == f"{count} stages, {count} to run"
+    assert not list(own_folders.rglob("stage.json"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--profile", "huge"], "no profile 'huge'"),
+        (["--profile", "smoke", "--only", "table9"], "no experiment 'table9'"),
+    ],
+)
+def test_what_is_unknown_is_one_line_on_stderr(arguments, said, capsys):
+    assert main(["study", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"attm: {said}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("only", [[], ["--only", "head_sweep"]])
+def test_a_run_ends_with_the_hash_of_its_results(only, monkeypatch, capsys):
+    called = []
+
+    def run(study, *arguments):
+        called.append((study.profile.name, study.training_seed, *arguments))
+        result = KnownStudy(lambda asked: scores()).result("toy")
+        result.add("toy.value", 1.0, "1")
+        write_result(result)
+
+    monkeypatch.setattr(experiments, "run_study", run)
+    monkeypatch.setattr(experiments, "run_experiment", run)
+    command = ["study", "--profile", "smoke", "--seed", "7", "--jobs", "3", *only]
+    assert main(command) == 0
+    assert called == [("smoke", 7, *only[1:], 3)]
+    assert capsys.readouterr().out == f"results hash of smoke: {results_hash('smoke')}\n"
+    assert study_module.Study("smoke").training_seed != 7

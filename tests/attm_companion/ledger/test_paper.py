@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from attm_companion.paper_numbers import load_paper, paper_value
+from attm_core.errors import InputError
+
+
+def test_printed_digits_place_and_emphasis_are_kept():
+    paper = load_paper()
+    cell = paper.cell("table2.row2.clap")
+    assert (cell.value, cell.text, cell.decimals, cell.mark) == (0.29, "0.290", 3, "†")
+    assert cell.half_unit == pytest.approx(0.0005)
+    assert paper.cell("table3.sub1.fad").bold
+    assert not paper.cell("table3.sub2.reward").bold
+    assert paper.cell("fig2.hybrid_reward_s0").place == "IV-C"
+    assert paper.cell("hyper.stage1.lr").value == 1e-4
+
+
+def test_columns_list_rows_of_nested_tables():
+    rows = load_paper().column("table3", "fad")
+    assert list(rows)[:2] == ["sft.v1_v1", "sft.v1_v2"]
+    assert len(rows) == 10
+    assert len(load_paper().column("table1", "score_r")) == 5
+
+
+def test_one_changed_number_leaves_the_original_alone():
+    changed = load_paper().with_number("table2.row4.fad", "0.5000")
+    assert changed["table2.row4.fad"] == 0.5
+    assert paper_value("table2.row4.fad") == 0.4238
+
+
+def test_every_number_has_a_place():
+    assert all(cell.place for cell in load_paper())
+
+
+def test_unknown_keys_and_unquoted_numbers_are_errors(tmp_path: Path):
+    with pytest.raises(InputError, match=r"no number 'table9.row0'"):
+        paper_value("table9.row0")
+    with pytest.raises(InputError, match="no words"):
+        load_paper().label("nothing")
+    file = tmp_path / "paper.yaml"
+    file.write_text("table1: {place: x, fad: 0.290}\n")
+    with pytest.raises(InputError, match=r"quote table1.fad"):
+        load_paper(file)
+    file.write_text("table1: {place: x, fad: about three}\n")
+    with pytest.raises(InputError, match="is not a printed number"):
+        load_paper(file)

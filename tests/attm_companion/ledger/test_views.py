@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attm_companion.ledger import views
+from attm_companion.ledger.evidence import Evidence, gather
+from attm_companion.ledger.highlights import LEAST_SURE, MATTER_MOST, least_sure, matter_most
+from attm_companion.ledger.ledger import build_ledger
+from attm_companion.ledger.release.clips import ClipMeasures, MeasuredClip
+from attm_companion.ledger.variants import NOT_RUN, variant_table
+from attm_core.randomness import numpy_generator
+
+ROOT = Path(__file__).resolve().parents[3]
+AUDIT_FILE = ROOT / "results" / "released_audit.json"
+
+
+@pytest.fixture
+def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
+    monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
+    return gather(None, ROOT / "results")
+
+
+@pytest.fixture
+def axis():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots()
+    yield axis
+    plt.close(figure)
+
+
+def clip(system: str, prompt: int) -> MeasuredClip:
+    draw = numpy_generator(1, system, prompt)
+    detail = draw.standard_normal(50)
+    measures = ClipMeasures(
+        system, prompt, 44100, 1, 10.0, -16.5 - prompt, -1.0, -0.5, 0, 0, 0.0, 50.0, -20.0, 16e3
+    )
+    line = np.linspace(0, 1, 4)
+    return MeasuredClip(measures, line, line, detail / np.linalg.norm(detail))
+
+
+def test_committed_audit_is_drawn_without_any_clip(axis, monkeypatch):
+    monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
+    audit, measured = views.open_audit("", AUDIT_FILE)
+    assert (audit.level, measured) == ("B", [])
+    assert "as last committed" in views.describe_audit(audit)
+    views.plot_levels(axis, audit, measured, "loudness_lufs", -16.5)
+    labels = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert "promised: -16.5" in labels
+    assert any("median and range" in label for label in labels)
+    axis.clear()
+    views.plot_noise_matrix(axis, audit, measured)
+    assert axis.images[0].get_array().shape == (3, 3)
+
+
+def test_measured_clips_are_drawn_one_by_one(axis, evidence: Evidence):
+    measured = [clip(system, prompt) for system in ("baseline", "sub1") for prompt in (1, 2)]
+    views.plot_levels(axis, evidence.audit, measured, "loudness_lufs", -16.5)
+    points = np.concatenate([c.get_offsets() for c in axis.collections])
+    assert sorted(points[:, 1]) == [-18.5, -18.5, -17.5, -17.5]
+    axis.clear()
+    views.plot_noise_matrix(axis, evidence.audit, measured)
+    matrix = axis.images[0].get_array()
+    assert matrix.shape == (4, 4)
+    assert np.allclose(np.diag(matrix), 1)
+
+
+def test_lag_picture_shows_the_shift_of_the_seeds(axis, evidence: Evidence):
+    views.plot_lags(axis, evidence.audit)
+    lines = {line.get_label(): line.get_xydata() for line in axis.lines}
+    peak = lines["Sub. 1 and Sub. 2"]
+    paper = evidence.paper
+    shift = paper["hyper.inference.seed_sub1"] - paper["hyper.inference.seed_sub2"]
+    assert peak[peak[:, 1].argmax(), 0] == shift
+
+
+@pytest.mark.parametrize("name", ["plot_top_spectra", "plot_track_scores", "plot_reliability"])
+def test_other_pictures_have_labelled_axes(axis, evidence: Evidence, name: str):
+    getattr(views, name)(axis, evidence.audit)
+    assert axis.get_xlabel()
+    assert axis.get_ylabel()
+    assert axis.get_legend() is not None
+
+
+def test_score_histogram_marks_the_printed_means(axis, evidence: Evidence):
+    views.plot_score_histogram(axis, evidence.audit, "clap")
+    marks = {line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == ":"}
+    assert marks == {evidence.paper[f"table2.{row}.clap"] for row in ("row0", "row4", "sub2")}
+
+
+def test_tables_of_the_chapter(evidence: Evidence):
+    rows = views.table2_rows(evidence.audit)
+    assert rows.loc["Sub. 1, clap", "paper"] == evidence.paper["table2.row4.clap"]
+    lengths = views.length_rows(evidence.audit)
+    assert len(lengths) == 12
+    assert (lengths["Holm"] >= lengths["p two-sided"]).all()
+
+
+def test_variants_show_the_mini_study_where_it_ran(evidence: Evidence):
+    change = {"value": 0.1, "low": 0.05, "high": 0.15, "verdict": "changes"}
+    mini = {"variant.negative_prompt.clap.change": change}
+    table = variant_table(Evidence(evidence.paper, evidence.audit, evidence.readings, mini))
+    assert table.loc["C73", "change in CLAP"] == "+0.100 [+0.050, +0.150]: changes"
+    assert table.loc["C73", "change in Reward"] == NOT_RUN
+    assert table.loc["C57", "change in CLAP"] == NOT_RUN
+    assert "C48" not in table.index
+
+
+def test_highlights_are_lines_of_the_ledger(evidence: Evidence):
+    entries = build_ledger(evidence)
+    assert list(matter_most(entries).index) == list(MATTER_MOST)
+    assert len(MATTER_MOST) == 10
+    assert list(least_sure(entries).index) == list(LEAST_SURE)

@@ -1,0 +1,124 @@
+"""The paper's assets in miniature: files of the real kinds with random weights, and a profile."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import soundfile
+import torch
+from published_files import (
+    clap_checkpoint,
+    redraw,
+    write_flan_t5,
+    write_mert,
+    write_roberta_tokenizer,
+)
+from torch import Tensor
+from vae_weights import TINY
+from vocoder_settings import TINY_BIGVGAN
+
+from attm_companion.study.profile import Profile, load_profile
+from attm_companion.world.random_demucs import random_mdx_extra
+from attm_core.codec.bigvgan_vocoder import random_bigvgan
+from attm_core.codec.mmaudio_vae import random_mmaudio_vae
+from attm_core.encoders.laion_clap import CHECKPOINTS
+from attm_core.encoders.laion_clap_network import ClapArchitecture, build_network
+from attm_core.generation.separation import DemucsSeparator
+from attm_core.randomness import torch_generator
+from attm_core.ranker.tunejury import TuneJuryHead
+
+RATE_HZ = 44_100
+CLIP_S = 1.0
+N_WORDS = 4 + 256 + 2
+N_PROMPTS, N_REFERENCE, N_TRACKS = 3, 4, 7
+WORDS = ["a calm piano piece", "loud drums", "a piano", "a loud piece", "calm drums"]
+SMALL_DEMUCS = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
+
+
+def wave(name: str, duration_s: float) -> Tensor:
+    """A tone in noise, another for each name."""
+    generator = torch_generator(0, "paper world", name)
+    n = round(RATE_HZ * duration_s)
+    hz = 200 + 600 * float(torch.rand((), generator=generator))
+    tone = torch.sin(torch.arange(n) * (2 * torch.pi * hz / RATE_HZ))
+    return 0.2 * tone + 0.05 * torch.randn(n, generator=generator)
+
+
+def write_assets(root: Path) -> None:
+    """Every file that the stages of the paper's cast read, but the separator's."""
+    write_flan_t5(made(root / "flan_t5"))
+    write_mert(made(root / "mert"))
+    write_roberta_tokenizer(made(root / "roberta_tokenizer"))
+    for role, (asset, file) in CHECKPOINTS.items():
+        network = redraw(build_network(ClapArchitecture("HTSAT-tiny", N_WORDS, 1)), role)
+        torch.save(clap_checkpoint(network), made(root / asset) / file)
+    generator = torch_generator(0, "paper world")
+    vae = random_mmaudio_vae(generator, TINY)
+    torch.save(vae.state_dict(), made(root / "vae") / "v1-44.pth")
+    random_bigvgan(TINY_BIGVGAN, generator)._save_pretrained(made(root / "vocoder"))
+    head = TuneJuryHead(512, 16, (8, 4), generator=generator)
+    torch.save(head.state_dict(), made(root / "tunejury") / "tunejury.pt")
+    write_music(root)
+
+
+def write_music(root: Path) -> None:
+    """Tracks with captions, reference tracks in their archive, prompts."""
+    jamendo, tracks = made(root / "mtg_jamendo"), []
+    for number in range(N_TRACKS):
+        name = f"{number:02d}/{100 + number}.flac"
+        path = jamendo / name
+        made(path.parent)
+        soundfile.write(path, wave(name, 2.2 * CLIP_S).numpy(), RATE_HZ)
+        tracks.append({"path": name, "caption": WORDS[number % len(WORDS)]})
+    (jamendo / "jamendo_qwen.json").write_text(json.dumps(tracks))
+    write_song_describer(made(root / "song_describer"))
+    prompts = [{"prompt_id": i, "prompt": text} for i, text in enumerate(WORDS[:N_PROMPTS])]
+    (made(root / "released" / "tunejury") / "sdd100.json").write_text(json.dumps(prompts))
+
+
+def write_song_describer(folder: Path) -> None:
+    columns = ("caption_id", "track_id", "caption", "is_valid_subset", "path", "duration")
+    with (folder / "song_describer.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for number in range(N_REFERENCE):
+            place = f"{number:02d}/{900 + number}.mp3"
+            writer.writerow((number, 900 + number, WORDS[number], "True", place, 120))
+    with zipfile.ZipFile(folder / "audio.zip", "w") as archive:
+        for number in range(N_REFERENCE):
+            path = folder / f"{900 + number}.2min.mp3"
+            soundfile.write(path, wave(path.name, 2 * CLIP_S).numpy(), RATE_HZ)
+            archive.write(path, f"audio/{number:02d}/{path.name}")
+            path.unlink()
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def tiny_separator() -> DemucsSeparator:
+    return random_mdx_extra(torch.Generator().manual_seed(0), SMALL_DEMUCS)
+
+
+def tiny_profile() -> Profile:
+    """The paper's profile with everything that takes time made small."""
+    values = load_profile("paper").model_dump()
+    values["cast"] |= {"n_samples": round(RATE_HZ * CLIP_S), "shard_size": 4, "vae": TINY}
+    values["cast"]["windows"] |= {
+        "window_s": CLIP_S, "min_track_s": CLIP_S / 2, "n_valid": 2, "n_test": 1,
+    }  # fmt: skip
+    values["cast"]["clap"] = ClapArchitecture("HTSAT-tiny", N_WORDS, 1)
+    values["backbone"] |= {"n_heads": 1, "head_width": 8, "ffn_multiple": 8}
+    values["backbone"] |= {"n_joint_blocks": 1, "n_fused_blocks": 1}
+    steps = {"n_steps": 2, "batch_size": 2, "save_every": 1, "warmup_steps": 0}
+    values["sft"] |= steps
+    values["expert"] |= {"n_samples": 4, "n_keep": 2}
+    values["expert"]["finetune"] |= steps
+    values["expert"]["polish"] |= steps
+    values["crpo"] |= {"n_prompts": 3, "n_per_prompt": 2}
+    values["crpo"]["training"] |= steps
+    sizes = {"n_steps": 2, "batch_size": 2, "n_listening": 1, "n_prompts": N_PROMPTS}
+    values["generation"] |= sizes
+    return Profile.model_validate(values | {"name": "tiny-paper"})

@@ -1,0 +1,126 @@
+"""A study whose conditions scored what the test says, so that every table's answer is known."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from attm_companion.paper_numbers import load_paper
+from attm_companion.study.chain import CrpoStage, ExpertStage, Weights
+from attm_companion.study.condition_scores import Scores
+from attm_companion.study.conditions import InferenceProtocol
+from attm_companion.study.profile import Profile
+from attm_companion.study.results import Result, Value
+from attm_companion.study.study import Study
+from attm_core.randomness import numpy_generator
+
+N_PROMPTS = 60
+WIDTH = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an experiment wanted generated."""
+
+    weights: Weights
+    protocol: InferenceProtocol
+    s: float | None
+    forward: str
+
+    @property
+    def stage(self) -> str:
+        return self.weights.kind
+
+    @property
+    def head(self) -> str:
+        weights = self.weights
+        while isinstance(weights, CrpoStage | ExpertStage):
+            weights = weights.start
+        return weights.head
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A condition whose scores are known."""
+
+    asked: Asked
+    drawn: Scores
+
+    def scores(self) -> Scores:
+        return self.drawn
+
+
+@dataclass(frozen=True)
+class KnownAnchors:
+    """An anchor stage whose scores are known."""
+
+    by_name: dict[str, Scores]
+
+    def scores(self) -> dict[str, Scores]:
+        return self.by_name
+
+
+class KnownStudy(Study):
+    """A study that generates nothing: ``draw`` says what each condition scored."""
+
+    def __init__(self, draw: Callable[[Asked], Scores], profile: str | Profile = "smoke") -> None:
+        super().__init__(profile)
+        self.draw = draw
+        self.anchor_scores: dict[str, Scores] = {}
+
+    def condition(self, weights, protocol, s, forward=None):
+        own = weights.forward if isinstance(weights, CrpoStage) else head_of(weights)
+        asked = Asked(weights, protocol, s, forward or own)
+        return Drawn(asked, self.draw(asked))
+
+    def anchors(self, protocol=None):
+        return KnownAnchors(self.anchor_scores)
+
+    def reference(self, protocol):
+        return cloud(0.0, "reference")
+
+    def prompt_embeddings(self, protocol):
+        return np.eye(N_PROMPTS)
+
+    def result(self, experiment):
+        return Result(experiment, self.profile.name, provenance={"code_commit": "test"})
+
+
+def head_of(weights) -> str:
+    return weights.head if hasattr(weights, "head") else weights.start.head
+
+
+def noise(name: str, scale: float = 1.0, n: int = N_PROMPTS) -> np.ndarray:
+    """Noise of mean zero and known spread, the same for the same name."""
+    drawn = numpy_generator(0, "known", name).standard_normal(n)
+    return scale * (drawn - drawn.mean()) / drawn.std()
+
+
+def cloud(shift: float, name: str = "cloud") -> np.ndarray:
+    """Embeddings whose FAD to ``cloud(0, …)`` of the same name is ``shift`` squared."""
+    points = numpy_generator(0, "known", name).standard_normal((N_PROMPTS, WIDTH))
+    return points + np.eye(WIDTH)[0] * shift
+
+
+def scores(
+    clap: float | np.ndarray = 0.0,
+    reward: float | np.ndarray = 0.0,
+    shift: float = 1.0,
+    vocals_db: float | np.ndarray = -30.0,
+    embeddings: np.ndarray | None = None,
+) -> Scores:
+    """Scores of all prompts; numbers are spread over them."""
+    fill = np.zeros(N_PROMPTS)
+    points = cloud(shift, "reference") if embeddings is None else embeddings
+    return Scores(fill + clap, fill + reward, points, fill + vocals_db)
+
+
+def assert_paper_beside(result: Result, prefix: str) -> None:
+    """Every number the paper prints below a prefix stands beside ours, and no other does."""
+    paper = {cell.key: cell.value for cell in load_paper() if cell.key.startswith(prefix)}
+    ours: dict[str, Value] = {k: v for k, v in result.values.items() if k.startswith(prefix)}
+    shown = {key: value.paper for key, value in ours.items() if value.paper is not None}
+    assert {key: shown[key] for key in shown if key in paper} == {
+        key: paper[key] for key in paper if key in ours
+    }
+    assert set(shown) <= set(paper)

@@ -1,0 +1,105 @@
+"""The paper's cast from its assets to a table's row: real code and file formats, tiny weights."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from paper_world import (
+    N_PROMPTS,
+    N_REFERENCE,
+    N_TRACKS,
+    WORDS,
+    tiny_profile,
+    tiny_separator,
+    write_assets,
+)
+
+from attm_companion.study import paper_corpus, paper_frozen
+from attm_companion.study.paper_frozen import MdxExtraStage
+from attm_companion.study.stage import Stage, ancestry
+from attm_companion.study.study import Study
+from attm_core import assets
+from attm_core.data.song_describer import reference_tracks
+from attm_core.errors import AssetError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("assets")
+    write_assets(folder)
+    return folder
+
+
+@pytest.fixture
+def study(published, monkeypatch) -> Study:
+    """A study of tiny files that stand where the published ones would."""
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(published))
+    monkeypatch.setattr(paper_frozen, "verify", lambda asset: {asset.name: "unverified"})
+    monkeypatch.setattr(MdxExtraStage, "model", lambda stage: tiny_separator())
+    any_number = partial(reference_tracks, n_expected=None)
+    monkeypatch.setattr(paper_corpus, "tracks_of", any_number)
+    return Study(tiny_profile())
+
+
+def run(*stages: Stage) -> None:
+    for stage in ancestry(list(stages)):
+        stage.run()
+
+
+def test_the_chain_runs_from_published_files_to_scores(study):
+    deployed = study.condition(study.crpo(), study.evaluation, s=5.0)
+    run(deployed, study.anchors())
+    scores = deployed.scores()
+    assert len(scores) == N_PROMPTS
+    assert np.isfinite(scores.clap).all()
+    assert np.isfinite(scores.reward).all()
+    assert np.ptp(scores.reward) > 0
+    assert study.reference(study.evaluation).shape == (N_REFERENCE, 512)
+    assert deployed.audio().shape == (1, study.profile.cast.n_samples)
+
+
+def test_the_corpus_deals_tracks_and_knows_every_text(study):
+    corpus = study.frozen.corpus
+    run(corpus)
+    splits = [len(corpus.rows(split)) for split in ("train", "valid", "test", "prompts")]
+    assert splits == [2 * (N_TRACKS - 3), 4, 2, N_PROMPTS]
+    assert corpus.captions("prompts") == WORDS[:N_PROMPTS]
+    mixed = np.array([corpus.rows("prompts")[1], corpus.rows("train")[0]])
+    assert corpus.captions_of(mixed)[0] == WORDS[1]
+    table = corpus.table
+    assert corpus.captions_of(mixed)[1] == table["caption"][corpus.rows("train")[0]]
+    first = table.iloc[corpus.rows("valid")[:2]]
+    assert first["track_id"].nunique() == 2
+    n_samples = study.profile.cast.n_samples
+    assert corpus.waves("valid").shape == (2, n_samples)
+    assert corpus.waves("prompts").shape == (N_PROMPTS, n_samples)
+    assert torch.equal(corpus.waves("prompts"), corpus.waves("reference")[:N_PROMPTS])
+
+
+def test_training_reads_the_shards(study):
+    run(study.features)
+    train = study.features.latents("train", "reward_score")
+    assert len(train) == 2 * (N_TRACKS - 3)
+    assert train.latent_shape == (study.frozen.codec.model().n_latents, 3)
+    assert study.features.shapes()["n_tokens"] == 77
+    other = study.features.latents("train", "instrumental_reward_score")
+    assert not torch.equal(train.score, other.score)
+    assert len(list((study.features.folder / "shards" / "latents").iterdir())) == 4
+
+
+def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeypatch):
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(published))
+    stage = Study(tiny_profile()).frozen.codec
+    with pytest.raises(AssetError, match=r"run `attm assets fetch vae`\n.*v1-44.pth is wrong"):
+        stage.run()
+    assert not stage.done
+
+
+def test_absent_assets_are_named_with_what_fetches_them(tmp_path, monkeypatch):
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(AssetError, match=r"`attm assets fetch mert`[\s\S]*config.json is absent"):
+        Study(tiny_profile()).frozen.mert.run()

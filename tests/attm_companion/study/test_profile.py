@@ -1,0 +1,247 @@
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import pydantic
+import pytest
+import yaml
+
+from attm_companion.paper_numbers import load_paper, paper_value
+from attm_companion.study import profile as module
+from attm_companion.study.chain import flux_config
+from attm_companion.study.profile import (
+    MiniCast,
+    PaperCast,
+    Profile,
+    Training,
+    load_profile,
+    profile_names,
+)
+from attm_companion.study.study import Study
+from attm_core.backbone.config import FluxAudioConfig
+from attm_core.errors import ConfigError
+
+# Amounts of work: in the smoke profile none may exceed the mini profile's.
+AMOUNTS = (
+    "n_",
+    "max_epochs",
+    "batch_size",
+    "widths",
+    "hidden",
+    "min_songs",
+    "steps",
+    "text_tokens",
+)
+
+
+def raw(name: str) -> dict[str, Any]:
+    file = resources.files("attm_companion.study") / "profiles" / f"{name}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def amounts(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every number in a dumped profile that says how much work there is."""
+    for key, item in value.items():
+        where = f"{path}.{key}"
+        if isinstance(item, dict):
+            yield from amounts(item, where)
+        elif key.startswith(AMOUNTS) and not isinstance(item, str):
+            yield where, item
+
+
+def test_the_profiles_that_come_with_the_package():
+    assert profile_names() == ["mini", "paper", "smoke"]
+    for name in profile_names():
+        assert load_profile(name).name == name
+
+
+def test_an_unknown_profile_names_those_there_are():
+    with pytest.raises(ConfigError, match=r"no profile 'huge'; there are: mini, paper, smoke"):
+        load_profile("huge")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        (),
+        ("sft",),
+        ("expert", "finetune"),
+        ("cast", "clap"),
+        ("cast", "corpus"),
+        ("cast", "ranker", "training"),
+    ],
+)
+def test_a_key_nobody_reads_is_an_error_at_every_depth(path, monkeypatch, tmp_path):
+    values = raw("smoke")
+    section = values
+    for name in path:
+        section = section[name]
+    section["n_stpes"] = 1
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "typo.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ConfigError, match=r"profile 'typo'[\s\S]*n_stpes"):
+        load_profile.__wrapped__("typo")
+
+
+@pytest.mark.parametrize("text", ["name: [", "name: broken\n", "- 1\n"])
+def test_a_file_that_is_no_profile_is_an_error(text, monkeypatch, tmp_path):
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "broken.yaml").write_text(text)
+    monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
+    with pytest.raises(ConfigError, match="profile 'broken'"):
+        load_profile.__wrapped__("broken")
+
+
+def test_a_profile_of_one_s_own_is_read_from_its_path(tmp_path):
+    values = raw("smoke") | {"name": "mine", "seed": 7}
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert load_profile(str(path)).name == "mine"
+    assert Study(str(path)).training_seed == 7
+    with pytest.raises(ConfigError, match=r"absent\.yaml.*No such file"):
+        load_profile(str(tmp_path / "absent.yaml"))
+
+
+def test_a_profile_does_not_change_after_reading():
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        load_profile("smoke").seed = 1
+
+
+def test_smoke_is_nowhere_more_work_than_mini():
+    mini = dict(amounts(load_profile("mini").model_dump()))
+    smoke = dict(amounts(load_profile("smoke").model_dump()))
+    assert set(mini) == set(smoke)
+    larger = {key: (smoke[key], mini[key]) for key in mini if smoke[key] > mini[key]}
+    assert larger == {}
+    much_smaller = [key for key in mini if smoke[key] != mini[key]]
+    assert {".cast.corpus.n_train", ".sft.n_steps", ".expert.n_samples"} <= set(much_smaller)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_sizes_of_a_profile_fit_each_other(name):
+    profile: Profile = load_profile(name)
+    expert, crpo, generation = profile.expert, profile.crpo, profile.generation
+    assert 1 <= expert.n_keep <= expert.n_samples
+    assert expert.polish.batch_size <= expert.n_keep
+    assert crpo.n_per_prompt >= 2
+    assert crpo.training.batch_size <= crpo.n_prompts
+    if isinstance(profile.cast, MiniCast):
+        assert generation.n_prompts <= profile.cast.corpus.n_prompts
+        assert generation.n_listening <= profile.cast.corpus.n_prompts
+        assert profile.sft.batch_size <= profile.cast.corpus.n_train
+    assert profile.backbone.head_width % 2 == 0
+    assert len(set(generation.seeds)) == len(generation.seeds) > 1
+    # Sub. 2 is a row of Table II, generated under one of the seeds.
+    assert generation.sub2_seed in generation.seeds[1:]
+    assert profile.sweep.scores == tuple(sorted(set(profile.sweep.scores)))
+    assert generation.s in profile.sweep.scores
+    assert profile.backbone.score_bandwidth not in profile.sweep.bandwidths
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_training_run_can_be_resumed_and_validated(name):
+    profile = load_profile(name)
+    runs: list[Training] = [
+        profile.sft,
+        profile.expert.finetune,
+        profile.expert.polish,
+        profile.crpo.training,
+    ]
+    for run in runs:
+        assert run.n_steps % run.save_every == 0
+        assert run.warmup_steps < run.n_steps
+    # The rates of later stages stand to that of Stage 1 as in the paper.
+    keys = ("stage1.lr", "stage2.lr", "stage2.polish_lr", "stage3.lr")
+    printed = [paper_value(f"hyper.{key}") for key in keys]
+    assert [run.lr / runs[0].lr for run in runs] == pytest.approx([p / printed[0] for p in printed])
+    assert profile.crpo.training.precision == "fp32"
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
+    profile = load_profile(name)
+    if isinstance(profile.cast, MiniCast):
+        assert profile.cast.ranker.reward_mean == paper_value("text.reward_mean")
+        assert profile.cast.ranker.reward_std == paper_value("text.reward_std")
+    assert profile.expert.s == paper_value("hyper.stage2.s")
+    assert profile.expert.oversample == paper_value("hyper.stage2.oversampling")
+    assert profile.crpo.beta == paper_value("hyper.stage3.beta")
+    assert profile.crpo.lambda_fm == paper_value("hyper.stage3.lambda_fm")
+    generation = profile.generation
+    assert generation.w == paper_value("hyper.inference.w")
+    assert generation.s == paper_value("hyper.inference.s")
+    assert generation.seeds[0] == paper_value("hyper.inference.seed_sub1")
+    assert generation.sub2_seed == paper_value("hyper.inference.seed_sub2")
+    assert generation.prefix == load_paper().label("hyper.inference.prefix")
+
+
+def test_the_paper_s_profile_is_the_published_system():
+    """Every number that the paper states, read from its own table of them."""
+    profile = load_profile("paper")
+    cast, expert, crpo = profile.cast, profile.expert, profile.crpo
+    assert isinstance(cast, PaperCast)
+    said = {
+        "data.clip_duration_s": cast.windows.window_s,
+        "data.heldout_tracks": cast.windows.n_valid,
+        "backbone.score_embedding_width": profile.backbone.n_heads * profile.backbone.head_width,
+        "stage1.lr": profile.sft.lr,
+        "stage1.warmup_steps": profile.sft.warmup_steps,
+        "stage1.batch_size": profile.sft.batch_size,
+        "stage1.updates": profile.sft.n_steps,
+        "stage2.n_samples": expert.n_samples,
+        "stage2.n_kept": expert.n_keep,
+        "stage2.updates": expert.finetune.n_steps,
+        "stage2.lr": expert.finetune.lr,
+        "stage2.polish_updates": expert.polish.n_steps,
+        "stage2.polish_lr": expert.polish.lr,
+        "stage3.n_pairs": crpo.n_prompts,
+        "stage3.lr": crpo.training.lr,
+        "stage3.updates": crpo.training.n_steps,
+        "inference.n_steps": profile.generation.n_steps,
+    }
+    assert said == {key: paper_value(f"hyper.{key}") for key in said}
+    rate = paper_value("hyper.backbone.sample_rate_hz")
+    assert cast.n_samples == rate * cast.windows.window_s
+    assert cast.windows.max_windows == paper_value("public.windows_per_track")
+    assert profile.generation.n_prompts == paper_value("table2.n")
+    assert profile.sft.schedule == "as_written"
+
+
+def test_the_paper_s_backbone_is_the_published_one():
+    shapes = {
+        "n_channels": 40,
+        "n_latents": 430,
+        "n_tokens": 77,
+        "token_width": 1024,
+        "pooled_width": 512,
+    }
+    backbone = load_profile("paper").backbone
+    config = flux_config(backbone, "none", shapes)
+    assert config == FluxAudioConfig(score_bandwidth=backbone.score_bandwidth)
+
+
+def test_where_stages_run_changes_no_identity(tmp_path):
+    values = raw("smoke") | {"resources": {"training": {"processes": 2, "cluster": "local"}}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
+    mine = Study(str(tmp_path / "mine.yaml"))
+    assert mine.crpo().uid == Study("smoke").crpo().uid
+    assert mine.crpo().launch.processes == mine.crpo().start.start.launch.processes == 2
+    assert mine.anchors().launch.cluster is None
+
+
+def test_the_mini_study_selects_and_samples_at_the_published_sizes():
+    profile = load_profile("mini")
+    assert profile.expert.n_samples == paper_value("hyper.stage2.n_samples")
+    assert profile.expert.n_keep == paper_value("hyper.stage2.n_kept")
+    assert profile.sft.batch_size == paper_value("hyper.stage1.batch_size")
+    assert profile.generation.n_steps == paper_value("hyper.inference.n_steps")
+    assert profile.cast.corpus.n_prompts == paper_value("table2.n")
+
+
+def test_the_training_seed_is_the_profiles_unless_given():
+    profile = load_profile("smoke")
+    assert Study("smoke").crpo().uid == Study(profile).crpo().uid
+    assert Study("smoke", profile.seed).crpo().uid == Study("smoke").crpo().uid
+    assert Study("smoke", 7).crpo().uid != Study("smoke").crpo().uid
+    assert Study("smoke", 7).frozen.corpus.uid == Study("smoke").frozen.corpus.uid

@@ -1,0 +1,110 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from toy_stages import FragileStage, NumberStage, chain
+
+from attm_companion.study import scheduler
+from attm_companion.study.scheduler import THREAD_VARIABLES, StageError, ensure
+
+HERE = Path(__file__).parent
+
+
+def labels(log) -> list[str]:
+    return [label for _, label in log()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and is not just waiting to be reaped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def wait_until(condition, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_runs_what_is_missing_in_the_order_of_dependencies(toy_log, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    cached, last = NumberStage(value=2), chain()
+    cached.run()
+    ensure([last, last.start], jobs=2)
+    assert last.out()["value"] == (1 + 2) * 2 + 1
+    assert labels(toy_log) == ["number 2", "number 1", "Sum", "Double"]
+    assert capsys.readouterr().err.count("] ") == 3
+    workers = {pid for pid, _ in toy_log()[1:]}
+    assert os.getpid() not in workers
+    assert last.extra.out()["threads"] == "1"
+    assert os.environ["OMP_NUM_THREADS"] == "5"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_a_complete_cache_starts_no_worker(toy_log, monkeypatch):
+    stage = NumberStage(value=3)
+    stage.run()
+    monkeypatch.setattr(scheduler, "ProcessPoolExecutor", None)
+    ensure([stage])
+    ensure([])
+    assert labels(toy_log) == ["number 3"]
+
+
+def test_a_failing_stage_is_named_others_stay_and_it_may_be_tried_again(toy_log, tmp_path):
+    broken = tmp_path / "broken"
+    broken.touch()
+    fragile, sound = FragileStage(broken=str(broken)), NumberStage(value=9)
+    with pytest.raises(StageError, match=r"stage Fragile failed: [\s\S]*wires are crossed"):
+        ensure([fragile, sound], jobs=2)
+    assert NumberStage(value=9).done
+    assert not FragileStage(broken=str(broken)).done
+    broken.unlink()
+    ensure([fragile, sound], jobs=1)
+    assert sorted(labels(toy_log)) == ["Fragile", "number 9"]
+
+
+def test_thread_settings_come_back_after_an_error(monkeypatch):
+    before = {}
+    for number, name in enumerate(THREAD_VARIABLES):
+        monkeypatch.setenv(name, str(number + 3))
+        before[name] = str(number + 3)
+    with pytest.raises(RuntimeError), scheduler._threads_each(1):
+        assert {os.environ[name] for name in THREAD_VARIABLES} == {"1"}
+        raise RuntimeError
+    assert {name: os.environ[name] for name in THREAD_VARIABLES} == before
+
+
+def test_no_stage_is_ready_before_its_parents():
+    last = chain()
+    left, right = last.start.basket.pair.left, last.start.basket.pair.right
+    waiting = [last, last.start, right, left]
+    assert scheduler._ready(waiting, []) == [right, left]
+    assert scheduler._ready([last, last.start, right], [left]) == [right]
+    assert scheduler._ready([last, last.start], [right]) == []
+    assert scheduler._ready([last, last.start], []) == [last.start]
+
+
+@pytest.mark.slow
+def test_workers_of_a_killed_run_end_and_a_second_run_completes(toy_log, tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    with subprocess.Popen([sys.executable, str(HERE / "toy_run.py")], env=environment) as run:
+        wait_until(lambda: len(toy_log()) == 2, limit_s=60)
+        workers = {pid for pid, _ in toy_log()}
+        assert len(workers) == 2
+        assert all(map(alive, workers))
+        os.kill(run.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(alive, workers)), limit_s=20)
+    stages = chain(sleep_s=30.0)
+    assert not any(stage.done for stage in (stages, stages.start, stages.extra))
+    quick = chain()
+    ensure([quick], jobs=1)
+    assert quick.done

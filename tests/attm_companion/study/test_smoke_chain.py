@@ -1,0 +1,126 @@
+"""Corpus to CRPO to scores in one go, and killed once in each of the three training stages."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chain_run import hybrid
+
+from attm_companion.study.chain import TrainedStage
+from attm_companion.study.conditions import ConditionStage
+from attm_companion.study.frozen import WEIGHTS
+from attm_companion.study.launch import LAUNCH_FILE, Launch
+from attm_companion.study.stage import RECORD_NAME, Stage, ancestry
+from attm_core.files import load_tensors
+
+SCRIPT = Path(__file__).with_name("chain_run.py")
+LIMIT_S = 600.0
+
+
+def start(cache: Path) -> subprocess.Popen[str]:
+    """The chain in a process group of its own, so that a kill meets its workers too."""
+    environment = {**os.environ, "ATTM_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, str(SCRIPT)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, env=environment, stderr=pipe, text=True, start_new_session=True
+    )
+
+
+def finish(cache: Path) -> list[str]:
+    """Run to the end; the labels of the stages it ran."""
+    with start(cache) as run:
+        _, said = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, said[-3000:]
+    return re.findall(r"^\[\d+/\d+, \d+ s\] (.*)$", said, re.MULTILINE)
+
+
+def kill_in(stage: Stage, cache: Path) -> None:
+    """Run until the training of a stage has saved its state for the first time, then kill -9."""
+    deadline = time.monotonic() + LIMIT_S
+    with start(cache) as run:
+        while not list((stage.folder / "run").rglob("state.safetensors")):
+            assert run.poll() is None, run.stderr.read()[-3000:]
+            assert time.monotonic() < deadline, f"{stage.label} was never reached"
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGKILL)
+    assert not (stage.folder / RECORD_NAME).exists(), f"{stage.label} ended before it was killed"
+    assert not stage.done
+
+
+def assert_equal(ones: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+    """The same arrays under the same names, bit for bit."""
+    assert set(ones) == set(others)
+    for name, one in ones.items():
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(others[name]), err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of a chain that nothing disturbed; its labels are checked on the way."""
+    cache = tmp_path_factory.mktemp("whole")
+    labels = finish(cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTM_CACHE", str(cache))
+        assert sorted(labels) == sorted(stage.label for stage in ancestry([hybrid()]))
+    return cache
+
+
+def trained(condition: ConditionStage) -> list[TrainedStage]:
+    """SFT, expert iteration and CRPO of a condition of the hybrid."""
+    crpo = condition.weights
+    return [crpo.start.start, crpo.start, crpo]
+
+
+def without(whole: Path, stages: Sequence[Stage], cache: Path) -> None:
+    """Copy a cache but for some stages."""
+    left_out = {stage.uid for stage in stages}
+    shutil.copytree(whole, cache, ignore=lambda _, names: left_out & set(names))
+
+
+@pytest.mark.slow
+def test_a_chain_killed_in_every_training_ends_as_if_it_had_not_been(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTM_CACHE", str(whole))
+    undisturbed, cut = hybrid(), tmp_path / "cut"
+    without(whole, [*trained(undisturbed), undisturbed], cut)
+    monkeypatch.setenv("ATTM_CACHE", str(cut))
+    resumed = hybrid()
+    for stage in trained(resumed):
+        kill_in(stage, cut)
+    assert finish(cut) == [resumed.weights.label, resumed.label]
+
+    for one, other in zip(trained(undisturbed), trained(resumed), strict=True):
+        assert_equal(load_tensors(one.folder / WEIGHTS), load_tensors(other.folder / WEIGHTS))
+    assert_equal(vars(undisturbed.scores()), vars(resumed.scores()))
+    assert np.ptp(undisturbed.scores().reward) > 0
+
+
+@pytest.mark.slow
+def test_two_processes_train_every_stage_to_the_weights_of_one(whole, tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTM_CACHE", str(whole))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    alone, shared = trained(hybrid()), tmp_path / "shared"
+    without(whole, alone, shared)
+    monkeypatch.setenv("ATTM_CACHE", str(shared))
+    for one, same in zip(alone, trained(hybrid()), strict=True):
+        values = same.model_dump() | {"launch": Launch(processes=2)}
+        both = type(same).model_validate(values)
+        assert both.uid == one.uid
+        both.run()
+        assert (both.folder / LAUNCH_FILE).exists()
+        ones, others = (load_tensors(stage.folder / WEIGHTS) for stage in (one, both))
+        assert set(ones) == set(others)
+        # Adam turns the rounding of a small gradient into a whole step, so single weights may
+        # differ by a few of them; all together hardly do.
+        apart = sum(float((ones[name] - others[name]).square().sum()) for name in ones)
+        size = sum(float(weights.square().sum()) for weights in ones.values())
+        assert 0 < apart < (1e-2) ** 2 * size, f"{both.label}: {(apart / size) ** 0.5:.1e}"

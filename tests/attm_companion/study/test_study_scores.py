@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from studies import N_PROMPTS, cloud, noise, scores
+
+from attm_companion.paper_numbers import paper_value
+from attm_companion.study.condition_scores import Scores, add_row, fad_interval, intervals
+from attm_companion.study.results import Result
+from attm_core.errors import InputError
+
+
+def test_scores_survive_a_file(tmp_path):
+    drawn = scores(clap=noise("a"), reward=noise("b"), shift=2.0)
+    loaded = Scores.load(drawn.save(tmp_path / "scores.npz"))
+    assert len(loaded) == N_PROMPTS
+    for name, values in vars(drawn).items():
+        np.testing.assert_array_equal(getattr(loaded, name), values)
+
+
+def test_files_that_hold_no_scores_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.npz holds no scores"):
+        Scores.load(tmp_path / "none.npz")
+    np.savez(tmp_path / "other.npz", weights=np.ones(3))
+    with pytest.raises(InputError, match="holds no scores"):
+        Scores.load(tmp_path / "other.npz")
+    whole = scores().save(tmp_path / "torn.npz")
+    whole.write_bytes(whole.read_bytes()[:300])
+    with pytest.raises(InputError, match="holds no scores"):
+        Scores.load(whole)
+
+
+def test_fad_of_a_shifted_copy_is_the_squared_shift():
+    interval = fad_interval(cloud(1.5), cloud(0.0))
+    assert interval.estimate == pytest.approx(1.5**2)
+    assert interval.low < 1.5**2 < interval.high
+    assert fad_interval(cloud(0.0), cloud(0.0)).estimate == pytest.approx(0.0, abs=1e-6)
+
+
+def test_fad_intervals_repeat_and_depend_on_the_seed_of_the_resampling():
+    first, again = (fad_interval(cloud(1.0), cloud(0.0), seed=3) for _ in range(2))
+    other = fad_interval(cloud(1.0), cloud(0.0), seed=4)
+    assert first == again
+    assert other.estimate == first.estimate
+    assert (other.low, other.high) != (first.low, first.high)
+
+
+def test_intervals_of_means():
+    reward = np.where(np.arange(N_PROMPTS) % 2 == 0, 1.0, 3.0)
+    row = intervals(scores(clap=0.25, reward=reward), cloud(0.0, "reference"))
+    assert row["clap"].low == row["clap"].estimate == row["clap"].high == 0.25
+    assert row["reward"].estimate == 2.0
+    # t(59) at 97.5 % is 2.001; the spread of ±1 has an unbiased deviation of √(60/59).
+    half = 2.000995 * np.sqrt(60 / 59) / np.sqrt(60)
+    assert row["reward"].high - 2.0 == pytest.approx(half, rel=1e-5)
+
+
+def test_a_row_stands_beside_the_papers():
+    result = Result("toy", "test")
+    estimates = add_row(
+        result, "mine", scores(0.3, 0.5, 2.0), cloud(0.0, "reference"), "table2.row4", seed=42
+    )
+    assert estimates == pytest.approx({"fad": 4.0, "clap": 0.3, "reward": 0.5})
+    for metric in ("fad", "clap", "reward"):
+        value = result[f"mine.{metric}"]
+        assert value.paper == paper_value(f"table2.row4.{metric}")
+        assert (value.n, value.seed) == (N_PROMPTS, 42)
+        assert value.low <= value.value + 1e-12
+        assert value.high >= value.value - 1e-12
+
+
+def test_a_row_of_our_own_has_no_number_of_the_paper():
+    result = Result("toy", "test")
+    add_row(result, "mine", scores(), cloud(0.0, "reference"))
+    assert [value.paper for value in result.values.values()] == [None, None, None]

@@ -1,0 +1,42 @@
+import pytest
+from studies import KnownStudy, scores
+from toy_stages import NumberStage, chain
+
+from attm_companion.paper_numbers import paper_value
+from attm_companion.study import stage as stage_module
+from attm_companion.study.stage import Stage
+from attm_companion.tables.compute import tabulate
+
+COSTS = {"number 1": (10.0, 100), "number 2": (20.0, 300), "Sum": (30.0, 50), "Double": (3540.0, 1)}
+
+
+@pytest.fixture
+def result(monkeypatch):
+    def record(stage: Stage) -> dict:
+        cpu, memory = COSTS[stage.label]
+        return {"label": stage.label, "cpu_s": cpu, "wall_s": 2 * cpu, "peak_memory_mb": memory}
+
+    monkeypatch.setattr(stage_module.Stage, "record", record)
+    stages = [chain(), chain().start, NumberStage(value=1, sleep_s=1.0)]
+    return tabulate(KnownStudy(lambda asked: scores()), stages)
+
+
+def test_stages_are_counted_once_and_summed_by_kind(result):
+    cost = {row["kind"]: row for row in result.tables["cost"]}
+    assert cost["number 1"] == {
+        "kind": "number 1",
+        "stages": 2,
+        "cpu_s": 20.0,
+        "peak_memory_mb": 100,
+    }
+    assert cost["Sum"]["stages"] == 1
+    assert list(cost) == sorted(cost)
+    assert result["compute.number 2.cpu"].value == 20.0
+    assert result["compute.number 1.cpu"].n == 2
+
+
+def test_the_total_is_in_hours_beside_the_papers(result):
+    total = result["compute.total"]
+    assert total.value == pytest.approx((2 * 10 + 20 + 30 + 3540) / 3600)
+    assert total.n == 5
+    assert total.paper == paper_value("text.total_gpu_hours")

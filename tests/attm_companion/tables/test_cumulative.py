@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from studies import N_PROMPTS, Asked, KnownStudy, assert_paper_beside, noise, scores
+
+from attm_companion.paper_numbers import load_paper
+from attm_companion.study.profile import load_profile
+from attm_companion.tables.cumulative import ROWS, conditions, tabulate
+
+SEEDS = load_profile("smoke").generation.seeds
+GAIN = 0.4  # of the reward by expert iteration, and nowhere else
+
+
+def row_of(asked: Asked) -> str:
+    if asked.stage == "sft":
+        return "row0" if asked.head == "none" else "row1"
+    if asked.stage == "crpo":
+        return "row4"
+    return "row2" if asked.forward == asked.head else "row3"
+
+
+def draw(asked: Asked):
+    """Prompts differ a lot, rows hardly; only expert iteration raises the reward."""
+    row, seed = row_of(asked), asked.protocol.seed
+    prompts = noise("prompts", 2.0)
+    gain = GAIN if row in ("row2", "row3", "row4") else 0.0
+    reward = prompts + gain + noise(f"{row}-{seed}", 0.05)
+    clap = 0.3 + noise(f"clap-{seed}", 0.1)
+    if row == "row4":
+        clap = clap - 0.05  # a step that lowers CLAP is no improvement, however sure
+    return scores(clap=clap, reward=reward, shift=5.0 - ROWS.index(row))
+
+
+@pytest.fixture(scope="module")
+def result():
+    return tabulate(KnownStudy(draw))
+
+
+def test_rows_are_the_deployed_chain_under_every_seed():
+    cells = conditions(KnownStudy(draw))
+    assert tuple(cells) == ROWS
+    for row, by_seed in cells.items():
+        assert tuple(by_seed) == SEEDS
+        for seed, cell in by_seed.items():
+            assert (row_of(cell.asked), cell.asked.protocol.seed) == (row, seed)
+            assert (cell.asked.s is None) == (row == "row0")
+            assert cell.asked.protocol.post == "as_written"
+    assert cells["row3"][42].asked.weights.uid == cells["row2"][42].asked.weights.uid
+    assert (cells["row2"][42].asked.forward, cells["row3"][42].asked.forward) == (
+        "global_adaln",
+        "input_add",
+    )
+    assert cells["row4"][42].asked.weights.start.uid == cells["row2"][42].asked.weights.uid
+
+
+def test_the_dagger_stands_at_the_step_that_helps_and_nowhere_else(result):
+    marks = {
+        (row, metric): result[f"step.{row}.{metric}"].verdict
+        for row in ROWS[1:]
+        for metric in ("clap", "reward")
+    }
+    assert [key for key, mark in marks.items() if mark == "†"] == [("row2", "reward")]
+    assert result["step.row2.reward.p"].value < 1e-10
+    assert result["step.row4.clap.p"].value == pytest.approx(1.0)
+
+
+def test_a_gain_has_its_size_and_interval(result):
+    step = result["step.row2.reward"]
+    assert step.value == pytest.approx(GAIN)
+    assert step.low < GAIN < step.high
+    assert step.high - step.low < 0.05
+    assert step.n == N_PROMPTS
+    assert result["step.row4.clap"].value == pytest.approx(-0.05)
+
+
+def test_gains_over_seeds_average_the_seeds_prompt_by_prompt(result):
+    value = result["step.row2.reward.over_seeds"]
+    gains = [GAIN + noise(f"row2-{s}", 0.05) - noise(f"row1-{s}", 0.05) for s in SEEDS]
+    mean = np.mean(gains, axis=0)
+    assert value.value == pytest.approx(GAIN)
+    half = 2.000995 * mean.std(ddof=1) / np.sqrt(N_PROMPTS)
+    assert value.high - value.value == pytest.approx(half, rel=1e-5)
+    one_seed = result["step.row2.reward"]
+    assert value.high - value.low < one_seed.high - one_seed.low
+
+
+def test_the_table_of_steps_repeats_the_tests(result):
+    table = result.tables["steps"]
+    assert [(row["step"], row["metric"]) for row in table] == [
+        (row, metric) for row in ROWS[1:] for metric in ("clap", "reward")
+    ]
+    for line in table:
+        assert line["p"] == result[f"step.{line['step']}.{line['metric']}.p"].value
+        assert (line["mark"] == "†") == (line["p"] < 0.05)
+
+
+def test_every_number_of_table_2_stands_beside_ours(result):
+    assert_paper_beside(result, "table2.row")
+    printed = {c.key for c in load_paper() if c.key.startswith("table2.row")}
+    assert printed <= set(result.values)
+    paper = load_paper()
+    for metric in ("fad", "clap", "reward"):
+        assert result[f"table2.seed55.row4.{metric}"].paper == paper[f"table2.sub2.{metric}"]
+        assert result[f"table2.seed55.row1.{metric}"].paper is None
+        assert result[f"table2.seed55.row4.{metric}"].seed == 55
+
+
+def test_fad_falls_row_by_row(result):
+    fads = [result[f"table2.{row}.fad"].value for row in ROWS]
+    assert fads == pytest.approx([25.0, 16.0, 9.0, 4.0, 1.0])

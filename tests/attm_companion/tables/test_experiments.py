@@ -1,0 +1,86 @@
+import pytest
+from studies import KnownStudy, scores
+from toy_stages import NumberStage, chain
+
+from attm_companion.study.results import read_result
+from attm_companion.study.stage import Stage, ancestry
+from attm_companion.study.study import Study
+from attm_companion.tables import experiments
+from attm_companion.tables.experiments import EXPERIMENTS, all_stages, find_experiment, stages_in
+from attm_core.errors import ConfigError
+
+
+def test_every_table_and_figure_has_its_experiment():
+    assert list(EXPERIMENTS) == [
+        "frozen_parts",
+        "anchors",
+        "head_sweep",
+        "cumulative",
+        "cross_mechanism",
+        "score_sweep",
+        "full_mix",
+        "variants",
+    ]
+    assert all(name == experiment.name for name, experiment in EXPERIMENTS.items())
+
+
+def test_an_unknown_experiment_names_those_there_are():
+    with pytest.raises(ConfigError, match=r"no experiment 'table9'; there are: .*head_sweep"):
+        find_experiment("table9")
+    assert find_experiment("anchors") is EXPERIMENTS["anchors"]
+
+
+def test_stages_are_found_in_nested_dicts():
+    one, two, three = (NumberStage(value=number) for number in (1, 2, 3))
+    assert list(stages_in({"a": one, "b": {0.5: two, 1.5: {"c": three}}})) == [one, two, three]
+    assert list(stages_in(one)) == [one]
+    assert list(stages_in({"a": "no stage"})) == []
+
+
+def test_every_experiment_needs_both_reference_sets_and_only_stages():
+    study = Study("smoke")
+    homes = [study.anchors(study.evaluation).uid, study.anchors(study.validation).uid]
+    for experiment in EXPERIMENTS.values():
+        stages = experiment.stages(study)
+        assert all(isinstance(stage, Stage) for stage in stages)
+        assert [stage.uid for stage in stages[:2]] == homes
+
+
+def test_the_study_shares_its_chain_between_experiments():
+    stages = all_stages(Study("smoke"))
+    kinds = [stage.uid.partition("-")[0] for stage in ancestry(stages)]
+    once = ("corpus", "mert", "codec", "separator", "ranker", "features")
+    assert {kind: kinds.count(kind) for kind in once} == dict.fromkeys(once, 1)
+    assert kinds.count("clap") == 2
+    assert kinds.count("expert") == kinds.count("crpo") == 2
+    # Five heads, the baseline, the full-mix run, and a run for each bandwidth.
+    assert kinds.count("sft") == 7 + len(Study("smoke").profile.sweep.bandwidths)
+    assert len(stages) > len({stage.uid for stage in stages})
+
+
+def test_an_experiment_runs_its_stages_then_writes_its_result(toy_log, monkeypatch):
+    needed = chain()
+
+    def tabulate(study):
+        assert needed.done
+        result = study.result("toy")
+        result.add("toy.value", needed.out()["value"], "1")
+        return result
+
+    toy = experiments.Experiment("toy", lambda study: [needed], tabulate)
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"toy": toy})
+    study = KnownStudy(lambda asked: scores())
+    returned = experiments.run_experiment(study, "toy", jobs=1)
+    assert returned["toy.value"].value == 7
+    assert read_result("smoke", "toy") == returned
+    assert returned.provenance["wall_s"] >= 0
+    results = experiments.run_study(study, jobs=1)
+    assert [result.experiment for result in results] == ["toy", "compute"]
+    account = read_result("smoke", "compute")
+    assert {row["kind"] for row in account.tables["cost"]} == {
+        "Double",
+        "Sum",
+        "number 1",
+        "number 2",
+    }
+    assert len(toy_log()) == 4

@@ -1,0 +1,94 @@
+import numpy as np
+import pandas as pd
+import pytest
+from studies import N_PROMPTS, KnownStudy, noise, scores
+
+from attm_companion.paper_numbers import paper_value
+from attm_companion.study.frozen import QUALITY, CorpusStage
+from attm_companion.study.ranking import RankerStage
+from attm_companion.tables.frozen_parts import conditions, tabulate
+from attm_core.files import write_json
+
+N = 201  # training clips, so that quantiles fall on whole places
+REPORT = {
+    "accuracy_overall": 0.71,
+    "expected_calibration_error": 0.02,
+    "bayes_ceiling": 0.8,
+    "epochs": 12,
+    "n_total": 500,
+    "by_source": {"AIME": {"accuracy": 0.65, "n": 120}},
+    "bins": [{"low": 0.5, "accuracy": 0.55}],
+}
+
+
+class Store:
+    table = pd.DataFrame(
+        {
+            "split": ["train"] * N + ["reference"] * 3,
+            "has_voice": [place % 2 == 0 for place in range(N)] + [True] * 3,
+        }
+    )
+
+
+def rewards(stage) -> pd.DataFrame:
+    stem = np.append(np.linspace(-1.0, 1.0, N), [5.0, 6.0, 7.0])
+    gain = np.where(Store.table["has_voice"], 0.25, 0.0)
+    return pd.DataFrame({"instrumental_reward_score": stem, "reward_score": stem + gain})
+
+
+@pytest.fixture
+def result(monkeypatch):
+    study = KnownStudy(lambda asked: scores())
+    study.anchor_scores = {
+        "real": scores(clap=0.5 + noise("real", 0.1)),
+        "round_trip": scores(clap=0.4),
+        "noise": scores(clap=0.05),
+    }
+    monkeypatch.setattr(CorpusStage, "store", lambda stage: Store)
+    monkeypatch.setattr(RankerStage, "rewards", rewards)
+    for name in ("conditioning_clap", "evaluation_clap", "mert"):
+        write_json(conditions(study)[name].folder / QUALITY, {"recall": 0.5, "unknown": None})
+    write_json(study.frozen.separator.folder / QUALITY, {"sdr_db": 7.5})
+    write_json(study.ranker.folder / QUALITY, REPORT)
+    return tabulate(study)
+
+
+def test_each_part_shows_its_own_figures_in_their_units(result):
+    assert result["mert.recall"].value == 0.5
+    assert result["mert.recall"].unit == "1"
+    assert result["separator.sdr_db"].unit == "dB"
+    assert "mert.unknown" not in result.values
+
+
+def test_what_the_codec_keeps_is_between_floor_and_ceiling(result):
+    assert result["codec.kept"].value == pytest.approx(0.8)
+    assert result["codec.clap_real"].value == pytest.approx(0.5)
+    assert result["codec.clap_noise"].value == pytest.approx(0.05)
+    assert result["codec.kept"].n == N_PROMPTS
+
+
+def test_the_ranker_stands_beside_the_papers(result):
+    accuracy, ece = result["ranker.accuracy_overall"], result["ranker.expected_calibration_error"]
+    assert (accuracy.value, accuracy.n) == (0.71, 500)
+    assert accuracy.paper == paper_value("hyper.ranker.accuracy")
+    assert ece.paper == paper_value("hyper.ranker.ece")
+    assert (result["ranker.accuracy.AIME"].value, result["ranker.accuracy.AIME"].n) == (0.65, 120)
+    assert result["ranker.bayes_ceiling"].value == 0.8
+    assert result.tables["reliability"] == REPORT["bins"]
+
+
+def test_rewards_of_the_training_clips_stand_beside_the_papers(result):
+    expected = {"p5": -0.9, "p95": 0.9, "max": 1.0}
+    for name, value in expected.items():
+        cell = result[f"reward.train.{name}"]
+        assert cell.value == pytest.approx(value)
+        assert (cell.paper, cell.n) == (paper_value(f"text.reward_{name}"), N)
+    assert result["reward.train.mean"].value == pytest.approx(0.0, abs=1e-12)
+    assert result["reward.reference.mean"].value == pytest.approx(6.0)
+    assert result["reward.reference.max"].paper is None
+
+
+def test_the_gain_of_a_voice_is_over_sung_training_clips(result):
+    gain = result["reward.voice_gain"]
+    assert gain.value == pytest.approx(0.25)
+    assert gain.n == (N + 1) // 2

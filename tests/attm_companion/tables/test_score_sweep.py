@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from studies import Asked, KnownStudy, noise, scores
+
+from attm_companion.paper_numbers import paper_value
+from attm_companion.study.profile import load_profile
+from attm_companion.tables.score_sweep import conditions, tabulate
+
+SWEEP = load_profile("smoke").sweep
+
+
+HYBRID = {1.0: 0.01, 5.0: 0.04}  # its reward at some scores; 0 elsewhere
+
+
+def draw(asked: Asked):
+    """SFT: reward √s inside, falling from s = 3 on. Hybrid: flat but for two bumps."""
+    prompts = noise("prompts", 1.5)
+    if asked.stage == "sft":
+        level = asked.s**0.5 if 0 <= asked.s <= 3 else -asked.s
+        return scores(reward=prompts + level, shift=1.0 + max(asked.s, 0.0) / 2)
+    return scores(reward=prompts + HYBRID.get(asked.s, 0.0), shift=1.0)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return tabulate(KnownStudy(draw))
+
+
+def test_curves_are_those_of_the_figure_and_one_for_each_bandwidth():
+    cells = conditions(KnownStudy(draw))
+    assert list(cells) == ["sft", "hybrid", *(f"bandwidth{b:g}" for b in SWEEP.bandwidths)]
+    assert tuple(cells["sft"]) == tuple(cells["hybrid"]) == SWEEP.scores
+    (bandwidth,) = SWEEP.bandwidths
+    for s, cell in cells[f"bandwidth{bandwidth:g}"].items():
+        assert cell.asked.s == s
+        assert cell.asked.weights.backbone.score_bandwidth == bandwidth
+    deployed = cells["hybrid"][5.0].asked
+    assert (deployed.stage, deployed.forward) == ("crpo", "input_add")
+
+
+def test_a_curve_that_rises_in_the_training_range_has_rank_correlation_one(result):
+    rho = result["fig2.sft.rho"]
+    assert rho.value == pytest.approx(1.0)
+    assert rho.n == len([s for s in SWEEP.scores if 0 <= s <= 2])
+    assert rho.paper == paper_value("fig2.sft_rho")
+
+
+def test_correlation_over_the_deployed_range_is_that_of_the_means(result):
+    deployed = [s for s in SWEEP.scores if 0 <= s <= 6]
+    bump = [HYBRID.get(s, 0.0) for s in deployed]
+    value = result["fig2.hybrid.r"]
+    assert value.value == pytest.approx(np.corrcoef(deployed, bump)[0, 1])
+    assert value.low < value.value < value.high
+    assert (value.n, value.paper) == (len(deployed), paper_value("fig2.hybrid_r"))
+    assert result["fig2.sft.r"].paper is None
+
+
+def test_ranges_and_lift(result):
+    reward = result["fig2.hybrid.reward_range"]
+    assert reward.value == pytest.approx(0.04)
+    assert reward.paper == paper_value("fig2.hybrid_reward_range_text")
+    fad = result["fig2.hybrid.fad_range"]
+    assert fad.value == pytest.approx(0.0, abs=1e-9)
+    assert fad.paper == paper_value("fig2.hybrid_fad_range")
+    assert result["fig2.sft.fad_range"].value == pytest.approx(4.0**2 - 1.0)
+    assert result["fig2.sft.reward_range"].value == pytest.approx(2**0.5 + 6.0)
+
+
+def test_lift_is_read_at_scores_fixed_beforehand(result):
+    lift = result["fig2.sft.lift2"]
+    assert lift.value == pytest.approx(2**0.5)
+    assert lift.low == pytest.approx(lift.high)
+    assert lift.paper == pytest.approx(0.47 - 0.16)
+    assert result["fig2.hybrid.lift5"].paper is None
+
+
+def test_scores_below_zero_are_shown_but_no_part_of_the_reading(result):
+    assert result["fig2.sft.s-0.5.reward"].value == pytest.approx(0.5)
+    assert "fig2.bandwidth1.s2.reward" in result.values
+    assert "fig2.bandwidth1.rho" not in result.values
+    for s in SWEEP.scores:
+        assert result[f"fig2.hybrid.s{s:g}.fad"].value == pytest.approx(1.0)

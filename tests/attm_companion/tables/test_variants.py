@@ -1,0 +1,46 @@
+import pytest
+from studies import Asked, KnownStudy, noise, scores
+
+from attm_companion.tables.variants import conditions, tabulate
+
+
+def draw(asked: Asked):
+    """Without guidance prompts are followed less; nothing else matters."""
+    protocol = asked.protocol
+    change = -0.1 if protocol.w == 1.0 else 0.0
+    wiggle = noise(protocol.model_dump_json(), 0.02)
+    return scores(clap=0.3 + change + wiggle + noise("prompts", 0.2), reward=wiggle)
+
+
+def test_each_variant_changes_one_field_of_the_protocol():
+    cells = {name: cell.asked for name, cell in conditions(KnownStudy(draw)).items()}
+    base = cells.pop("as_written")
+    written = base.protocol.model_dump()
+    changed = {}
+    for name, asked in cells.items():
+        assert (asked.weights.uid, asked.s, asked.forward) == (
+            base.weights.uid,
+            base.s,
+            base.forward,
+        )
+        values = asked.protocol.model_dump()
+        (changed[name],) = [key for key in values if values[key] != written[key]]
+    assert changed == {
+        "one_seed": "one_seed",
+        "negative_prompt": "negative",
+        "post_as_released": "post",
+        "no_post": "post",
+        "no_prefix": "prefix",
+        "ema": "sigma_rel",
+        "w1": "w",
+    }
+
+
+def test_a_change_that_matters_is_told_from_those_that_do_not():
+    result = tabulate(KnownStudy(draw))
+    changes = {k: v for k, v in result.values.items() if k.endswith(".clap.change")}
+    assert len(changes) == 7
+    assert {k for k, v in changes.items() if v.verdict == "changes"} == {"variant.w1.clap.change"}
+    assert changes["variant.w1.clap.change"].value == pytest.approx(-0.1)
+    assert "variant.as_written.clap.change" not in result.values
+    assert result["variant.as_written.clap"].value == pytest.approx(0.3)

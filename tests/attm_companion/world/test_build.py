@@ -1,0 +1,164 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from attm_companion.world import build
+from attm_companion.world.build import build_corpus, plan_clips
+from attm_companion.world.clip_making import Clip, ClipTask, load_piece, make_clip
+from attm_companion.world.config import SPLITS, CorpusConfig
+from attm_companion.world.store import ClipStore
+from attm_core.errors import AssetError, ConfigError, RenderError
+from attm_core.files import read_json, sha256_file
+
+FILES = ("mix.npy", "instrumental.npy", "vocals.npy", "clips.parquet")
+
+
+def _hashes(folder: Path) -> list[str]:
+    return [sha256_file(folder / name) for name in FILES]
+
+
+def _fail_clip_0_once(task: ClipTask) -> Clip:
+    if task.clip_id == 0 and task.attempt == 0:
+        raise RenderError("the accordion hangs")
+    return make_clip(task)
+
+
+def _fail(task: ClipTask) -> Clip:
+    raise RenderError("the accordion hangs")
+
+
+def _copy_pieces(source: Path, target: Path) -> Path:
+    """A folder whose scores are read already."""
+    (target / "pieces").mkdir(parents=True)
+    for path in (source / "pieces").iterdir():
+        (target / "pieces" / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def test_the_folder_holds_what_is_promised(tiny_corpus: Path, tiny_config: CorpusConfig) -> None:
+    names = {path.name for path in tiny_corpus.iterdir()}
+    assert names == {*FILES, "corpus.json", "pieces"}
+    shape = (tiny_config.n_clips, tiny_config.n_samples)
+    for name in FILES[:3]:
+        array = np.load(tiny_corpus / name, mmap_mode="r")
+        assert array.dtype == np.int16 and array.shape == shape
+
+
+def test_two_workers_make_the_same_samples(
+    tiny_corpus: Path, tmp_path: Path, tiny_config: CorpusConfig
+) -> None:
+    build_corpus(tiny_config, _copy_pieces(tiny_corpus, tmp_path / "again"), workers=2)
+    assert _hashes(tmp_path / "again") == _hashes(tiny_corpus)
+
+
+def test_a_complete_corpus_is_left_alone(tiny_corpus: Path, tiny_config: CorpusConfig) -> None:
+    before = (tiny_corpus / "mix.npy").stat().st_mtime_ns
+    build_corpus(tiny_config, tiny_corpus, workers=1)
+    assert (tiny_corpus / "mix.npy").stat().st_mtime_ns == before
+
+
+def test_splits_share_no_piece_and_have_their_sizes(
+    tiny_corpus: Path, tiny_config: CorpusConfig
+) -> None:
+    table = pd.read_parquet(tiny_corpus / "clips.parquet")
+    assert table.groupby("piece_id")["split"].nunique().max() == 1
+    assert table["split"].value_counts().to_dict() == tiny_config.split_sizes
+    np.testing.assert_array_equal(table["clip_id"], np.arange(tiny_config.n_clips))
+
+
+def test_plan_shares_clips_over_pieces(tiny_config: CorpusConfig) -> None:
+    pieces = {Path(f"{i}.json"): (f"piece{i}", "chorale") for i in range(40)}
+    tasks = plan_clips(replace(tiny_config, n_train=53), pieces)
+    assert [task.clip_id for task in tasks] == list(range(len(tasks)))
+    train = pd.Series([task.piece_path for task in tasks if task.split == "train"])
+    assert len(train) == 53
+    assert set(train.value_counts()) == {2, 3}  # 26 pieces
+
+
+def test_a_clip_that_fails_is_drawn_again_and_noted(
+    tiny_corpus: Path, tiny_config: CorpusConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "make_clip", _fail_clip_0_once)
+    config = replace(tiny_config, n_train=1, n_valid=1, n_test=1, n_reference=1, n_prompts=1)
+    folder = _copy_pieces(tiny_corpus, tmp_path / "retry")
+    build_corpus(config, folder, workers=1)
+    noted = read_json(folder / "corpus.json")["render_errors"]
+    assert noted == [{"clip_id": 0, "attempt": 0, "error": "RenderError: the accordion hangs"}]
+    piece_id = ClipStore(folder).table["piece_id"][0]
+    files = [p for p in (folder / "pieces").iterdir() if load_piece(p).piece_id == piece_id]
+    second = make_clip(ClipTask(0, "train", files[0], config, attempt=1))
+    np.testing.assert_array_equal(np.load(folder / "mix.npy")[0], second.audio[0])
+
+
+def test_clips_that_always_fail_end_the_build_without_a_corpus(
+    tiny_corpus: Path, tiny_config: CorpusConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "make_clip", _fail)
+    monkeypatch.setattr(build, "MAX_ATTEMPTS", 2)
+    folder = _copy_pieces(tiny_corpus, tmp_path / "fail")
+    with pytest.raises(RenderError, match=r"15 clips failed 2 times, e\.g\. .*accordion"):
+        build_corpus(tiny_config, folder, workers=1)
+    with pytest.raises(AssetError, match="no complete corpus"):
+        ClipStore(folder)
+
+
+def test_too_many_unreadable_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_config: CorpusConfig
+) -> None:
+    missing = [("chorale", f"bach/none{i}.mxl") for i in range(3)]
+    monkeypatch.setattr(build, "choose_files", lambda n, seed: missing)
+    with pytest.raises(RenderError, match="3 of 3 scores cannot be read"):
+        build_corpus(tiny_config, tmp_path, workers=1)
+
+
+def test_workers_are_checked_before_anything_is_removed(
+    tiny_corpus: Path, tiny_config: CorpusConfig
+) -> None:
+    with pytest.raises(ConfigError, match="workers must be at least 1"):
+        build_corpus(replace(tiny_config, seed=1), tiny_corpus, workers=0)
+    assert ClipStore(tiny_corpus).config == tiny_config
+
+
+def test_a_killed_build_leaves_no_corpus_and_goes_on_where_it_was(
+    tiny_corpus: Path, tmp_path: Path, tiny_config: CorpusConfig
+) -> None:
+    folder = _copy_pieces(tiny_corpus, tmp_path / "killed")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\nfrom pathlib import Path\n"
+        "from attm_companion.world.build import build_corpus\n"
+        "from attm_companion.world.config import CorpusConfig\n"
+        "if __name__ == '__main__':\n"
+        f"    build_corpus(CorpusConfig(**{tiny_config.to_dict()!r}), Path(sys.argv[1]), 1)\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script), str(folder)])
+    while not (folder / ".mix.part.npy").exists() and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with pytest.raises(AssetError, match="no complete corpus"):
+        ClipStore(folder)
+    assert not any((folder / name).exists() for name in (*FILES, "corpus.json"))
+    build_corpus(tiny_config, folder, workers=1)
+    assert _hashes(folder) == _hashes(tiny_corpus)
+
+
+def test_another_seed_is_another_corpus(tiny_corpus: Path, tiny_config: CorpusConfig) -> None:
+    piece = next((tiny_corpus / "pieces").iterdir())
+    first = make_clip(ClipTask(0, "train", piece, tiny_config))
+    other = make_clip(ClipTask(0, "train", piece, CorpusConfig(seed=1)))
+    again = make_clip(ClipTask(0, "train", piece, tiny_config))
+    assert not np.array_equal(first.audio, other.audio)
+    np.testing.assert_array_equal(first.audio, again.audio)
+
+
+def test_every_split_is_named(tiny_config: CorpusConfig) -> None:
+    assert set(tiny_config.split_sizes) == set(SPLITS)

@@ -1,0 +1,41 @@
+import pytest
+
+from attm_companion.world.config import CorpusConfig
+from attm_core.errors import ConfigError
+
+
+def test_sizes_by_hand() -> None:
+    config = CorpusConfig(n_train=3, n_valid=1, n_test=1, n_reference=2, n_prompts=1)
+    assert config.n_clips == 8
+    assert config.duration_s == 4.096
+    assert list(config.split_sizes) == ["train", "valid", "test", "reference", "prompts"]
+
+
+def test_round_trip() -> None:
+    config = CorpusConfig(seed=7, n_pieces=33)
+    assert CorpusConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n_pieces", 19),
+        ("n_train", 0),
+        ("n_prompts", -1),
+        ("sample_rate_hz", 4_000),
+        ("n_samples", 100),
+        ("n_samples", 10**7),
+        ("voice_share", 1.1),
+        ("seed", -1),
+        ("parse_limit_s", 0.0),
+        ("render_limit_s", -2.0),
+    ],
+)
+def test_bad_fields_are_named(field: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=field):
+        CorpusConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_unknown_field_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"unknown corpus fields \['n_trian'\]"):
+        CorpusConfig.from_dict({"n_trian": 3})

@@ -1,0 +1,107 @@
+"""Listeners: utilities by hand, vote probabilities in their limits, ratings."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from attm_companion.world.listeners import (
+    Items,
+    ListenerConfig,
+    clip_worth,
+    draw_tastes,
+    rate,
+    voice_presence,
+    vote_probabilities,
+)
+from attm_core.errors import ConfigError, InputError
+
+TABLE = pd.DataFrame(
+    {
+        "quality": [0.2, 0.4, 0.9],
+        "has_voice": [True, False, True],
+        "voice_level": [0.0, float("nan"), -20.0],
+        "tags": "slow",
+        "caption": "music",
+        "piece_id": ["x", "y", "z"],
+        "split": "train",
+    }
+)
+POOL = np.array([0, 1])
+FIT = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
+
+
+def test_scores_are_standard_over_the_pool():
+    worth = clip_worth(TABLE, FIT, POOL)
+    assert worth.quality.tolist() == pytest.approx([-1.0, 1.0, 6.0])  # mean 0.3, deviation 0.1
+    assert worth.fit[0].tolist() == pytest.approx([1.0, -1.0, 0.0])  # mean and deviation 0.5
+
+
+def test_voice_is_an_amplitude_and_silent_where_nobody_sings():
+    assert voice_presence(TABLE).tolist() == pytest.approx([1.0, 0.0, 0.1])
+
+
+def test_utility_by_hand_and_stems_have_no_voice():
+    worth = clip_worth(TABLE, FIT, POOL)
+    items = Items(np.array([0, 0]), np.array([True, False]), np.array([0, 1]))
+    config = ListenerConfig(quality_weight=2.0, fit_weight=3.0)
+    assert worth.common(items, config, sees_prompt=True).tolist() == pytest.approx([1.0, -5.0])
+    assert worth.common(items, config, sees_prompt=False).tolist() == pytest.approx([-2.0, -2.0])
+    assert worth.heard_voice(items).tolist() == [1.0, 0.0]
+
+
+def test_votes_without_threshold_are_bradley_terry():
+    advantage = np.linspace(-3, 3, 7)
+    p_a, p_b = vote_probabilities(advantage, 0.0)
+    assert np.allclose(p_a + p_b, 1.0)
+    assert p_a[-1] == pytest.approx(1 / (1 + math.exp(-3)))
+
+
+def test_ties_are_likeliest_between_equals_and_sides_are_exchangeable():
+    advantage = np.array([-2.0, 0.0, 2.0])
+    p_a, p_b = vote_probabilities(advantage, 0.4)
+    tie = 1 - p_a - p_b
+    assert (tie > 0).all()
+    assert tie.argmax() == 1
+    assert np.allclose(p_a, p_b[::-1])
+
+
+def test_tastes_have_the_population_mean_and_spread():
+    tastes = draw_tastes(ListenerConfig(n_listeners=20_000), np.random.default_rng(0))
+    assert tastes.mean() == pytest.approx(0.6, abs=0.02)
+    assert tastes.std() == pytest.approx(0.5, abs=0.02)
+
+
+def test_ratings_are_likert_points_that_rise_with_utility():
+    utility = np.repeat([-9.0, -1.5, 0.0, 1.5, 9.0], 2000).reshape(5, 2000)
+    exact = rate(utility, np.zeros(utility.shape), 0.0, np.random.default_rng(0))
+    assert exact[:, 0].tolist() == [1, 2, 3, 4, 5]
+    noisy = rate(utility, np.zeros(utility.shape), 0.9, np.random.default_rng(0))
+    assert set(np.unique(noisy)) == {1, 2, 3, 4, 5}
+    assert noisy[2].mean() == pytest.approx(3.0, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"voice_level": [float("nan")] * 3}, "needs a finite voice_level"),
+        ({"quality": None}, r"lacks the columns \['quality'\]"),
+    ],
+)
+def test_unusable_tables_are_refused(change, message):
+    table = TABLE.assign(**change).drop(
+        columns=[name for name, value in change.items() if value is None]
+    )
+    with pytest.raises(InputError, match=message):
+        clip_worth(table, FIT, POOL)
+
+
+def test_a_fit_of_the_wrong_shape_is_refused():
+    with pytest.raises(InputError, match="must be finite and 3 × 3"):
+        clip_worth(TABLE, FIT[:2], POOL)
+
+
+def test_an_empty_panel_is_refused():
+    with pytest.raises(ConfigError, match="panel of at least 1"):
+        ListenerConfig(n_listeners=0)

@@ -1,0 +1,116 @@
+"""The mini codec: principal components by hand, shapes, round trip, files."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from attm_companion.world.fitting import FitConfig
+from attm_companion.world.mini_codec import (
+    MiniCodec,
+    MiniCodecConfig,
+    kl_divergence,
+    principal_components,
+    train_mini_codec,
+)
+from attm_core.errors import CheckpointError, InputError
+from attm_core.files import load_tensors, save_tensors
+from attm_core.randomness import torch_generator
+
+CONFIG = MiniCodecConfig(
+    n_samples=16_384,
+    n_channels=8,
+    widths=(16, 32),
+    blocks=1,
+    crop_frames=32,
+    fit=FitConfig(steps=40, batch_size=16),
+)
+
+
+def melodies(n_clips: int, seed: int) -> Tensor:
+    """(n, 16384): four decaying notes a clip."""
+    generator = torch.Generator().manual_seed(seed)
+    pitches = 220 * 2 ** (torch.randint(24, (n_clips, 4, 1), generator=generator) / 12)
+    time = torch.arange(4096) / 16_000
+    notes = torch.exp(-6 * time) * torch.sin(2 * math.pi * pitches * time)
+    return 0.5 * notes.flatten(1)
+
+
+@pytest.fixture(scope="module")
+def trained() -> MiniCodec:
+    return train_mini_codec(melodies(64, 0), CONFIG, torch_generator(0))
+
+
+def mel_error(codec: MiniCodec, waves: Tensor) -> float:
+    target = codec.log_mel(waves)
+    rebuilt = codec.decode_mel(codec.encode(waves)[0])
+    return float((codec.standardize(rebuilt) - codec.standardize(target)).abs().mean())
+
+
+def test_kl_by_hand() -> None:
+    assert kl_divergence(torch.zeros(3), torch.zeros(3)) == 0
+    # N(2, e): ½(4 + e − 1 − 1).
+    value = kl_divergence(torch.tensor([2.0]), torch.tensor([1.0]))
+    assert value == pytest.approx(0.5 * (2 + math.e))
+
+
+def test_principal_components_of_an_ellipse() -> None:
+    angle = torch.linspace(0, 2 * math.pi, 401)[:-1]
+    ellipse = torch.stack([3 * angle.cos() + 7, angle.sin()], dim=1)
+    components, deviations = principal_components(ellipse, 1)
+    assert components.abs()[0].tolist() == pytest.approx([1, 0], abs=1e-5)
+    assert float(deviations[0]) == pytest.approx(3 / math.sqrt(2), rel=1e-4)
+
+
+def test_shapes(trained: MiniCodec) -> None:
+    mean, std = trained.encode(melodies(3, 1))
+    assert mean.shape == std.shape == (3, trained.n_latents, trained.n_channels) == (3, 8, 8)
+    assert (std > 0).all()
+    assert trained.decode(mean).shape == (3, 16_384)
+
+
+def test_training_beats_the_linear_start() -> None:
+    waves = melodies(64, 0)
+    errors = []
+    for steps in (1, 60):
+        fit = FitConfig(steps=steps, batch_size=16)
+        config = MiniCodecConfig(**{**vars(CONFIG), "fit": fit})
+        errors.append(mel_error(train_mini_codec(waves, config, torch_generator(0)), waves))
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_latents_have_about_unit_scale(trained: MiniCodec) -> None:
+    mean, std = trained.encode(melodies(32, 2))
+    assert 0.3 < float(mean.std()) < 3.0
+    assert float(std.mean()) < float(mean.std())
+
+
+def test_training_is_reproducible(trained: MiniCodec) -> None:
+    again = train_mini_codec(melodies(64, 0), CONFIG, torch_generator(0))
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, trained.state_dict()[name]), name
+
+
+def test_file_round_trip(trained: MiniCodec, tmp_path: Path) -> None:
+    loaded = MiniCodec.load(trained.save(tmp_path / "codec.safetensors"))
+    waves = melodies(2, 3)
+    assert loaded.config == CONFIG
+    assert torch.equal(loaded.encode(waves)[0], trained.encode(waves)[0])
+
+
+def test_weights_that_do_not_fit_are_refused(trained: MiniCodec, tmp_path: Path) -> None:
+    path = trained.save(tmp_path / "codec.safetensors")
+    tensors = load_tensors(path)
+    with pytest.raises(CheckpointError, match="no configuration"):
+        MiniCodec.load(save_tensors(tmp_path / "bare.safetensors", tensors))
+
+
+def test_wrong_lengths_are_refused(trained: MiniCodec) -> None:
+    with pytest.raises(InputError, match="not 16384"):
+        trained.encode(torch.zeros(1, 16_000))
+    with pytest.raises(InputError, match="multiple of 2048"):
+        MiniCodec(MiniCodecConfig(n_samples=1000))
+    with pytest.raises(InputError, match="5 wide, not 8"):
+        trained.decode(torch.zeros(1, 8, 5))

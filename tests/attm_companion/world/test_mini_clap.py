@@ -1,0 +1,108 @@
+"""The CLAP stand-in: its loss by hand, and what a few seconds of training give."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from toy_instruments import toy_clips
+
+from attm_companion.world.fitting import FitConfig
+from attm_companion.world.mel_tower import MelTowerConfig
+from attm_companion.world.mini_clap import (
+    MiniClap,
+    MiniClapConfig,
+    clap_quality,
+    info_nce,
+    train_mini_clap,
+)
+from attm_core.errors import CheckpointError, InputError
+from attm_core.randomness import torch_generator
+
+CONFIG = MiniClapConfig(
+    width=16,
+    hidden=32,
+    text_width=8,
+    tower=MelTowerConfig(channels=(8, 16)),
+    crop_frames=32,
+    fit=FitConfig(steps=100, batch_size=24, learning_rate=5e-3),
+)
+
+
+class WordCode:
+    """A stand-in for MiniLM: a fixed random vector a text."""
+
+    width = 8
+
+    def pooled(self, texts: list[str]) -> torch.Tensor:
+        """A vector a text."""
+        codes = [torch.randn(8, generator=torch_generator(0, text)) for text in texts]
+        return torch.stack(codes)
+
+
+@pytest.fixture(scope="module")
+def trained() -> MiniClap:
+    waves, captions, _ = toy_clips(96, seed=0)
+    return train_mini_clap(waves, captions, WordCode(), CONFIG, torch_generator(0))
+
+
+def test_info_nce_by_hand() -> None:
+    # Two distinct pairs with logits (a, 0; 0, a): each row and column costs log(1 + e^-a).
+    logits = 2.0 * torch.eye(2)
+    assert info_nce(logits, torch.tensor([0, 1])) == pytest.approx(math.log(1 + math.exp(-2)))
+
+
+def test_equal_captions_are_each_others_positives() -> None:
+    # All captions equal: the target is uniform, and so is the best answer, at log 2.
+    assert info_nce(torch.zeros(2, 2), torch.tensor([5, 5])) == pytest.approx(math.log(2))
+    assert info_nce(3 * torch.eye(2), torch.tensor([5, 5])) > math.log(2)
+
+
+def test_held_out_pairs_match(trained: MiniClap) -> None:
+    waves, captions, _ = toy_clips(30, seed=1)
+    quality = clap_quality(trained, waves, captions, torch_generator(2))
+    assert quality["matched"] > quality["shuffled"] + 0.5
+    assert quality["median_rank"] == 1
+    assert quality["chance_rank"] == 15.5
+
+
+def test_embeddings_are_unit_vectors(trained: MiniClap) -> None:
+    waves, captions, _ = toy_clips(3, seed=2)
+    for embedding in (trained.embed_text(captions), trained.embed_audio(waves, 16_000)):
+        assert embedding.shape == (3, 16)
+        assert torch.allclose(embedding.norm(dim=-1), torch.ones(3), atol=1e-5)
+
+
+def test_other_rates_are_resampled(trained: MiniClap) -> None:
+    waves, _, _ = toy_clips(2, seed=3)
+    doubled = torch.nn.functional.interpolate(waves[:, None], scale_factor=2, mode="linear")[:, 0]
+    cosine = (trained.embed_audio(waves, 16_000) * trained.embed_audio(doubled, 32_000)).sum(-1)
+    assert (cosine > 0.8).all()
+
+
+def test_training_is_reproducible_and_silent_about_global_state(trained: MiniClap) -> None:
+    waves, captions, _ = toy_clips(96, seed=0)
+    state = torch.random.get_rng_state()
+    again = train_mini_clap(waves, captions, WordCode(), CONFIG, torch_generator(0))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name, tensor in again.state_dict().items():
+        assert torch.equal(tensor, trained.state_dict()[name]), name
+
+
+def test_file_round_trip(trained: MiniClap, tmp_path: Path) -> None:
+    loaded = MiniClap.load(trained.save(tmp_path / "clap.safetensors"), WordCode())
+    waves, _, _ = toy_clips(2, seed=4)
+    assert loaded.config == CONFIG
+    assert torch.equal(loaded.embed_audio(waves, 16_000), trained.embed_audio(waves, 16_000))
+
+
+def test_damaged_file_is_refused(trained: MiniClap, tmp_path: Path) -> None:
+    path = trained.save(tmp_path / "clap.safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        MiniClap.load(path, WordCode())
+
+
+def test_unpaired_input_is_refused() -> None:
+    with pytest.raises(InputError, match="2 waves but 1 captions"):
+        train_mini_clap(torch.zeros(2, 16_384), ["x"], WordCode(), CONFIG, torch_generator(0))

@@ -1,0 +1,142 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from attm_companion.world.mini_separator import (
+    CONFIG_KEY,
+    MiniDemucsConfig,
+    MiniDemucsTraining,
+    build_mini_demucs,
+    draw_mixture,
+    load_mini_demucs,
+    save_mini_demucs,
+    separation_quality,
+    si_sdr_db,
+    train_mini_demucs,
+)
+from attm_core.errors import CheckpointError, InputError
+from attm_core.files import load_tensors, read_metadata, save_tensors
+from attm_core.generation.separation import DemucsSeparator, three_passes
+
+SHAPE = MiniDemucsConfig(channels=8, depth=2, stride=8, sample_rate_hz=2000, segment_s=4.0)
+SHORT = MiniDemucsTraining(n_steps=120, batch_size=4, crop_samples=1024, learning_rate=1e-2)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def toy_stems(n: int = 24, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Low hums as instruments, high whistles as voices; a third of the clips has no voice."""
+    draws = torch.rand(4, n, 1, generator=generator(seed))
+    time = torch.arange(2048)
+    music = 0.1 * torch.sin((0.05 + 0.1 * draws[0]) * time + 6 * draws[1])
+    voice = 0.1 * torch.sin((1.5 + 0.8 * draws[2]) * time + 6 * draws[3])
+    voice[::3] = 0
+    return music, voice
+
+
+@pytest.fixture(scope="module")
+def trained() -> torch.nn.Module:
+    return train_mini_demucs(*toy_stems(), generator(), SHAPE, SHORT)
+
+
+def test_si_sdr_by_hand() -> None:
+    # estimate = 2·target + an orthogonal part of the same length as target: 10 log10(4/1).
+    target, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    assert si_sdr_db(2 * target + other, target).item() == pytest.approx(6.0206, abs=1e-3)
+    assert si_sdr_db(5 * target, target).item() > 100
+
+
+def test_training_removes_the_voice_and_spares_the_rest(trained: torch.nn.Module) -> None:
+    quality = separation_quality(DemucsSeparator(trained), *toy_stems(seed=1))
+    assert quality.untouched_db < 1.0
+    assert quality.one_pass_db > quality.untouched_db + 8
+    assert quality.three_passes_db > quality.untouched_db + 8
+    assert quality.clean_db > 12
+
+
+def test_same_generator_same_weights(trained: torch.nn.Module) -> None:
+    tiny = MiniDemucsTraining(n_steps=2, batch_size=2, crop_samples=512)
+    first, second = (
+        train_mini_demucs(*toy_stems(), generator(5), SHAPE, tiny).state_dict() for _ in range(2)
+    )
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_magnitude_model_trains_is_reproducible_and_keeps_its_shape(tmp_path: Path) -> None:
+    shape = MiniDemucsConfig(channels=4, domain="magnitude", segment_s=0.5)
+    tiny = MiniDemucsTraining(n_steps=2, batch_size=2, crop_samples=2048)
+    first, second = (train_mini_demucs(*toy_stems(), generator(5), shape, tiny) for _ in range(2))
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+    path = save_mini_demucs(first, shape, tmp_path / "magnitude.safetensors")
+    wave = toy_stems()[0][:1]
+    expected = DemucsSeparator(first).no_vocals(wave)
+    torch.testing.assert_close(load_mini_demucs(path).no_vocals(wave), expected)
+
+
+def test_building_leaves_the_global_stream_alone() -> None:
+    before = torch.get_rng_state()
+    build_mini_demucs(SHAPE, generator())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_clip_of_the_study_is_one_segment() -> None:
+    config = MiniDemucsConfig()
+    assert 0.75 * config.segment_s * config.sample_rate_hz >= 65536
+
+
+def test_mixtures_have_the_levels_asked_for() -> None:
+    training = MiniDemucsTraining(batch_size=400, crop_samples=1024, voice_db=(-6.0, 0.0))
+    music, voice = draw_mixture(*toy_stems(), training, generator())
+    assert music.square().mean().sqrt().item() == pytest.approx(0.1, rel=0.05)
+    heard = voice.abs().amax(dim=1) > 0
+    rms = voice[heard].square().mean(dim=1).sqrt()
+    assert 0.04 < rms.min() < rms.max() < 0.101
+
+
+def test_round_trip_through_a_file(trained: torch.nn.Module, tmp_path: Path) -> None:
+    path = save_mini_demucs(trained, SHAPE, tmp_path / "separator.safetensors")
+    wave = sum(toy_stems())[1:2]
+    expected = three_passes(wave, DemucsSeparator(trained))
+    torch.testing.assert_close(three_passes(wave, load_mini_demucs(path)), expected)
+
+
+def test_nan_weights_are_refused(trained: torch.nn.Module, tmp_path: Path) -> None:
+    path = save_mini_demucs(trained, SHAPE, tmp_path / "separator.safetensors")
+    tensors, metadata = load_tensors(path), read_metadata(path)
+    name = next(iter(tensors))
+    tensors[name] = torch.full_like(tensors[name], torch.nan)
+    save_tensors(path, tensors, metadata)
+    with pytest.raises(CheckpointError, match="holds NaN"):
+        load_mini_demucs(path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata", "message"),
+    [
+        ({"w": torch.zeros(1)}, {}, "no mini demucs"),
+        ({"w": torch.zeros(1)}, {CONFIG_KEY: "{}"}, "does not fit"),
+        ({"w": torch.zeros(1)}, {CONFIG_KEY: '{"width": 3}'}, "does not fit"),
+    ],
+)
+def test_wrong_files_are_refused(
+    tmp_path: Path, tensors: dict, metadata: dict, message: str
+) -> None:
+    path = save_tensors(tmp_path / "a.safetensors", tensors, metadata)
+    with pytest.raises(CheckpointError, match=message):
+        load_mini_demucs(path)
+
+
+def test_bad_stems_are_refused() -> None:
+    music, voice = toy_stems()
+    with pytest.raises(InputError, match="not silent"):
+        train_mini_demucs(music, 0 * voice, generator(), SHAPE, SHORT)
+    with pytest.raises(InputError, match="S ≥ 1024"):
+        train_mini_demucs(music[:, :100], voice, generator(), SHAPE, SHORT)
+    model = DemucsSeparator(build_mini_demucs(SHAPE, generator()))
+    with pytest.raises(InputError, match="clips without"):
+        separation_quality(model, music[1:3], voice[1:3])

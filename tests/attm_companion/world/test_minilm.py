@@ -1,0 +1,65 @@
+"""MiniLM: shapes, padding, independence of the batch, and that meaning is in it."""
+
+import pytest
+import torch
+
+from attm_companion.world.minilm import MiniLM
+from attm_core.errors import InputError
+
+TEXTS = [
+    "A slow waltz for string quartet in D minor.",
+    "fast banjo reel",
+    "",
+    "A very long caption " + "about drums and bass and organ " * 12,
+]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> MiniLM:
+    return MiniLM(n_tokens=12)
+
+
+def test_shapes_and_zero_padding(encoder: MiniLM) -> None:
+    tokens = encoder.encode(TEXTS)
+    assert tokens.shape == (4, 12, 384)
+    lengths = (tokens.abs().sum(-1) > 0).sum(1)
+    # [CLS] and [SEP] around "a slow waltz for string quartet in d minor ." (10), 3 words, nothing.
+    assert lengths.tolist() == [12, 5, 2, 12]
+    assert encoder.pooled(TEXTS).shape == (4, 384)
+
+
+def test_a_text_does_not_depend_on_its_companions(encoder: MiniLM) -> None:
+    together, pooled = encoder.encode_both(TEXTS + TEXTS[::-1])
+    for row, text in enumerate(TEXTS):
+        alone, alone_pooled = encoder.encode_both([text])
+        assert torch.equal(alone[0], together[row])
+        assert torch.equal(alone[0], together[7 - row])
+        assert torch.equal(alone_pooled[0], pooled[row])
+
+
+def test_pooled_is_the_mean_of_the_states(encoder: MiniLM) -> None:
+    tokens, pooled = encoder.encode_both([TEXTS[1]])
+    assert torch.allclose(tokens[0, :5].mean(0), pooled[0], atol=1e-6)
+
+
+def test_long_texts_differ_beyond_the_last_token(encoder: MiniLM) -> None:
+    start = "one two three four five six seven eight nine ten eleven twelve "
+    first, second = encoder.pooled([start + "quiet flute", start + "loud trumpet"])
+    assert not torch.allclose(first, second, atol=1e-3)
+
+
+def test_weights_are_pretrained(encoder: MiniLM) -> None:
+    vectors = torch.nn.functional.normalize(
+        encoder.pooled(["sad violin music", "a mournful fiddle tune", "how to repair a bicycle"])
+    )
+    cosine = vectors @ vectors.T
+    assert cosine[0, 1] > cosine[0, 2] + 0.3
+
+
+def test_nothing_to_encode(encoder: MiniLM) -> None:
+    assert encoder.encode([]).shape == (0, 12, 384)
+
+
+def test_unusable_length_is_refused() -> None:
+    with pytest.raises(InputError, match="1 to 64"):
+        MiniLM(n_tokens=65)

@@ -1,0 +1,182 @@
+"""Simulated votes: shapes and sizes of the four sources, honest probabilities, reproducibility."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from attm_companion.world.preferences import (
+    ListenerConfig,
+    PreferenceConfig,
+    bayes_ceiling,
+    simulate_votes,
+    tag_fit,
+)
+from attm_core.errors import ConfigError, InputError
+
+N_CLIPS = 400
+SMALL = PreferenceConfig(n_pairs=800, n_replicates=100)
+
+
+def make_table(n: int = N_CLIPS) -> pd.DataFrame:
+    generator = np.random.default_rng(0)
+    words = [["slow", "fast"], ["calm", "bright", "dark"], ["strings", "brass", "piano"]]
+    tags = [", ".join(str(generator.choice(group)) for group in words) for _ in range(n)]
+    sings = generator.random(n) < 0.4
+    return pd.DataFrame(
+        {
+            "piece_id": [f"piece{k % 80}" for k in range(n)],
+            "split": np.where(np.arange(n) % 10 == 9, "prompts", "train"),
+            "tags": tags,
+            "caption": [f"music that is {words}" for words in tags],
+            "quality": generator.beta(2, 1.3, n),
+            "has_voice": sings,
+            "voice_level": np.where(sings, generator.uniform(-7, 3, n), np.nan),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return make_table()
+
+
+@pytest.fixture(scope="module")
+def fit(table):
+    return tag_fit(table["tags"])
+
+
+@pytest.fixture(scope="module")
+def votes(table, fit):
+    return simulate_votes(table, fit, SMALL, seed=1)
+
+
+@pytest.fixture(scope="module")
+def many(table, fit):
+    """Enough votes to see probabilities in frequencies."""
+    return simulate_votes(table, fit, PreferenceConfig(n_pairs=12_000, n_replicates=100), seed=2)
+
+
+def test_sizes_keep_the_real_proportions():
+    real = PreferenceConfig(n_pairs=21_800)
+    assert real.sizes((12480, 1560, 1560)) == (12480, 1560, 1560)
+    assert PreferenceConfig(n_pairs=2180).sizes((571, 54, 74)) == (57, 5, 7)
+
+
+def test_four_sources_in_three_splits(votes):
+    counts = votes.groupby(["source", "split"]).size().unstack()
+    assert counts.loc["AIME", ["train", "valid", "test"]].tolist() == [458, 57, 57]
+    assert counts.loc["MusicArena", ["train", "valid", "test"]].tolist() == [21, 2, 3]
+    assert counts.loc["MusicPrefs", ["train", "valid", "test"]].tolist() == [74, 9, 9]
+    assert counts.loc["SongEval", ["train", "valid", "test"]].tolist() == [91, 9, 9]
+    assert votes["pair_id"].is_unique
+
+
+def test_the_same_seed_gives_the_same_votes(table, fit, votes):
+    pd.testing.assert_frame_equal(votes, simulate_votes(table, fit, SMALL, seed=1))
+    assert not votes["row_a"].equals(simulate_votes(table, fit, SMALL, seed=2)["row_a"])
+
+
+def test_only_clips_of_the_chosen_splits_are_heard_and_never_one_against_itself(table, votes):
+    heard = table["split"].to_numpy()[votes[["row_a", "row_b"]].to_numpy()]
+    assert set(heard.ravel()) == {"train"}
+    assert not ((votes["row_a"] == votes["row_b"]) & (votes["kind_a"] == votes["kind_b"])).any()
+
+
+def test_each_source_is_shaped_like_the_real_one(table, votes):
+    source = dict(list(votes.groupby("source")))
+    assert "tie" not in set(source["MusicArena"]["winner"])
+    quality = table["quality"].to_numpy()
+    arena = source["MusicArena"]
+    assert (quality[arena["row_a"]] != quality[arena["row_b"]]).all()
+    assert set(source["MusicPrefs"]["kind_a"]) == {"instrumental"}
+    assert not source["MusicPrefs"]["prompt_shown"].any()
+    assert source["MusicPrefs"]["prompt"].str.startswith("music that is").all()
+    assert (source["AIME"]["prompt"].str.count(", ") == 2).all()
+    assert (source["AIME"]["row_a"] == source["AIME"]["prompt_row"]).mean() > 0.02  # real tracks
+    assert set(source["SongEval"]["prompt"]) == {""}
+    assert set(source["SongEval"]["kind_b"]) == {"mix"}
+    assert (source["SongEval"]["prompt_row"] == -1).all()
+
+
+def test_songeval_splits_share_no_piece(table, many):
+    songs = many[many["source"] == "SongEval"]
+    piece = table["piece_id"].to_numpy()
+    pieces = {
+        split: set(piece[part[["row_a", "row_b"]].to_numpy().ravel()])
+        for split, part in songs.groupby("split")
+    }
+    assert not pieces["train"] & pieces["test"]
+    assert not pieces["train"] & pieces["valid"]
+    assert not pieces["valid"] & pieces["test"]
+
+
+def test_p_bayes_is_the_frequency_of_wins(many):
+    decided = many[many["winner"] != "tie"]
+    won = (decided["winner"] == "model_a").astype(float)
+    for low in np.arange(0, 1, 0.2):
+        inside = decided["p_bayes"].between(low, low + 0.2)
+        error = won[inside].mean() - decided["p_bayes"][inside].mean()
+        assert abs(error) < 4 * 0.5 / np.sqrt(inside.sum())
+
+
+def test_no_rule_beats_the_ceiling_and_its_own_rule_reaches_it(table, many):
+    ceiling = bayes_ceiling(many)
+    assert 0.78 <= ceiling <= 0.85
+    decided = many[many["winner"] != "tie"]
+    won = decided["winner"] == "model_a"
+    assert ((decided["p_bayes"] > 0.5) == won).mean() == pytest.approx(ceiling, abs=0.015)
+    quality = table["quality"].to_numpy()
+    by_quality = quality[decided["row_a"]] > quality[decided["row_b"]]
+    assert 0.65 < (by_quality == won).mean() < ceiling
+
+
+def voiced_side_wins(table: pd.DataFrame, votes: pd.DataFrame) -> float:
+    """How often, of one side with a heard voice and one without, the former wins."""
+    sings = table["has_voice"].to_numpy()
+    a, b = (
+        sings[votes[f"row_{side}"]] & (votes[f"kind_{side}"] == "mix").to_numpy() for side in "ab"
+    )
+    one = (a != b) & (votes["winner"] != "tie").to_numpy()
+    return float((a == (votes["winner"] == "model_a").to_numpy())[one].mean())
+
+
+def test_voices_are_liked_moderately_and_only_by_configuration(table, fit, many):
+    assert 0.53 < voiced_side_wins(table, many) < 0.68
+    indifferent = ListenerConfig(voice_weight=0.0)
+    config = PreferenceConfig(n_pairs=12_000, n_replicates=10, listeners=indifferent)
+    assert voiced_side_wins(table, simulate_votes(table, fit, config, 2)) == pytest.approx(
+        0.5, abs=0.035
+    )
+
+
+def test_ceiling_by_hand():
+    votes = pd.DataFrame(
+        {"winner": ["model_a", "tie", "model_a", "model_b"], "p_bayes": [0.9, 0.99, 0.2, 0.5]}
+    )
+    assert bayes_ceiling(votes) == pytest.approx((0.9 + 0.8 + 0.5) / 3)
+    with pytest.raises(InputError, match="not a tie"):
+        bayes_ceiling(votes[votes["winner"] == "tie"])
+
+
+def test_tag_fit_by_hand():
+    fit = tag_fit(["slow, calm", "calm", ["fast"], ""])
+    assert fit[0].tolist() == [1.0, 0.5, 0.0, 0.0]
+    assert fit[1].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert fit[3].tolist() == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_too_few_clips_or_pairs_are_refused(table, fit):
+    with pytest.raises(InputError, match="0 clips in the splits"):
+        simulate_votes(table, fit, PreferenceConfig(clip_splits=("absent",)), 0)
+    with pytest.raises(ConfigError, match="100 pairs or more"):
+        PreferenceConfig(n_pairs=10)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tiny_corpus_has_fewer_song_pairs_but_works(seed):
+    tiny = make_table(40).assign(piece_id=[f"piece{k % 20}" for k in range(40)])
+    config = PreferenceConfig(n_pairs=300, min_songs=60, n_replicates=5)
+    votes = simulate_votes(tiny, tag_fit(tiny["tags"]), config, seed)
+    counts = votes["source"].value_counts()
+    assert counts["AIME"] == 172 + 21 + 21
+    assert 34 <= counts["SongEval"] <= 34 + 3 + 3

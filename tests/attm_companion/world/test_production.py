@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attm_companion.world.production import (
+    FAULT_WEIGHTS,
+    FAULTS,
+    Produced,
+    draw_faults,
+    produce,
+    quality_of,
+    rms,
+)
+from attm_core.errors import InputError
+from attm_core.randomness import numpy_generator
+
+RATE = 16_000
+N = 65_536
+LEVEL = -21.0
+
+
+def _music() -> tuple[np.ndarray, np.ndarray]:
+    """White-noise instruments (all frequencies alike) and a sung 440 Hz tone."""
+    noise = numpy_generator(1, "music").normal(size=N)
+    tone = np.sin(2 * np.pi * 440 * np.arange(N) / RATE)
+    return noise, 0.7 * tone
+
+
+def _produce(**severities: float) -> Produced:
+    return produce(*_music(), severities, (LEVEL, RATE), numpy_generator(2, "chain"))
+
+
+def _band_db(wave: np.ndarray, low_hz: float, high_hz: float) -> float:
+    power = np.abs(np.fft.rfft(wave)) ** 2
+    frequency = np.fft.rfftfreq(len(wave), 1 / RATE)
+    return float(10 * np.log10(power[(frequency >= low_hz) & (frequency < high_hz)].sum() + 1e-12))
+
+
+def test_quality_by_hand() -> None:
+    assert quality_of({}) == 1.0
+    assert quality_of({"hiss": 0.5}) == pytest.approx(1 - 0.60 * 0.5)
+    assert quality_of({"hiss": 1.0, "dull": 0.2}) == pytest.approx(0.4 * (1 - 0.55 * 0.2))
+
+
+@given(st.sampled_from(FAULTS), st.floats(0, 1), st.floats(0, 1))
+def test_quality_is_in_range_and_falls_with_severity(fault: str, a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    assert 0 <= quality_of({fault: high}) <= quality_of({fault: low}) <= 1
+
+
+@pytest.mark.parametrize("severities", [{"flutter": 0.1}, {"hiss": 1.2}, {"mud": float("nan")}])
+def test_bad_severities(severities: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="no fault"):
+        quality_of(severities)
+
+
+def test_a_clean_clip_keeps_its_sound_and_takes_the_level() -> None:
+    instrumental, vocals = _music()
+    produced = _produce()
+    assert 20 * np.log10(rms(produced.mix)) == pytest.approx(LEVEL, abs=1e-6)
+    gain = rms(produced.mix) / rms(instrumental + vocals)
+    np.testing.assert_allclose(produced.instrumental, gain * instrumental, atol=1e-12)
+    np.testing.assert_allclose(produced.vocals, gain * vocals, atol=1e-12)
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "clipping"])
+def test_mix_is_instruments_and_voice_unless_overdriven(fault: str) -> None:
+    produced = _produce(**{fault: 0.7})
+    np.testing.assert_allclose(produced.mix - produced.instrumental, produced.vocals, atol=1e-9)
+
+
+@pytest.mark.parametrize("severity", [0.0001, 0.5, 1.0])
+def test_hiss_floor(severity: float) -> None:
+    noise = _produce(hiss=severity).mix - _produce().mix
+    assert 20 * np.log10(rms(noise)) - LEVEL == pytest.approx(-36 + 26 * severity, abs=0.2)
+
+
+@pytest.mark.parametrize("severity", [0.3, 1.0])
+def test_hum_is_made_of_mains_harmonics(severity: float) -> None:
+    hum = _produce(hum=severity).mix - _produce().mix
+    assert 20 * np.log10(rms(hum)) - LEVEL == pytest.approx(-30 + 24 * severity, abs=0.2)
+    harmonics = sum(10 ** (_band_db(hum, 50 * k - 4, 50 * k + 4) / 10) for k in range(1, 7))
+    assert harmonics > 0.98 * 10 ** (_band_db(hum, 0, 8_000) / 10)
+
+
+@pytest.mark.parametrize("severity", [0.4, 1.0])
+def test_dull_halves_the_power_at_its_cutoff_and_removes_what_lies_above(severity: float) -> None:
+    cutoff = 6_000 * 0.15**severity
+    clean, dull = _produce().instrumental, _produce(dull=severity).instrumental
+
+    def loss_db(low_hz: float, high_hz: float) -> float:
+        passband = _band_db(dull, 0, cutoff / 3) - _band_db(clean, 0, cutoff / 3)
+        return _band_db(clean, low_hz, high_hz) - _band_db(dull, low_hz, high_hz) + passband
+
+    assert loss_db(0.97 * cutoff, 1.03 * cutoff) == pytest.approx(3.0, abs=0.7)
+    assert loss_db(1.9 * cutoff, 2.1 * cutoff) == pytest.approx(24.0, abs=1.5)
+
+
+def test_telephone_keeps_the_middle_only() -> None:
+    clean, narrow = _produce().instrumental, _produce(telephone=1.0).instrumental
+    middle = _band_db(narrow, 800, 1_500) - _band_db(clean, 800, 1_500)
+    low = _band_db(narrow, 100, 200) - _band_db(clean, 100, 200)
+    high = _band_db(narrow, 4_400, 6_000) - _band_db(clean, 4_400, 6_000)
+    assert middle - low > 30
+    assert middle - high > 24
+
+
+def test_clipping_flattens_the_peaks_at_the_stated_level() -> None:
+    produced = _produce(clipping=1.0)
+    ceiling = 10 ** ((LEVEL + 9 - 10) / 20)
+    assert np.abs(produced.mix).max() == pytest.approx(ceiling, rel=1e-6)
+    assert np.mean(np.abs(produced.mix) > 0.999 * ceiling) > 0.2
+    assert np.abs(_produce().mix).max() > 3 * ceiling
+
+
+def test_wow_moves_the_pitch_of_a_steady_tone() -> None:
+    severity, tone = 1.0, np.sin(2 * np.pi * 440 * np.arange(N) / RATE)
+    produced = produce(tone, np.zeros(N), {"wow": severity}, (LEVEL, RATE), numpy_generator(3))
+    crossings = np.flatnonzero(np.diff(np.signbit(produced.mix)))
+    # speed over ten periods: fine enough in time, long against the sampling grid
+    hertz = 10 * RATE / (crossings[20:] - crossings[:-20])
+    assert 1200 * np.log2(hertz.max() / 440) == pytest.approx(70, abs=12)
+    assert 1200 * np.log2(440 / hertz.min()) == pytest.approx(70, abs=12)
+
+
+def test_dropouts_make_holes_of_the_stated_depth() -> None:
+    clean, holed = _produce().mix, _produce(dropouts=0.5).mix
+    gain_db = 20 * np.log10(np.abs(holed / clean) + 1e-9)
+    assert gain_db.min() == pytest.approx(-25, abs=0.1)
+    assert 0.03 < np.mean(gain_db < -20) < 0.3
+
+
+def test_mud_rings_on_after_the_sound() -> None:
+    click = np.zeros(N)
+    click[:160] = numpy_generator(4).normal(size=160)
+
+    def after_db(**severities: float) -> float:
+        wave = produce(click, np.zeros(N), severities, (-40.0, RATE), numpy_generator(5)).mix
+        return 20 * np.log10(rms(wave[1_600:6_000]) / rms(wave[:160]) + 1e-9)
+
+    assert after_db() < -150
+    assert after_db(mud=1.0) > after_db(mud=0.2) + 6 > -60
+
+
+def test_same_draws_same_sound() -> None:
+    everything = dict.fromkeys(FAULTS, 0.5)
+    np.testing.assert_array_equal(_produce(**everything).mix, _produce(**everything).mix)
+
+
+def test_no_sample_passes_the_ceiling() -> None:
+    loud = produce(*_music(), {"hiss": 1.0}, (-3.0, RATE), numpy_generator(6))
+    assert np.abs(np.stack([loud.mix, loud.instrumental, loud.vocals])).max() <= 0.95 + 1e-12
+
+
+def test_silence_is_refused() -> None:
+    with pytest.raises(InputError, match="silent"):
+        produce(np.zeros(N), np.zeros(N), {}, (LEVEL, RATE), numpy_generator(7))
+
+
+def test_curated_clips_are_better_produced() -> None:
+    def mean_quality(curated: bool) -> float:
+        draws = [draw_faults(curated, numpy_generator(8, i)) for i in range(300)]
+        return float(np.mean([quality_of(draw) for draw in draws]))
+
+    assert mean_quality(True) > 0.9
+    assert 0.4 < mean_quality(False) < 0.65
+
+
+def test_every_fault_occurs() -> None:
+    seen = [draw_faults(False, numpy_generator(9, i)) for i in range(200)]
+    assert set(FAULT_WEIGHTS) == {f for draw in seen for f, severity in draw.items() if severity}

@@ -1,0 +1,90 @@
+import json
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attm_companion.world import sheet_music as scores
+from attm_companion.world.sheet_music import KINDS, Piece, choose_files, estimate_key, read_piece
+from attm_core.errors import RenderError
+
+
+def test_the_shares_make_a_whole() -> None:
+    assert sum(kind.share for kind in KINDS) == pytest.approx(1.0)
+    assert len(KINDS) >= 6
+
+
+def test_choice_is_of_all_kinds_without_repeats_and_fixed_by_the_seed() -> None:
+    chosen = choose_files(460, seed=1)
+    assert len(chosen) == len(set(chosen)) == 460
+    assert set(Counter(kind for kind, _ in chosen)) == {kind.name for kind in KINDS}
+    assert chosen == choose_files(460, seed=1)
+    assert chosen != choose_files(460, seed=2)
+
+
+def test_a_chorale_by_hand() -> None:
+    piece = read_piece("chorale", "bach/bwv66.6.mxl")
+    assert (piece.tonic, piece.mode) == (6, "minor")  # F sharp minor
+    assert len(piece.parts) == 4
+    # soprano, first bar: an upbeat of two quavers, then crotchets
+    np.testing.assert_array_equal(
+        piece.parts[0][:5], [[0, 0.5, 73], [0.5, 0.5, 71], [1, 1, 69], [2, 1, 71], [3, 1, 73]]
+    )
+    means = [part[:, 2].mean() for part in piece.parts]
+    assert means == sorted(means, reverse=True)
+
+
+def test_a_tune_by_hand() -> None:
+    kind, relative = "fiddle tune", "ryansMammoth/SalemHornpipe.abc"
+    piece = read_piece(kind, relative)
+    assert piece.work_type == "hornpipe" and piece.piece_id == "ryansMammoth/SalemHornpipe"
+    assert len(piece.parts) == 1
+
+
+def test_ties_are_joined_and_grace_notes_left_out() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from music21 import chord, note, stream, tie
+
+    part = stream.Part()
+    for kind in ("start", "continue", "stop"):
+        tied = note.Note("C4", quarterLength=2)
+        tied.tie = tie.Tie(kind)
+        part.append(tied)
+    part.append(note.Note("D4").getGrace())
+    part.append(chord.Chord(["E4", "G4"], quarterLength=1))
+    np.testing.assert_array_equal(scores._part_notes(part), [[0, 6, 60], [6, 1, 64], [6, 1, 67]])
+
+
+@pytest.mark.parametrize(("tonic", "mode"), [(0, "major"), (7, "major"), (2, "minor")])
+def test_key_of_a_scale_that_rests_on_its_triad(tonic: int, mode: str) -> None:
+    steps = (0, 2, 4, 5, 7, 9, 11) if mode == "major" else (0, 2, 3, 5, 7, 8, 11)
+    weights = (4, 1, 2, 1, 3, 1, 1)
+    notes = np.array([[0.0, w, 60 + tonic + s] for s, w in zip(steps, weights, strict=True)])
+    assert estimate_key(notes) == (tonic, mode)
+
+
+def test_plain_values_round_trip(scale: Piece) -> None:
+    again = Piece.from_plain(json.loads(json.dumps(scale.to_plain())))
+    assert again.piece_id == scale.piece_id and again.mode == scale.mode
+    for one, other in zip(again.parts, scale.parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_unreadable_score_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.mxl").write_bytes(b"PK\x03\x04 not a score")
+    monkeypatch.setattr(scores, "corpus_folder", lambda: tmp_path)
+    with pytest.raises(RenderError, match=r"score broken.mxl cannot be read"):
+        read_piece("chorale", "broken.mxl")
+
+
+def test_reading_leaves_no_pickle_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    from music21 import freezeThaw
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a score was pickled")
+
+    monkeypatch.setattr(freezeThaw.StreamFreezer, "write", refuse)
+    assert read_piece("chorale", "bach/bwv269.mxl").kind == "chorale"

@@ -1,0 +1,121 @@
+"""The published encoders' classes with random weights: sizes, reproducibility, no side effect."""
+
+import pytest
+import torch
+
+from attm_companion.world.random_networks import (
+    FLAN_T5_LARGE,
+    MERT_V1_330M,
+    ROBERTA_SPECIAL,
+    T5_SPECIAL,
+    StandInTokenizer,
+    born,
+    random_flan_t5,
+    random_laion_clap,
+    random_mert,
+)
+from attm_core.encoders.laion_clap_network import ClapArchitecture
+from attm_core.errors import ConfigError
+
+TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
+SMALL_T5 = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}
+SMALL_T5 |= {"num_heads": 3}
+SMALL_MERT = {
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+    "conv_dim": [8] * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2,
+}  # fmt: skip
+SMALL_CLAP = ClapArchitecture(audio="HTSAT-tiny", n_words=300, n_layers=1)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def n_parameters(make) -> int:
+    """Of a module that is made without values."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in make().parameters())
+
+
+def test_published_sizes() -> None:
+    from transformers import HubertConfig, HubertModel, T5Config, T5EncoderModel
+
+    # 32,128 × 1024 words; 24 layers of attention, gated feed-forward and two norms; the table of
+    # relative positions; the last norm.
+    layer = 4 * 1024**2 + 3 * 1024 * 2816 + 2 * 1024
+    t5 = T5Config(**FLAN_T5_LARGE)
+    assert n_parameters(lambda: T5EncoderModel(t5)) == 32_128 * 1024 + 24 * layer + 32 * 16 + 1024
+    mert = HubertConfig(**MERT_V1_330M)
+    assert round(n_parameters(lambda: HubertModel(mert)) / 1e6) == 315
+
+
+def test_flan_t5_gives_states_of_all_tokens() -> None:
+    encoder = random_flan_t5(generator(), SMALL_T5)
+    states = encoder.encode(TEXTS)
+    assert states.shape == (3, 77, 16)
+    assert torch.isfinite(states).all()
+    assert not torch.allclose(states[0], states[1])
+
+
+def test_clap_gives_unit_embeddings_of_both_sides() -> None:
+    clap = random_laion_clap(generator(), SMALL_CLAP)
+    waves = 0.1 * torch.randn(2, 24_000, generator=generator())
+    embedded = [clap.embed_text(TEXTS), clap.embed_audio(waves, 24_000)]
+    for rows in embedded:
+        assert rows.shape[1] == clap.width == 512
+        assert torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-5)
+    assert not torch.allclose(embedded[0][0], embedded[0][1])
+
+
+def test_mert_gives_a_mean_state() -> None:
+    waves = 0.1 * torch.randn(2, 24_000, generator=generator())
+    states = random_mert(generator(), SMALL_MERT).embed_audio(waves, 24_000)
+    assert states.shape == (2, 16)
+    assert torch.isfinite(states).all()
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        lambda source: random_flan_t5(source, SMALL_T5)._model,
+        lambda source: random_laion_clap(source, SMALL_CLAP)._network,
+        lambda source: random_mert(source, SMALL_MERT)._model,
+    ],
+    ids=["flan_t5", "laion_clap", "mert"],
+)
+def test_weights_follow_the_generator_alone(weights) -> None:
+    before = torch.get_rng_state()
+    first, again, other = (dict(weights(generator(s)).named_parameters()) for s in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    constant = ("spectrogram_extractor", "logmel_extractor")  # of CLAP: Fourier and mel matrices
+    kept = {name: value for name, value in first.items() if not any(c in name for c in constant)}
+    matrices = [name for name, value in kept.items() if value.ndim > 1]
+    drawn = [name for name in matrices if first[name].std() > 0]
+    assert len(drawn) > 0.9 * len(matrices)
+    assert all(not torch.equal(first[name], other[name]) for name in drawn)
+    assert not any(value.requires_grad for value in first.values())
+
+
+def test_two_parts_of_one_generator_differ() -> None:
+    source = generator()
+    first, second = (born(lambda: torch.nn.Linear(3, 3), source) for _ in range(2))
+    assert not torch.equal(first.weight, second.weight)
+
+
+def test_tokens_by_hand() -> None:
+    t5 = StandInTokenizer(32_100, T5_SPECIAL)(["calm calm music", ""], max_length=6)
+    first, again, other, *rest = t5["input_ids"][0].tolist()
+    assert first == again != other
+    assert all(3 <= number < 32_000 for number in (first, other))
+    assert rest == [1, 0, 0]
+    assert t5["attention_mask"].tolist() == [[1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0]]
+    roberta = StandInTokenizer(50_265, ROBERTA_SPECIAL)(["a, b c d e f"], max_length=5)
+    start, *words, end = roberta["input_ids"][0].tolist()
+    assert (start, end) == (0, 2)
+    assert all(4 <= number < 50_264 for number in words)
+
+
+def test_a_vocabulary_needs_words() -> None:
+    with pytest.raises(ConfigError, match="only special tokens"):
+        StandInTokenizer(103, T5_SPECIAL)

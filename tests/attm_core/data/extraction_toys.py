@@ -1,0 +1,114 @@
+"""Roles with known answers and short tracks of tones, for tests of the extraction."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+import torch
+
+from attm_core.data.jamendo import Caption, WindowConfig, window_table
+from attm_core.data.shards import ExtractionCast, ExtractionConfig
+
+RATE_HZ = 4_000
+WINDOW_S = 0.5
+CONFIG = ExtractionConfig(shard_size=4, batch_size=3, dtype="float32")
+WINDOWS = WindowConfig(max_windows=3, window_s=WINDOW_S, min_track_s=0.25, n_valid=2, n_test=1)
+
+
+class ToyCodec:
+    """A latent is a tenth of a clip: mean and spread of its samples, in four ways."""
+
+    sample_rate_hz, n_samples, n_latents, n_channels = RATE_HZ, 2_000, 4, 3
+
+    def encode(self, waves):
+        frames = waves.unflatten(1, (4, 500))
+        mean = torch.stack([frames.abs().mean(2), frames.amax(2), frames.amin(2)], dim=2)
+        return mean, 0.1 + frames.std(2)[..., None].expand(-1, -1, 3)
+
+    def decode(self, latents):
+        raise NotImplementedError
+
+
+class ToyText:
+    n_tokens, width = 2, 5
+
+    def encode(self, texts):
+        sizes = torch.tensor([float(len(text)) for text in texts])
+        return (sizes[:, None, None] / 64).expand(-1, 2, 5).contiguous()
+
+
+class ToyClap:
+    width = 6
+
+    def embed_text(self, texts):
+        place = torch.tensor([sum(map(ord, text)) % 6 for text in texts])
+        return torch.eye(6)[place]
+
+    def embed_audio(self, waves, sample_rate_hz):
+        raise NotImplementedError
+
+
+class ToySeparator:
+    """The voice is what the channels do not share."""
+
+    sample_rate_hz = 2 * RATE_HZ
+
+    def no_vocals(self, wave):
+        return wave.mean(dim=0, keepdim=True).expand_as(wave)
+
+
+class ToyJudge:
+    """Louder is better, and so is a longer caption."""
+
+    def hear(self, waves, sample_rate_hz):
+        assert sample_rate_hz == RATE_HZ
+        loudness = waves.abs().mean(dim=1, keepdim=True)
+        return loudness, loudness
+
+    def score_heard(self, parts, prompts):
+        loudness = torch.cat([part[0] for part in parts])[:, 0]
+        return loudness + torch.tensor([len(prompt) / 1000 for prompt in prompts])
+
+
+def toy_cast(**roles) -> ExtractionCast:
+    given = {
+        "codec": ToyCodec(),
+        "text": ToyText(),
+        "clap": ToyClap(),
+        "separator": ToySeparator(),
+        "judge": ToyJudge(),
+        "uid": "toys",
+    }
+    return ExtractionCast(**{**given, **roles})
+
+
+def write_track(path: Path, seconds: float, pitch_hz: float, rate: int = RATE_HZ) -> None:
+    """A stereo tone that grows louder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time_s = np.arange(round(seconds * rate)) / rate
+    tone = np.sin(2 * np.pi * pitch_hz * time_s) * (0.2 + 0.3 * time_s / seconds)
+    soundfile.write(str(path), np.stack([tone, 0.5 * tone], axis=1), rate, subtype="FLOAT")
+
+
+def write_tracks(root: Path, n: int = 8) -> list[Caption]:
+    """Tracks of 1.5 s and one of 0.3 s; two rates."""
+    captions = []
+    for number in range(n):
+        path = f"{number % 3:02d}/{number}.wav"
+        seconds, rate = (0.3, RATE_HZ) if number == 5 else (1.5, (1 + number % 2) * RATE_HZ)
+        write_track(root / path, seconds, 100.0 + 20 * number, rate)
+        captions.append(Caption(path, f"A tone of {100 + 20 * number} Hz" + "!" * number))
+    return captions
+
+
+def toy_table(root: Path, n: int = 8) -> pd.DataFrame:
+    return window_table(write_tracks(root, n), root, WINDOWS)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder but locks."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in files if path.suffix != ".lock"
+    }

@@ -1,0 +1,329 @@
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from extraction_toys import (
+    CONFIG,
+    RATE_HZ,
+    ToyCodec,
+    ToySeparator,
+    ToyText,
+    contents,
+    toy_cast,
+    toy_table,
+    write_track,
+)
+
+from attm_core.backbone.config import FluxAudioConfig
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.data import track_audio
+from attm_core.data.extraction_folder import Claims
+from attm_core.data.jamendo import COLUMNS
+from attm_core.data.sharded_rows import ShardedRows
+from attm_core.data.shards import extract, open_latents, open_table
+from attm_core.data.track_audio import read_windows
+from attm_core.errors import AssetError, ConfigError, InputError
+from attm_core.files import load_tensors, save_tensors
+from attm_core.randomness import torch_generator
+from attm_core.ranker.columns import REWARD_COLUMNS
+from attm_core.training.data import LatentSet
+from attm_core.training.expert_iteration import ExpertIterationConfig, train_expert_iteration
+from attm_core.training.objective import TrainConfig
+from attm_core.training.optimisation import OptimConfig
+from attm_core.training.sft import SFTConfig, train_sft
+
+SCRIPT = Path(__file__).with_name("killed_extraction.py")
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    root = tmp_path / "audio"
+    toy_table(root).to_parquet(root / "windows.parquet")
+    return root
+
+
+@pytest.fixture
+def table(audio: Path) -> pd.DataFrame:
+    return pd.read_parquet(audio / "windows.parquet")
+
+
+@pytest.fixture
+def done(audio: Path, table: pd.DataFrame, tmp_path: Path) -> Path:
+    extract(table, audio, toy_cast(), tmp_path / "done", CONFIG)
+    return tmp_path / "done"
+
+
+def run_apart(audio: Path, folder: Path, after: int = 0, where: str = "codec") -> list[str]:
+    """The command of an extraction in a process of its own."""
+    return [sys.executable, str(SCRIPT), str(audio), str(folder), str(after), where]
+
+
+def in_memory(clips: LatentSet) -> LatentSet:
+    rows = torch.arange(len(clips))
+    texts = torch.arange(len(clips.tokens))
+    return replace(
+        clips,
+        mean=clips.mean[rows],
+        std=clips.std[rows],
+        tokens=clips.tokens[texts],
+        pooled=clips.pooled[texts],
+    )
+
+
+def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
+    table = open_table(done)
+    assert set(table.columns) == {*COLUMNS, *REWARD_COLUMNS, "problem"}
+    assert len(table) == 22 and (table["problem"] == "").all()
+    # Two channels of which the second is half the first: their mean is 0.75 of a tone that the
+    # whole track's peak brings to 0.95, so a window's mean level lies between.
+    means = open_latents(done).mean[torch.arange(len(open_latents(done)))]
+    assert means.shape[1:] == (4, 3)
+    peak = max(float(open_latents(done, s).mean[torch.arange(3)].max()) for s in ("train", "valid"))
+    assert 0.6 < peak <= 0.96
+
+
+def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
+    row = 1
+    clip = table.iloc[row]
+    wave, rate = soundfile.read(str(audio / clip["path"]))
+    mono = wave.mean(axis=1)
+    window = 0.95 / np.abs(mono).max() * mono[round(clip["start_s"] * rate) :][: rate // 2]
+    shard = load_tensors(done / "latents" / "00000.safetensors")
+    level = np.abs(window).reshape(4, -1).mean(axis=1)
+    np.testing.assert_allclose(shard["mean"][row, :, 0], level, rtol=0.02)
+    score = open_table(done)["instrumental_reward_score"][row]
+    assert score == pytest.approx(np.abs(window).mean() + len(clip["caption"]) / 1000, rel=0.01)
+
+
+def test_track_scores_are_means_over_shards(done: Path) -> None:
+    table = open_table(done)
+    valid = table[table["split"] == "valid"]
+    assert (
+        valid["track_id"].nunique() == 2
+        and valid["track_id"].iloc[0] != valid["track_id"][:2].iloc[1]
+    )
+    means = table.groupby("track_id")["reward_score"].mean()
+    np.testing.assert_allclose(table["track_reward_score"], means[table["track_id"]])
+
+
+def test_captions_are_stored_once(done: Path, table: pd.DataFrame) -> None:
+    clips = open_latents(done)
+    assert len(clips.tokens) == table["caption"].nunique() == 8 < len(clips)
+    captions = table.loc[table["split"] == "train", "caption"].tolist()
+    rows = torch.arange(len(clips))
+    wanted = ToyText().encode(captions)
+    assert torch.equal(clips.conditions(rows).tokens, wanted)
+
+
+def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
+    clips = open_latents(done)
+    spelled = in_memory(clips)
+    assert not isinstance(clips.mean, torch.Tensor) and isinstance(spelled.mean, torch.Tensor)
+    assert clips.digest() == spelled.digest()
+    rows = torch.tensor([5, 0, 5, 11])
+    one, other = (s.batch(rows, torch_generator(0, "visit")) for s in (clips, spelled))
+    assert torch.equal(one.latents, other.latents) and torch.equal(one.score, other.score)
+    assert torch.equal(one.conditions.pooled, other.conditions.pooled)
+    for one_part, other_part in zip(clips.statistics(), spelled.statistics(), strict=True):
+        torch.testing.assert_close(one_part, other_part)
+    part = clips.subset(torch.tensor([7, 2]))
+    assert torch.equal(part.mean, spelled.mean[[7, 2]])
+
+
+def test_the_trainers_take_it(done: Path, tmp_path: Path) -> None:
+    sizes = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
+    small = {"width": 16, "n_heads": 2, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8}
+    backbone = FluxAudioConfig(**sizes, **small, score_head="global_adaln", score_features=8)
+    optim = OptimConfig(lr=1e-3, warmup_steps=0, precision="fp32")
+    stage = SFTConfig(TrainConfig(4, optim=optim, sigma_rels=()), batch_size=4)
+    weights = []
+    for name, prepare in (("disk", lambda clips: clips), ("memory", in_memory)):
+        model = FluxAudio(backbone, torch_generator(0, "model"))
+        model.set_null_text(torch.zeros(2, 5), torch.zeros(6))
+        train, valid = (prepare(open_latents(done, split)) for split in ("train", "valid"))
+        log = train_sft(model, train, valid, stage, tmp_path / name / "sft").log
+        assert np.isfinite(log["loss"]).all()
+        experts, config = train.subset(torch.arange(4)), ExpertIterationConfig(stage, stage)
+        train_expert_iteration(model, train, experts, valid, config, tmp_path / name / "experts")
+        weights.append(model.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_half_precision_is_stored_and_trains_in_float32(
+    audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path
+) -> None:
+    extract(table, audio, toy_cast(), tmp_path / "half", replace(CONFIG, dtype="float16"))
+    half, whole = open_latents(tmp_path / "half"), open_latents(done)
+    rows, epsilon = torch.arange(len(whole)), torch.zeros(len(whole), 4, 3)
+    assert half.mean[rows].dtype == half.tokens[rows[:2]].dtype == torch.float16
+    torch.testing.assert_close(
+        half.at(rows, epsilon).latents, whole.at(rows, epsilon).latents, rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(("after", "where"), [(5, "codec"), (9, "file")])
+def test_a_killed_extraction_ends_with_the_same_files(
+    audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path, after: int, where: str
+) -> None:
+    folder = tmp_path / "killed"
+    killed = subprocess.run(run_apart(audio, folder, after, where), capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(contents(folder)) > 0 and contents(folder) != contents(done)
+    with pytest.raises(AssetError, match="is not finished"):
+        open_latents(folder)
+    extract(table, audio, toy_cast(), folder, CONFIG)
+    assert contents(folder) == contents(done)
+
+
+def test_a_finished_extraction_is_left_alone(audio: Path, table: pd.DataFrame, done: Path) -> None:
+    class Deaf(ToyCodec):
+        def encode(self, waves):
+            raise AssertionError("asked again")
+
+    before = {path: path.stat().st_mtime_ns for path in done.rglob("*.safetensors")}
+    extract(table, audio, toy_cast(codec=Deaf()), done, CONFIG)
+    assert before == {path: path.stat().st_mtime_ns for path in done.rglob("*.safetensors")}
+
+
+def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Path) -> None:
+    command = run_apart(audio, tmp_path / "shared")
+    with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
+        assert one.wait(300) == other.wait(300) == 0
+    assert contents(tmp_path / "shared") == contents(done)
+
+
+def test_a_claimed_shard_is_left_to_its_process(
+    audio: Path, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    holder = (
+        "import sys, pathlib; from attm_core.data.extraction_folder import Claims\n"
+        "with Claims(pathlib.Path(sys.argv[1])) as claims, claims.claim(3) as ours:\n"
+        "    print(ours, flush=True); sys.stdin.read()"
+    )
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", holder, str(folder)], **pipes) as other:
+        assert other.stdout.readline() == "True\n"
+        extract(table, audio, toy_cast(), folder, CONFIG)
+        assert not (folder / "scores" / "00001.parquet").exists()  # parts 0 and 1 are captions
+        with pytest.raises(AssetError, match=r"\(5 shards of clips are\)"):
+            open_table(folder)
+        other.kill()
+    with Claims(folder) as claims, claims.claim(3) as ours:
+        assert ours
+    extract(table, audio, toy_cast(), folder, CONFIG)
+    assert len(open_table(folder)) == len(table)
+
+
+def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
+    root = tmp_path / "audio"
+    table = toy_table(root)
+    by_path = table[table["split"] == "train"].groupby("path").size()
+    broken, mute, alone, nan = by_path.index[:4]
+    (root / broken).write_bytes(b"RIFF")
+    write_track(root / mute, 1.5, 0.0)
+    tone = 0.5 * np.sin(np.arange(6_000) * 0.3)
+    soundfile.write(str(root / alone), np.stack([tone, -tone], axis=1), RATE_HZ, subtype="FLOAT")
+    soundfile.write(str(root / nan), np.full((6_000, 2), np.nan), RATE_HZ, subtype="FLOAT")
+    extract(table, root, toy_cast(), tmp_path / "out", CONFIG)
+    found = open_table(tmp_path / "out").set_index("path")
+    assert set(found.loc[broken, "problem"]) == set(found.loc[nan, "problem"]) == {"unreadable"}
+    assert set(found.loc[mute, "problem"]) == set(found.loc[alone, "problem"]) == {"silent"}
+    bad = found["problem"] != ""
+    assert found.loc[bad, list(REWARD_COLUMNS)].isna().all(axis=None)
+    assert found.loc[~bad, list(REWARD_COLUMNS)].notna().all(axis=None)
+    clips = open_latents(tmp_path / "out")
+    assert len(clips) == len(table[table["split"] == "train"]) - by_path.iloc[:4].sum()
+    assert (clips.std[torch.arange(len(clips))] > 0).all()
+
+
+def test_a_stem_without_music_is_silent(audio: Path, table: pd.DataFrame, tmp_path: Path) -> None:
+    class AllVoice(ToySeparator):
+        def no_vocals(self, wave):
+            return torch.zeros_like(wave)
+
+    extract(table, audio, toy_cast(separator=AllVoice()), tmp_path / "out", CONFIG)
+    assert set(open_table(tmp_path / "out")["problem"]) == {"silent"}
+    with pytest.raises(InputError, match="no usable clip in split 'train'"):
+        open_latents(tmp_path / "out")
+
+
+def test_another_extraction_is_refused(audio: Path, table: pd.DataFrame, done: Path) -> None:
+    with pytest.raises(ConfigError, match="differs in cast"):
+        extract(table, audio, toy_cast(uid="others"), done, CONFIG)
+    with pytest.raises(ConfigError, match="differs in batch_size"):
+        extract(table, audio, toy_cast(), done, replace(CONFIG, batch_size=2))
+    with pytest.raises(ConfigError, match="differs in n_clips, table"):
+        extract(table.iloc[:-1], audio, toy_cast(), done, CONFIG)
+    extract(table, audio, toy_cast(), done, CONFIG)
+
+
+def test_what_is_no_table_or_no_extraction_is_refused(
+    audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"lacks the columns \['caption'\]"):
+        extract(table.drop(columns="caption"), audio, toy_cast(), tmp_path / "x", CONFIG)
+    with pytest.raises(InputError, match="has 0 clips"):
+        extract(table.iloc[:0], audio, toy_cast(), tmp_path / "x", CONFIG)
+    with pytest.raises(AssetError, match="holds no extraction"):
+        open_table(tmp_path)
+    with pytest.raises(InputError, match="unknown reward column 'loudness'"):
+        open_latents(done, reward="loudness")
+    with pytest.raises(InputError, match="no usable clip in split 'dev'"):
+        open_latents(done, "dev")
+
+
+@pytest.mark.parametrize(
+    "change", [{"shard_size": 0}, {"batch_size": 0}, {"dtype": "int8"}, {"track_peak": 1.5}]
+)
+def test_settings_out_of_range_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        replace(CONFIG, **change)
+
+
+def test_sharded_rows_are_those_of_the_whole(tmp_path: Path) -> None:
+    whole = torch.arange(22.0).reshape(11, 2)
+    paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for path, part in zip(paths, whole.split(4), strict=True):
+        save_tensors(path, {"x": part})
+    picked = torch.tensor([10, 3, 4, 0])
+    sharded = ShardedRows(paths, "x", 4, picked)
+    assert (len(sharded), sharded.ndim, tuple(sharded.shape)) == (4, 2, (4, 2))
+    assert torch.equal(sharded[torch.tensor([3, 0, 0])], whole[[0, 10, 10]])
+    assert torch.equal(torch.cat(list(sharded.split(3))), whole[picked])
+    assert sharded[torch.tensor([], dtype=torch.long)].shape == (0, 2)
+    with pytest.raises(InputError, match="integer tensor"):
+        sharded[torch.tensor([True, False, True, False])]
+
+
+def test_windows_are_those_of_the_decoded_track(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(0)
+    noise = draw.normal(size=(44_100 * 3, 2)) * 0.1
+    for name in ("noise.wav", "noise.mp3"):
+        soundfile.write(str(tmp_path / name), noise, 44_100)
+        whole = soundfile.read(str(tmp_path / name), dtype="float32")[0]
+        for block in (1 << 18, 1000):
+            monkeypatch.setattr(track_audio, "BLOCK_SAMPLES", block)
+            heard = read_windows(tmp_path / name, [1.5, 0.0, 2.75], 0.5)
+            assert heard.sample_rate_hz == 44_100
+            assert heard.peak == pytest.approx(np.abs(whole.mean(axis=1)).max(), rel=1e-6)
+            first, start, last = (wave.numpy().T for wave in heard.waves)
+            np.testing.assert_array_equal(first, whole[66_150 : 66_150 + 22_050])
+            np.testing.assert_array_equal(start, whole[:22_050])
+            n = len(whole) - 121_275  # of the last window the end lies beyond the track
+            np.testing.assert_array_equal(last[:n], whole[121_275 : 121_275 + n][:22_050])
+            assert not last[n:].any()
+    with pytest.raises(InputError, match="ends after"):
+        read_windows(tmp_path / "noise.wav", [4.0], 0.5)
+    with pytest.raises(InputError, match="cannot be read as audio"):
+        read_windows(tmp_path / "none.wav", [0.0], 0.5)
