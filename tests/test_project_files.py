@@ -47,13 +47,23 @@ def test_notebooks_are_never_executed_by_the_book():
     assert read_yaml(ROOT / "_config.yml")["execute"]["execute_notebooks"] == "off"
 
 
+def without_dependencies() -> dict[str, str]:
+    """Packages whose own requirements stay out of the lock, with the only version that may."""
+    entries = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]
+    return {entry["name"]: f"=={entry['version']}" for entry in entries["dependency-metadata"]}
+
+
 def test_conda_environment_asks_for_the_same():
+    text = (ROOT / "environment.yml").read_text()
     entries = read_yaml(ROOT / "environment.yml")["dependencies"]
     from_pip = next(entry["pip"] for entry in entries if isinstance(entry, dict))
     lines = [entry for entry in entries if isinstance(entry, str) and entry != "pip"]
     lines = [re.sub(r"(?<=\w)=(?=\d)", "==", line) for line in lines]
     lines += [entry for entry in from_pip if not entry.startswith("-")]
     conda = {canonicalize_name(item.name): str(item.specifier) for item in map(Requirement, lines)}
+    comment = re.search(r"^#   pip install --no-deps (.*) --editable", text, re.MULTILINE)
+    conda |= {item.name: str(item.specifier) for item in map(Requirement, comment[1].split())}
+    assert conda.items() >= without_dependencies().items()
     assert conda.pop("python") == "==3.11"
     wanted = {
         canonicalize_name(CONDA_NAMES.get(name, name)): str(item.specifier)
@@ -69,6 +79,7 @@ def test_lock_holds_what_the_project_asks_for():
     for name, requirement in asked_for().items():
         assert name in locked, f"{name} is not locked: run make lock"
         assert requirement.specifier.contains(locked[name], prereleases=True), name
+    assert locked.keys().isdisjoint({"pyaudio", "tensorflow"})
 
 
 @pytest.mark.parametrize(
