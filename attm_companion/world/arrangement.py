@@ -42,7 +42,7 @@ _BASS = Player(32, "double bass", 28, 55)
 _GUITAR = Player(24, "nylon guitar", 40, 84)
 _FLUTE = Player(73, "flute", 60, 96)
 
-# GM program 21 (accordion) is left out: symusic 0.5.9 once never returned from a chord on it.
+# GM program 21 (accordion) is left out: the SoundFont's is up to 65 cents flat above key 72.
 ENSEMBLES = (
     Ensemble("solo piano", (_PIANO,)),
     Ensemble("harpsichord", (Player(6, "harpsichord", 36, 89),)),

@@ -1,8 +1,9 @@
-"""Arrangements to sound: symusic's synthesizer with the SoundFont inside pretty_midi."""
+"""Arrangements to sound: TinySoundFont with the SoundFont inside pretty_midi."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,19 @@ SOUNDFONT = "TimGM6mb.sf2"
 OVERSAMPLING = 2  # the synthesizer interpolates linearly: what aliases lies above what is kept
 REFERENCE_RMS = 0.1  # of a line at 0 dB while it sounds
 MIN_LEVEL = 1e-4  # of the synthesizer's output that counts as sound
-VELOCITY = 100  # symusic 0.5.9 plays all velocities alike
-TICKS_PER_SECOND = 960  # 480 ticks a quarter note at 120 quarter notes a minute
+VELOCITY = 0.8  # of 1; it sets the gain of a note and which of a program's samples sounds
+MIN_NOTE_S = 0.01
+DRUM_PRESET = 0
+MAX_VOICES = 256  # beyond, the oldest voices are cut off
+# What the SoundFont has wrong, measured: program → keys, steps that the key moves, semitones added.
+RETUNED = {
+    9: (range(96, 104), 0, -0.12),  # glockenspiel
+    22: (range(65, 74), 0, 0.31),  # harmonica
+    65: (range(64, 65), 1, -1.0),  # alto saxophone: this key is silent
+    67: (range(36, 41), 0, -0.22),  # baritone saxophone
+    81: (range(91, 94), 0, 0.79),  # synth lead
+}
+NO_CORRECTION = (range(0), 0, 0.0)
 
 
 def soundfont_path() -> Path:
@@ -34,11 +46,12 @@ def soundfont_path() -> Path:
     return path
 
 
-def _synthesizer(sample_rate_hz: int) -> Any:
-    """A new synthesizer (2 ms): a used one sounds different, by what it has played before."""
-    from symusic import Synthesizer
+@lru_cache(maxsize=1)
+def _soundfont() -> Any:
+    """The SoundFont, read once per process (20 ms); a copy of it shares the samples."""
+    from tinysoundfont import _tinysoundfont
 
-    return Synthesizer(str(soundfont_path()), sample_rate_hz, 0)
+    return _tinysoundfont.SoundFont(str(soundfont_path()))
 
 
 def render(lines: Sequence[Line], n_samples: int, sample_rate_hz: int) -> NDArray[np.float32]:
@@ -58,21 +71,19 @@ def render(lines: Sequence[Line], n_samples: int, sample_rate_hz: int) -> NDArra
         raise RenderError("there is no note to render")
     mix = np.zeros(OVERSAMPLING * n_samples, dtype=np.float32)
     for group in by_program.values():
-        wave = _render_program(group, OVERSAMPLING * sample_rate_hz)[: len(mix)]
-        mix[: len(wave)] += wave
+        mix += _render_program(group, len(mix), OVERSAMPLING * sample_rate_hz)
     if not float(np.abs(mix).max()) > 0:
         raise RenderError("the synthesizer returned silence")
     return _decimate(mix, n_samples)
 
 
-def _render_program(lines: Sequence[Line], rate: int) -> NDArray[np.float32]:
+def _render_program(lines: Sequence[Line], n_samples: int, rate: int) -> NDArray[np.float32]:
     """One program's lines at the level of their powers together; silence stays silence.
 
     Raises:
         RenderError: samples that are not finite.
     """
-    raw = np.asarray(_synthesizer(rate).render(_to_score(lines), stereo=False))
-    wave: NDArray[np.float32] = raw[0]
+    wave = _play(lines, n_samples, rate)
     level = _sounding_rms(wave, rate)
     if not np.isfinite(level):
         raise RenderError("the synthesizer returned samples that are not finite")
@@ -88,28 +99,48 @@ def _sounding_rms(wave: NDArray[np.float32], rate: int) -> float:
     return float(np.sqrt(np.mean(power[power >= 0.1 * power.max()])))
 
 
-def _to_score(lines: Sequence[Line]) -> Any:
-    from symusic import Note, Score, Tempo, Track
+def _play(lines: Sequence[Line], n_samples: int, rate: int) -> NDArray[np.float32]:
+    """The lines of one program as the synthesizer gives them, (n_samples,)."""
+    from tinysoundfont import _tinysoundfont
 
-    score = Score(480)
-    score.tempos.append(Tempo(0, 120.0))
-    for line in lines:
-        drums = line.program < 0
-        track = Track(program=0 if drums else line.program, is_drum=drums)
-        ticks = np.rint(line.notes[:, :2] * TICKS_PER_SECOND).astype(int)
-        for (start, length), pitch in zip(ticks.tolist(), line.notes[:, 2].tolist(), strict=True):
-            track.notes.append(Note(start, max(length, 10), int(pitch), VELOCITY))
-        score.tracks.append(track)
-    return score
+    synthesizer = _tinysoundfont.SoundFont(_soundfont())
+    synthesizer.set_output(_tinysoundfont.OutputMode.Mono, rate, 0.0)
+    synthesizer.set_max_voices(MAX_VOICES)
+    program = lines[0].program
+    _, _, correction = RETUNED.get(program, NO_CORRECTION)
+    for channel in range(2 * len(lines)):  # two for each line; the second has the correction
+        synthesizer.channel_set_preset_number(channel, max(program, DRUM_PRESET), program < 0)
+        synthesizer.channel_set_tuning(channel, correction * (channel % 2))
+    wave, now = np.zeros(n_samples, dtype=np.float32), 0
+    for sample, starts, channel, key in _events(lines, rate):
+        until = min(sample, n_samples)
+        synthesizer.render(wave[now:until].view(np.uint8))
+        now = until
+        if starts:
+            synthesizer.channel_note_on(channel, key, VELOCITY)
+        else:
+            synthesizer.channel_note_off(channel, key)
+    synthesizer.render(wave[now:].view(np.uint8))
+    return wave
+
+
+def _events(lines: Sequence[Line], rate: int) -> list[tuple[int, bool, int, int]]:
+    """(sample, whether a note starts, channel, key) in time; at one sample, ends come first."""
+    events = []
+    for i, line in enumerate(lines):
+        keys, shift, _ = RETUNED.get(line.program, NO_CORRECTION)
+        for start, length, pitch in line.notes.tolist():
+            corrected = int(pitch) in keys
+            voice = (2 * i + corrected, int(pitch) + shift * corrected)
+            events.append((round(start * rate), True, *voice))
+            events.append((round((start + max(length, MIN_NOTE_S)) * rate), False, *voice))
+    return sorted(events)
 
 
 def _decimate(wave: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
-    """Cut or pad to the length, then keep the lower half of the spectrum."""
+    """Keep the lower half of the spectrum."""
     from scipy.fft import irfft, rfft
 
-    length = OVERSAMPLING * n_samples
-    padded = np.zeros(length, dtype=np.float32)
-    padded[: min(length, len(wave))] = wave[:length]
-    spectrum = rfft(padded)[: n_samples // 2 + 1]
+    spectrum = rfft(wave)[: n_samples // 2 + 1]
     kept: NDArray[np.float32] = irfft(spectrum, n_samples) / np.float32(OVERSAMPLING)
     return kept

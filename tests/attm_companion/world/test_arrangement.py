@@ -26,7 +26,7 @@ def test_there_are_enough_ensembles_and_the_singers_are_choir_programs() -> None
     assert {singer.program for singer in SINGERS} == {52, 53, 54}
     programs = {player.program for ensemble in ENSEMBLES for player in ensemble.players}
     assert not programs & {52, 53, 54}, "an instrument would sound like a voice"
-    assert 21 not in programs, "symusic may never return from program 21"
+    assert 21 not in programs, "the SoundFont's accordion is out of tune"
 
 
 def test_fit_range_by_hand() -> None:

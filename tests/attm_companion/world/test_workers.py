@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -77,3 +79,16 @@ def test_an_exception_is_the_task_s_own() -> None:
 def test_no_worker_is_refused() -> None:
     with pytest.raises(ConfigError, match="workers must be at least 1"):
         next(run_tasks(_square, [1], 0, 1.0))
+
+
+def test_a_script_without_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import math\n"
+        "from attm_companion.world.workers import run_tasks\n"
+        "print(list(run_tasks(math.sqrt, [4.0, 9.0], 1, 30.0)))\n"
+    )
+    finished = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 1 and "worker processes do not start" in finished.stderr
