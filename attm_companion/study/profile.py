@@ -100,7 +100,6 @@ class Generation(Section):
     w: float
     n_steps: int
     prefix: str
-    negative_prompt: str
     seeds: tuple[int, ...]
     sub2_seed: int
     batch_size: int

@@ -11,6 +11,7 @@ from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
 from attm_core.evaluation.statistics import paired_t_test
+from attm_core.generation.guidance import RELEASED_NEGATIVE_PROMPT
 
 EXPERIMENT = "variants"
 
@@ -21,7 +22,7 @@ def conditions(study: Study) -> dict[str, ConditionStage]:
     changes = {
         "as_written": protocol,
         "one_seed": protocol.changed(one_seed=True),
-        "negative_prompt": protocol.changed(negative=study.profile.generation.negative_prompt),
+        "negative_prompt": protocol.changed(negative=RELEASED_NEGATIVE_PROMPT),
         "post_as_released": protocol.changed(post="as_released"),
         "no_post": protocol.changed(post="none"),
         "no_prefix": protocol.changed(prefix=""),

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 GuidedAxis = Literal["joint", "text", "score"]
 
+# What the released command puts in the place of ∅_t (the default of its script).
+RELEASED_NEGATIVE_PROMPT = (
+    "noise, distortion, low quality, static, hum, hiss, clipping, muffled, amateur recording"
+)
 NULL_SCORE = 0.0  # ∅_s, Section III-B; the network sees its Fourier features, not a zero embedding
 
 
@@ -147,7 +151,7 @@ def guide(
         raise ConfigError(f"guided axis {axis!r} is not one of joint, text, score")
     if axis == "score" and (s is None or negative is not None):
         raise ConfigError("axis 'score' needs a score and keeps the text: give s, not negative")
-    # ∅_t as the paper writes it; the released script encodes a negative prompt here instead,
+    # ∅_t as the paper writes it; the released command encodes RELEASED_NEGATIVE_PROMPT instead,
     # which `negative` reproduces.
     null = model.null_conditions(conditions.pooled.shape[0]) if negative is None else negative
     if axis == "score":

@@ -92,6 +92,8 @@ def initial_noise(seeds: Sequence[int], shape: tuple[int, int]) -> Float[Tensor,
     Returns:
         Noise (B, N, C); row i depends on ``seeds[i]`` alone, not on the batch around it.
     """
+    # PAPER-DEVIATION: the released script draws the noise with a generator of the GPU, whose stream
+    # differs from the CPU's: seeds 42 and 55 do not give the released samples here.
     rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(rows) if rows else torch.empty(0, *shape)
 
@@ -185,6 +187,8 @@ def _draw(
     guided = guide(model, conditions, s, config.w, negative, config.axis)
 
     def velocity(x_t: Tensor, t: float) -> Tensor:
+        # PAPER-SILENT: III-E names no number format. The released script samples in float32 with
+        # TF32 products; bfloat16 autocast, where asked for, is faster and rounds more.
         with fast_autocast(x_t.device.type, config.bf16):
             return guided(x_t, t).float()
 
