@@ -58,7 +58,7 @@ class CorpusStage(Stage):
     kind: Literal["corpus"] = "corpus"
     config: CorpusConfig
     workers: int = 2
-    infra: exca.TaskInfra = exca.TaskInfra(version="2")
+    infra: exca.TaskInfra = exca.TaskInfra(version="3")
 
     @infra.apply
     def run(self) -> str:

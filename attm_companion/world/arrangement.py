@@ -134,7 +134,10 @@ DOUBLED_SHARE = 0.5  # of the sung clips, how many have an instrument doubling t
 
 @dataclass(frozen=True)
 class Line:
-    """What one player plays: notes (n, 3) of start s, duration s, pitch; program −1 is drums."""
+    """What one player plays; program −1 is drums.
+
+    Notes are rows of start s, duration s, pitch and, where a player varies it, velocity (0 to 1).
+    """
 
     program: int
     level_db: float
@@ -235,9 +238,10 @@ def fit_range(notes: Notes, player: Player) -> Notes:
 
 
 def _human(line: Line, generator: np.random.Generator) -> Line:
-    """Starts a few milliseconds off the grid, as players are."""
-    notes = line.notes.copy()
-    notes[:, 0] = np.maximum(0.0, notes[:, 0] + generator.normal(0.0, 0.006, len(notes)))
+    """Starts a few milliseconds off the grid and strengths a little apart, as players are."""
+    starts = np.maximum(0.0, line.notes[:, 0] + generator.normal(0.0, 0.006, len(line.notes)))
+    velocity = np.clip(generator.normal(0.8, 0.08, len(line.notes)), 0.5, 1.0)
+    notes = np.column_stack([starts, line.notes[:, 1:], velocity])
     return Line(line.program, line.level_db, notes)
 
 

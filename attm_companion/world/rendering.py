@@ -15,10 +15,11 @@ from attm_companion.world.arrangement import Line
 from attm_core.errors import RenderError
 
 SOUNDFONT = "TimGM6mb.sf2"
-OVERSAMPLING = 2  # the synthesizer interpolates linearly: what aliases lies above what is kept
+OVERSAMPLING = 4  # the synthesizer interpolates linearly: what aliases lies above what is kept
+LOWEST_HZ = 20.0  # below lie only the samples' offsets, 4 dB under the whole of an alto saxophone
 REFERENCE_RMS = 0.1  # of a line at 0 dB while it sounds
 MIN_LEVEL = 1e-4  # of the synthesizer's output that counts as sound
-VELOCITY = 0.8  # of 1; it sets the gain of a note and which of a program's samples sounds
+VELOCITY = 0.8  # of 1, of notes that bring none; it sets a note's gain (and rarely its sample)
 MIN_NOTE_S = 0.01
 DRUM_PRESET = 0
 MAX_VOICES = 256  # beyond, the oldest voices are cut off
@@ -57,8 +58,8 @@ def _soundfont() -> Any:
 def render(lines: Sequence[Line], n_samples: int, sample_rate_hz: int) -> NDArray[np.float32]:
     """Sound of some lines, (S,); peaks may exceed 1.
 
-    The synthesizer gives every note its program's own strength, whatever the velocity, and
-    programs differ by 14 dB; so each program is rendered alone and mixed at its lines' level.
+    Programs of the SoundFont differ by 20 dB in strength, so each is rendered alone and mixed at
+    its lines' level.
 
     Raises:
         RenderError: nothing to play, or the synthesizer returns silence or broken samples.
@@ -69,12 +70,12 @@ def render(lines: Sequence[Line], n_samples: int, sample_rate_hz: int) -> NDArra
             by_program.setdefault(line.program, []).append(line)
     if not by_program:
         raise RenderError("there is no note to render")
-    mix = np.zeros(OVERSAMPLING * n_samples, dtype=np.float32)
+    mix = np.zeros(n_samples, dtype=np.float32)
     for group in by_program.values():
-        mix += _render_program(group, len(mix), OVERSAMPLING * sample_rate_hz)
+        mix += _render_program(group, n_samples, sample_rate_hz)
     if not float(np.abs(mix).max()) > 0:
         raise RenderError("the synthesizer returned silence")
-    return _decimate(mix, n_samples)
+    return mix
 
 
 def _render_program(lines: Sequence[Line], n_samples: int, rate: int) -> NDArray[np.float32]:
@@ -83,7 +84,7 @@ def _render_program(lines: Sequence[Line], n_samples: int, rate: int) -> NDArray
     Raises:
         RenderError: samples that are not finite.
     """
-    wave = _play(lines, n_samples, rate)
+    wave = _decimate(_play(lines, OVERSAMPLING * n_samples, OVERSAMPLING * rate), rate)
     level = _sounding_rms(wave, rate)
     if not np.isfinite(level):
         raise RenderError("the synthesizer returned samples that are not finite")
@@ -112,35 +113,37 @@ def _play(lines: Sequence[Line], n_samples: int, rate: int) -> NDArray[np.float3
         synthesizer.channel_set_preset_number(channel, max(program, DRUM_PRESET), program < 0)
         synthesizer.channel_set_tuning(channel, correction * (channel % 2))
     wave, now = np.zeros(n_samples, dtype=np.float32), 0
-    for sample, starts, channel, key in _events(lines, rate):
+    for sample, velocity, channel, key in _events(lines, rate):
         until = min(sample, n_samples)
         synthesizer.render(wave[now:until].view(np.uint8))
         now = until
-        if starts:
-            synthesizer.channel_note_on(channel, key, VELOCITY)
+        if velocity > 0:
+            synthesizer.channel_note_on(channel, key, velocity)
         else:
             synthesizer.channel_note_off(channel, key)
     synthesizer.render(wave[now:].view(np.uint8))
     return wave
 
 
-def _events(lines: Sequence[Line], rate: int) -> list[tuple[int, bool, int, int]]:
-    """(sample, whether a note starts, channel, key) in time; at one sample, ends come first."""
+def _events(lines: Sequence[Line], rate: int) -> list[tuple[int, float, int, int]]:
+    """(sample, velocity, channel, key) in time; ends have velocity 0 and come before starts."""
     events = []
     for i, line in enumerate(lines):
         keys, shift, _ = RETUNED.get(line.program, NO_CORRECTION)
-        for start, length, pitch in line.notes.tolist():
+        for start, length, pitch, *velocity in line.notes.tolist():
             corrected = int(pitch) in keys
             voice = (2 * i + corrected, int(pitch) + shift * corrected)
-            events.append((round(start * rate), True, *voice))
-            events.append((round((start + max(length, MIN_NOTE_S)) * rate), False, *voice))
+            events.append((round(start * rate), *(velocity or [VELOCITY]), *voice))
+            events.append((round((start + max(length, MIN_NOTE_S)) * rate), 0.0, *voice))
     return sorted(events)
 
 
-def _decimate(wave: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:
-    """Keep the lower half of the spectrum."""
+def _decimate(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """One sample in `OVERSAMPLING`, of what lies between `LOWEST_HZ` and half the new rate."""
     from scipy.fft import irfft, rfft
 
+    n_samples = len(wave) // OVERSAMPLING
     spectrum = rfft(wave)[: n_samples // 2 + 1]
+    spectrum[: int(LOWEST_HZ * n_samples / rate) + 1] = 0.0
     kept: NDArray[np.float32] = irfft(spectrum, n_samples) / np.float32(OVERSAMPLING)
     return kept

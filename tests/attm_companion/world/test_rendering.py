@@ -55,6 +55,18 @@ def test_programs_are_balanced_by_their_level() -> None:
     np.testing.assert_allclose(softer, 10 ** (-6 / 20) * violin, atol=1e-5)
 
 
+def test_a_stronger_note_is_louder() -> None:
+    notes = np.array([[0.0, 0.5, 60, 0.5], [1.0, 0.5, 60, 1.0]])
+    wave = render([Line(73, 0.0, notes)], 2 * RATE, RATE)
+    soft, loud = wave[1_600:6_400], wave[RATE + 1_600 : RATE + 6_400]
+    assert _rms_db(loud) - _rms_db(soft) == pytest.approx(20 * np.log10(2), abs=0.3)
+
+
+def test_no_offset_lies_under_the_sound() -> None:
+    wave = render([_line(65, (0.0, 2.0, 60))], 2 * RATE, RATE)  # its samples have one
+    assert abs(wave[3_200:28_800].mean()) < 0.01 * np.abs(wave).max()
+
+
 def test_a_sparse_line_is_not_blown_up() -> None:
     once = render([_line(73, (0.5, 0.5, 72))], 4 * RATE, RATE)[RATE // 2 : RATE]
     always = render([_line(73, (0.0, 4.0, 72))], 4 * RATE, RATE)
