@@ -69,7 +69,7 @@ def fad_interval(generated: Array, reference: Array, seed: int = 0) -> Interval:
         seed: names the resampling stream.
     """
     rng = numpy_generator(seed, "fad-bootstrap")
-    return frechet_interval(generated, reference, rng, n_resamples=N_FAD_RESAMPLES).distance
+    return frechet_interval(generated, reference, rng, n_resamples=N_FAD_RESAMPLES)
 
 
 def intervals(scores: Scores, reference: Array) -> dict[str, Interval]:

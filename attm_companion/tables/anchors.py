@@ -6,13 +6,12 @@ A table of generated music means little without these rows.
 
 from __future__ import annotations
 
-import numpy as np
-
 from attm_companion.study.arrays import Array
 from attm_companion.study.condition_scores import Scores, add_row
 from attm_companion.study.conditions import AnchorStage, ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import HEADS, Study
+from attm_core.evaluation.clap_score import shuffled_cosines
 from attm_core.evaluation.statistics import paired_t_test
 
 EXPERIMENT = "anchors"
@@ -50,7 +49,7 @@ def tabulate(study: Study) -> Result:
 
 def _add_matching(result: Result, name: str, scores: Scores, text: Array) -> None:
     """Prompts turned by one place are the shuffled control: no prompt keeps its own clip."""
-    shuffled = np.sum(np.roll(text, 1, axis=0) * scores.embeddings, axis=1)
+    shuffled = shuffled_cosines(text, scores.embeddings)
     test = paired_t_test(shuffled, scores.clap, alternative="greater")
     result.add(
         f"matched.{name}",
@@ -59,6 +58,6 @@ def _add_matching(result: Result, name: str, scores: Scores, text: Array) -> Non
         n=test.n,
         low=test.difference.low,
         high=test.difference.high,
-        verdict="follows prompts" if test.p < ALPHA else "does not follow prompts",
+        verdict="follows prompts" if test.significant(ALPHA) else "does not follow prompts",
     )
     result.add(f"matched.{name}.p", test.p, "p, one-sided", n=test.n)

@@ -13,7 +13,6 @@ from attm_companion.study.study import HEADS, Study
 from attm_core.evaluation.statistics import paired_t_test
 
 EXPERIMENT = "cross_mechanism"
-ALPHA = 0.05
 
 
 def conditions(study: Study) -> dict[str, ConditionStage]:
@@ -57,7 +56,7 @@ def _add_ties(result: Result, key: str, sub1: Scores, cell: Scores) -> None:
     for metric in ("clap", "reward"):
         test = paired_t_test(getattr(sub1, metric), getattr(cell, metric))
         worse = test.difference.estimate < 0
-        verdict = "*" if test.p >= ALPHA else ("worse" if worse else "better")
+        verdict = ("worse" if worse else "better") if test.significant() else "*"
         result.add(
             f"tie.{key}.{metric}",
             test.difference.estimate,

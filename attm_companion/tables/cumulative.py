@@ -20,7 +20,6 @@ from attm_companion.study.study import Study
 from attm_core.evaluation.statistics import PairedTest, mean_interval, paired_t_test
 
 EXPERIMENT = "cumulative"
-ALPHA = 0.05
 ROWS = ("row0", "row1", "row2", "row3", "row4")
 
 
@@ -98,7 +97,7 @@ def _over_seeds(cells: dict[str, dict[int, Scores]], before: str, after: str, me
 
 
 def _add_step(result: Result, key: str, test: PairedTest) -> None:
-    verdict = "†" if test.p < ALPHA else "not significant"
+    verdict = "†" if test.significant() else "not significant"
     difference = test.difference
     result.add(
         key,
@@ -118,5 +117,5 @@ def _describe(test: PairedTest) -> dict[str, float | str]:
         "t": test.t,
         "p": test.p,
         "d_z": test.d_z,
-        "mark": "†" if test.p < ALPHA else "",
+        "mark": "†" if test.significant() else "",
     }

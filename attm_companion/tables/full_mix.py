@@ -48,7 +48,7 @@ def tabulate(study: Study) -> Result:
         n=test.n,
         low=test.difference.low,
         high=test.difference.high,
-        verdict="louder voice" if test.p < 0.05 and test.t > 0 else "no louder voice",
+        verdict="louder voice" if test.significant() and test.t > 0 else "no louder voice",
     )
     result.add("full_mix.vocals_gain.p", test.p, "p, two-sided", n=test.n)
     return result

@@ -14,11 +14,15 @@ from attm_companion.study.condition_scores import Scores, fad_interval
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import HEADS, Study
-from attm_core.evaluation.statistics import Interval, mean_interval
+from attm_core.evaluation.statistics import (
+    Interval,
+    delta_out,
+    mean_interval,
+    score_correlation,
+)
 from attm_core.randomness import numpy_generator
 
 EXPERIMENT = "head_sweep"
-N_RESAMPLES = 1000
 
 # PAPER-SILENT: Table I's caption says "per input score" without listing the scores; only +1.5 and
 # −0.5 are named. We take these and their middle, and average FAD and CLAP over the three.
@@ -65,31 +69,10 @@ def _add_means(
 def _add_steering(result: Result, key: str, scores: dict[float, Scores], seed: int) -> None:
     rewards = {s: item.reward for s, item in scores.items()}
     n = sum(map(len, rewards.values()))
-    _add(result, key, "score_r", "Pearson r", score_correlation(rewards, seed), n, seed)
-    steer = mean_interval(rewards[1.5] - rewards[-0.5])
+    correlation = score_correlation(rewards, numpy_generator(seed, "score-r"))
+    _add(result, key, "score_r", "Pearson r", correlation, n, seed)
+    steer = delta_out(rewards)
     _add(result, key, "delta_out", "reward", steer, len(rewards[1.5]), seed)
-
-
-def score_correlation(rewards: dict[float, Array], seed: int) -> Interval:
-    """Pearson r between input s and output reward over all clips and input scores.
-
-    The clips recur at every s, so the interval resamples clips, not single generations.
-
-    Args:
-        rewards: input score → rewards (n,), the same clips in the same order.
-        seed: names the resampling stream.
-    """
-    table = np.stack(list(rewards.values()), axis=1)
-    s = np.broadcast_to(np.array(list(rewards)), table.shape)
-    rng = numpy_generator(seed, "score-r")
-    rows = rng.integers(0, len(table), (N_RESAMPLES, len(table)))
-    resampled = [_pearson(s[row], table[row]) for row in rows]
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return Interval(_pearson(s, table), float(low), float(high))
-
-
-def _pearson(x: Array, y: Array) -> float:
-    return float(np.corrcoef(x.ravel(), y.ravel())[0, 1])
 
 
 def _add(

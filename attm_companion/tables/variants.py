@@ -55,5 +55,5 @@ def _add_difference(result: Result, name: str, base: Scores, variant: Scores) ->
             n=test.n,
             low=test.difference.low,
             high=test.difference.high,
-            verdict="changes" if test.p < 0.05 else "no change seen",
+            verdict="changes" if test.significant() else "no change seen",
         )

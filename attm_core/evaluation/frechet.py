@@ -34,6 +34,18 @@ def as_embeddings(values: ArrayLike, name: str = "embeddings") -> Matrix:
     return matrix
 
 
+def as_embedding_sets(generated: ArrayLike, reference: ArrayLike) -> tuple[Matrix, Matrix]:
+    """Check two sets of one width.
+
+    Raises:
+        InputError: see ``as_embeddings``; or different widths.
+    """
+    x, y = as_embeddings(generated, "generated embeddings"), as_embeddings(reference, "reference")
+    if x.shape[1] != y.shape[1]:
+        raise InputError(f"embeddings have width {x.shape[1]} but the reference {y.shape[1]}")
+    return x, y
+
+
 @dataclass(frozen=True)
 class ReferenceStatistics:
     """Mean and a square-root factor of the covariance of one set of embeddings.
@@ -71,31 +83,11 @@ class ReferenceStatistics:
         return cls(mean, factor, float(np.square(factor).sum()), n)
 
 
-@dataclass(frozen=True)
-class FrechetEstimate:
-    """A distance with its bootstrap interval.
-
-    Attributes:
-        distance: the estimate and its interval, re-centred by ``bias``.
-        bias: mean of the resamples minus the estimate. The distance grows as the generated set
-            shrinks, and a resample has fewer distinct items than the set, so this is positive.
-        n: number of generated items.
-    """
-
-    distance: Interval
-    bias: float
-    n: int
-
-    def describe(self) -> str:
-        """Distance, interval, size and resampling bias in one line."""
-        return f"FAD {self.distance.describe(4)}, n = {self.n}, resampling bias {self.bias:+.4f}"
-
-
 def frechet_distance(generated: ArrayLike, reference: ArrayLike | ReferenceStatistics) -> float:
     """Fréchet distance ‖μ_a − μ_b‖² + tr Σ_a + tr Σ_b − 2 tr sqrtm(Σ_a Σ_b).
 
     Args:
-        generated: embeddings (n, d), one a file.
+        generated: embeddings (n, d), one per file.
         reference: embeddings (m, d), or their statistics computed once.
 
     Returns:
@@ -118,24 +110,25 @@ def frechet_interval(
     generator: np.random.Generator,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> FrechetEstimate:
+) -> Interval:
     """Distance with a bootstrap interval over the generated items (the reference is held fixed).
 
-    Plain percentiles would lie above the estimate, for resamples are biased upwards; they are moved
-    down by the resampling bias, so the interval shows spread around the estimate and nothing else.
+    The distance grows as the generated set shrinks, and a resample has fewer distinct items than
+    the set: plain percentiles would lie above the estimate. They are moved down by that bias, so
+    the interval shows spread around the estimate and nothing else.
 
     Args:
-        generated: embeddings (n, d), one a prompt.
+        generated: embeddings (n, d), one per prompt.
         reference: embeddings or statistics.
         generator: source of the resamples.
         level: coverage.
         n_resamples: number of resamples.
     """
     statistics = _as_statistics(reference)
-    estimate = frechet_distance(generated, statistics)
-    resampler = _Resampler.of(generated, statistics)
+    resampler = Resampler.of(generated, statistics)
     rows = generator.integers(0, resampler.n, size=(n_resamples, resampler.n))
-    return _recentred(estimate, np.array([resampler.distance(row) for row in rows]), level, rows)
+    estimate = frechet_distance(generated, statistics)
+    return _recentred(estimate, np.array([resampler.distance(row) for row in rows]), level)
 
 
 def frechet_difference(
@@ -143,37 +136,34 @@ def frechet_difference(
     after: ArrayLike,
     reference: ArrayLike | ReferenceStatistics,
     generator: np.random.Generator,
-    level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
-) -> FrechetEstimate:
-    """Difference of two systems' distances on the same prompts, prompts resampled in pairs.
+) -> Interval:
+    """distance(after) − distance(before) on the same prompts, with a 95 % interval.
+
+    Prompts are resampled in pairs, so most of the resampling bias cancels.
 
     Args:
         before: embeddings (n, d) of one system, row i from prompt i.
         after: the other system's, same prompts in the same order.
         reference: embeddings or statistics.
         generator: source of the resamples.
-        level: coverage.
         n_resamples: number of resamples.
-
-    Returns:
-        distance(after) − distance(before); most of the resampling bias cancels.
 
     Raises:
         InputError: different numbers of prompts.
     """
     statistics = _as_statistics(reference)
-    first, second = (_Resampler.of(values, statistics) for values in (before, after))
+    first, second = (Resampler.of(values, statistics) for values in (before, after))
     if first.n != second.n:
         raise InputError(f"paired systems differ in number of prompts: {first.n} and {second.n}")
     rows = generator.integers(0, first.n, size=(n_resamples, first.n))
     estimate = frechet_distance(after, statistics) - frechet_distance(before, statistics)
     resamples = np.array([second.distance(row) - first.distance(row) for row in rows])
-    return _recentred(estimate, resamples, level, rows)
+    return _recentred(estimate, resamples, LEVEL)
 
 
 @dataclass(frozen=True)
-class _Resampler:
+class Resampler:
     """Distances of resampled rows from what is computed once: Gram matrices of the generated set.
 
     With G the generated rows minus the reference mean and P = G factorᵀ, every quantity of the
@@ -184,25 +174,28 @@ class _Resampler:
     projected: Matrix
     trace: float
     n: int
-    rank: int
+    width: int
 
     @classmethod
-    def of(cls, generated: ArrayLike, reference: ArrayLike | ReferenceStatistics) -> _Resampler:
+    def of(cls, generated: ArrayLike, reference: ArrayLike | ReferenceStatistics) -> Resampler:
+        """Prepare a generated set (n, d) for a reference."""
         x = as_embeddings(generated, "generated embeddings")
         statistics = _as_statistics(reference)
         _check_width(x.shape[1], statistics)
         rows = x - statistics.mean
         projected = rows @ statistics.factor.T
-        rank = min(len(x) - 1, projected.shape[1])
-        return cls(rows @ rows.T, projected @ projected.T, statistics.trace, len(x), rank)
+        gram, width = rows @ rows.T, projected.shape[1]
+        return cls(gram, projected @ projected.T, statistics.trace, len(x), width)
 
     def distance(self, rows: NDArray[np.int64]) -> float:
-        block = np.ix_(rows, rows)
+        """Distance of the rows drawn (k,), k ≤ n."""
+        block, k = np.ix_(rows, rows), len(rows)
         gram = self.gram[block]
         mean_square = float(gram.mean())
-        trace = (float(np.trace(gram)) - self.n * mean_square) / (self.n - 1)
-        values = np.linalg.eigvalsh(_double_centred(self.projected[block]) / (self.n - 1))
-        largest = values[-self.rank :]  # the others are rounding, whose roots would add up
+        trace = (float(np.trace(gram)) - k * mean_square) / (k - 1)
+        values = np.linalg.eigvalsh(_double_centred(self.projected[block]) / (k - 1))
+        rank = min(k - 1, self.width)
+        largest = values[-rank:]  # the others are rounding, whose roots would add up
         overlap = float(np.sqrt(np.clip(largest, 0.0, None)).sum())
         return _combine(mean_square, trace, self.trace, overlap)
 
@@ -213,14 +206,10 @@ def _double_centred(gram: Matrix) -> Matrix:
     return centred
 
 
-def _recentred(
-    estimate: float, resamples: Matrix, level: float, rows: NDArray[np.int64]
-) -> FrechetEstimate:
+def _recentred(estimate: float, resamples: Matrix, level: float) -> Interval:
     bias = float(resamples.mean()) - estimate
     low, high = np.quantile(resamples - bias, [(1 - level) / 2, (1 + level) / 2])
-    return FrechetEstimate(
-        Interval(estimate, float(low), float(high), level), bias, int(rows.shape[1])
-    )
+    return Interval(estimate, float(low), float(high), level)
 
 
 def _combine(mean_square: float, trace_a: float, trace_b: float, overlap: float) -> float:

@@ -1,4 +1,8 @@
-"""The tests and intervals of Section IV: paired t-tests, correlations, Δ_out, bootstrap."""
+"""The tests and intervals of Section IV on scipy: paired t, correlations, Δ_out, bootstrap, Holm.
+
+scipy does the reckoning; here are the shape of an answer (`Interval`), one check of all inputs, and
+an answer where scipy has none: samples that are constant up to rounding.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,9 @@ Alternative = Literal["two-sided", "greater", "less"]
 Vector = NDArray[np.float64]
 
 LEVEL = 0.95
+ALPHA = 0.05  # of † and * in Tables II and III
 N_RESAMPLES = 2000
+ROUNDING = 1e-12  # deviations below this share of the values are rounding, not variation
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,9 @@ class PairedTest:
 
     Attributes:
         n: number of pairs.
-        difference: mean of after − before with its two-sided interval.
+        difference: mean of after − before with its two-sided 95 % interval.
         t: t statistic; infinite when all differences are equal and not zero, 0 when all are zero.
-        p: p value of ``alternative``.
-        alternative: the hypothesis about the mean difference.
+        p: p value of the alternative asked for.
         d_z: Cohen's d of the differences (mean over standard deviation).
     """
 
@@ -55,15 +60,13 @@ class PairedTest:
     difference: Interval
     t: float
     p: float
-    alternative: Alternative
     d_z: float
 
-    def describe(self) -> str:
-        """Difference, statistic and p in one line."""
-        return (
-            f"Δ = {self.difference.describe()}, t({self.n - 1}) = {self.t:.2f}, "
-            f"p = {self.p:.3g} ({self.alternative}), d_z = {self.d_z:.2f}, n = {self.n}"
-        )
+    def significant(self, alpha: float = ALPHA) -> bool:
+        """Whether p < alpha: † of Table II if one-sided, no * of Table III if two-sided."""
+        # PAPER-SILENT: Table III says "paired-t, p ≥ 0.05" without saying one- or two-sided; it is
+        # read as two-sided there.
+        return self.p < alpha
 
 
 def as_vector(values: ArrayLike, name: str = "values", minimum: int = 2) -> Vector:
@@ -82,25 +85,32 @@ def as_vector(values: ArrayLike, name: str = "values", minimum: int = 2) -> Vect
     return vector
 
 
-def as_pairs(first: ArrayLike, second: ArrayLike, minimum: int = 2) -> tuple[Vector, Vector]:
-    """Check two vectors of equal length.
+def as_pairs(first: ArrayLike, second: ArrayLike) -> tuple[Vector, Vector]:
+    """Check two vectors of equal length, two pairs at least.
 
     Raises:
         InputError: as ``as_vector``, or different lengths.
     """
-    x = as_vector(first, "first sample", minimum)
-    y = as_vector(second, "second sample", minimum)
+    x, y = as_vector(first, "first sample"), as_vector(second, "second sample")
     if x.size != y.size:
         raise InputError(f"paired samples differ in length: {x.size} and {y.size}")
     return x, y
 
 
+def is_constant(values: Vector, scale: float | None = None) -> bool:
+    """Whether a sample varies by no more than rounding of numbers of size ``scale``."""
+    size = float(np.abs(values).max()) if scale is None else scale
+    return float(np.ptp(values)) <= ROUNDING * size
+
+
 def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     """Mean with its t interval, mean ± t_{(1+level)/2, n−1} · sd/√n."""
     x = as_vector(values)
-    half = stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / math.sqrt(x.size)
     mean = float(x.mean())
-    return Interval(mean, mean - float(half), mean + float(half), level)
+    if is_constant(x):
+        return Interval(mean, mean, mean, level)
+    low, high = stats.t.interval(level, x.size - 1, loc=mean, scale=stats.sem(x))
+    return Interval(mean, float(low), float(high), level)
 
 
 def paired_t_test(
@@ -109,97 +119,83 @@ def paired_t_test(
     """Student's paired t-test on the same prompts (the † and * of Tables II and III).
 
     Args:
-        before: one value a prompt (n,).
-        after: one value a prompt (n,), same order.
+        before: one value per prompt (n,).
+        after: one value per prompt (n,), same order.
         alternative: ``"greater"`` tests after > before (the paper's one-sided improvement).
-
-    Returns:
-        Statistic, p, mean difference with 95 % interval and effect size.
 
     Raises:
         InputError: unequal lengths, fewer than two pairs, non-finite values, unknown alternative.
     """
+    if alternative not in ("two-sided", "greater", "less"):
+        raise InputError(f"alternative {alternative!r} is not two-sided, greater or less")
     x, y = as_pairs(before, after)
     delta = y - x
-    sd, mean, n = float(delta.std(ddof=1)), float(delta.mean()), delta.size
-    d_z = mean / sd if sd > 0 else math.copysign(math.inf, mean) if mean else 0.0
-    t = d_z * math.sqrt(n)
-    p = t_p_value(t, n - 1, alternative)
-    return PairedTest(n, mean_interval(delta), t, p, alternative, d_z)
+    if is_constant(delta, float(np.abs([x, y]).max())):
+        return _equal_differences(delta, alternative)
+    test = stats.ttest_rel(y, x, alternative=alternative)
+    t, d_z = float(test.statistic), float(delta.mean() / delta.std(ddof=1))
+    return PairedTest(delta.size, mean_interval(delta), t, float(test.pvalue), d_z)
 
 
-def t_p_value(t: float, df: int, alternative: Alternative = "two-sided") -> float:
-    """Tail probability of a t statistic.
-
-    Raises:
-        InputError: unknown alternative.
-    """
-    if alternative == "two-sided":
-        return float(2 * stats.t.sf(abs(t), df))
-    if alternative not in ("greater", "less"):
-        raise InputError(f"alternative {alternative!r} is not two-sided, greater or less")
-    return float(stats.t.sf(t if alternative == "greater" else -t, df))
+def _equal_differences(delta: Vector, alternative: Alternative) -> PairedTest:
+    """The limit of a vanishing deviation."""
+    mean = float(np.median(delta))
+    t = math.copysign(math.inf, mean) if mean else 0.0
+    towards = {"two-sided": abs(t), "greater": t, "less": -t}[alternative]
+    tail = float(stats.t.sf(towards, delta.size - 1))
+    p = min(1.0, 2 * tail) if alternative == "two-sided" else tail
+    return PairedTest(delta.size, Interval(mean, mean, mean), t, p, t)
 
 
 def bootstrap_interval(
-    values: ArrayLike,
+    rows: int,
+    statistic: Callable[[NDArray[np.int64]], float],
     generator: np.random.Generator,
-    statistic: Callable[[Vector], Vector] | None = None,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
-    """Percentile bootstrap over items.
+    """Percentile bootstrap over ``rows`` items (`scipy.stats.bootstrap`).
 
     Args:
-        values: (n,) or (n, k); rows are resampled.
+        rows: number of items, at least two.
+        statistic: takes the resampled item numbers (rows,) and returns one number.
         generator: source of the resamples.
-        statistic: maps resamples (r, n, …) to (r,); the mean over axis 1 if None.
         level: coverage.
-        n_resamples: number of resamples r.
+        n_resamples: number of resamples.
 
     Raises:
-        InputError: fewer than two items or non-finite values.
+        InputError: fewer than two items.
     """
-    x = np.asarray(values, dtype=np.float64)
-    as_vector(x.ravel())
-    chosen = statistic or _row_means
-    rows = generator.integers(0, len(x), size=(n_resamples, len(x)))
-    low, high = np.quantile(chosen(x[rows]), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(chosen(x[None])[0]), float(low), float(high), level)
-
-
-def _row_means(resamples: Vector) -> Vector:
-    means: Vector = resamples.mean(axis=1)
-    return means
-
-
-def paired_bootstrap(
-    before: ArrayLike,
-    after: ArrayLike,
-    generator: np.random.Generator,
-    level: float = LEVEL,
-    n_resamples: int = N_RESAMPLES,
-) -> Interval:
-    """Percentile bootstrap of the mean of after − before; prompts are resampled in pairs."""
-    x, y = as_pairs(before, after)
-    return bootstrap_interval(y - x, generator, level=level, n_resamples=n_resamples)
+    items = np.arange(rows)
+    as_vector(items, "items to resample")
+    found = stats.bootstrap(
+        (items,),
+        statistic,
+        n_resamples=n_resamples,
+        vectorized=False,
+        confidence_level=level,
+        method="percentile",
+        rng=generator,
+    ).confidence_interval
+    return Interval(float(statistic(items)), float(found.low), float(found.high), level)
 
 
 def pearson(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
     """Pearson's r with the Fisher-z interval, tanh(atanh r ± z/√(n−3)).
 
-    Bounds are NaN below four pairs and at |r| = 1 the interval is the point.
+    Bounds are NaN below four pairs.
 
     Raises:
-        InputError: fewer than two pairs, or a constant sample.
+        InputError: fewer than two pairs, or a sample that is constant up to rounding.
     """
     first, second = as_pairs(x, y)
-    a, b = first - first.mean(), second - second.mean()
-    scale = math.sqrt(float(a @ a) * float(b @ b))
-    if scale == 0.0:
-        raise InputError("a correlation needs two samples that vary")
-    r = min(1.0, max(-1.0, float(a @ b) / scale))
-    return _fisher_interval(r, 1.0, a.size, level)
+    if is_constant(first) or is_constant(second):
+        raise InputError("a correlation needs two samples that vary by more than rounding")
+    if first.size < 4:
+        return Interval(float(stats.pearsonr(first, second).statistic), math.nan, math.nan, level)
+    found = stats.pearsonr(first, second)
+    bounds = found.confidence_interval(level)
+    return Interval(float(found.statistic), float(bounds.low), float(bounds.high), level)
 
 
 def spearman(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
@@ -208,41 +204,54 @@ def spearman(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
     The interval is Fisher's with the variance factor 1.06 of Fieller, Hartley and Pearson (1957).
     """
     first, second = as_pairs(x, y)
-    rho = pearson(stats.rankdata(first), stats.rankdata(second)).estimate
-    return _fisher_interval(rho, 1.06, first.size, level)
+    if is_constant(first) or is_constant(second):
+        raise InputError("a correlation needs two samples that vary by more than rounding")
+    rho = float(stats.spearmanr(first, second).statistic)
+    if first.size < 4:
+        return Interval(rho, math.nan, math.nan, level)
+    half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt(1.06 / (first.size - 3))
+    with np.errstate(divide="ignore"):  # |ρ| = 1: the interval is the point
+        low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
+    return Interval(rho, float(low), float(high), level)
 
 
-def _fisher_interval(r: float, factor: float, n: int, level: float) -> Interval:
-    if n < 4:
-        return Interval(r, math.nan, math.nan, level)
-    if abs(r) == 1.0:
-        return Interval(r, r, r, level)
-    half = float(stats.norm.ppf((1 + level) / 2)) * math.sqrt(factor / (n - 3))
-    z = math.atanh(r)
-    return Interval(r, math.tanh(z - half), math.tanh(z + half), level)
+def score_correlation(
+    rewards: Mapping[float, ArrayLike], generator: np.random.Generator
+) -> Interval:
+    """Score-r of Table I: Pearson's r of input s and output reward over all clips and scores.
 
-
-def delta_out(
-    rewards_by_s: Mapping[float, ArrayLike], high: float = 1.5, low: float = -0.5
-) -> float:
-    """Δ_out of Table I: mean output reward at s = +1.5 minus that at s = −0.5.
+    The clips recur at every s, so the interval resamples clips, not single generations.
 
     Args:
-        rewards_by_s: rewards of the outputs (n,) by input score.
+        rewards: input score → rewards (n,), the same clips in the same order.
+        generator: source of the resamples.
+    """
+    table = np.stack([as_vector(values) for values in rewards.values()], axis=1)
+    s = np.broadcast_to(np.array(list(rewards), dtype=np.float64), table.shape)
+
+    def r(rows: NDArray[np.int64]) -> float:
+        return pearson(s[rows].ravel(), table[rows].ravel()).estimate
+
+    return bootstrap_interval(len(table), r, generator, n_resamples=1000)
+
+
+def delta_out(rewards: Mapping[float, ArrayLike], high: float = 1.5, low: float = -0.5) -> Interval:
+    """Δ_out of Table I: output reward at s = +1.5 minus that at s = −0.5, clip by clip.
+
+    Args:
+        rewards: input score → rewards (n,), the same clips in the same order.
         high: upper input score.
         low: lower input score.
 
     Raises:
         InputError: one of the two scores was not run.
 
-    >>> delta_out({-0.5: [0.0, 0.2], 1.5: [1.0, 1.2]})
-    1.0
+    >>> delta_out({-0.5: [0.0, 0.2], 1.5: [1.0, 1.4]}).estimate
+    1.1
     """
-    missing = [s for s in (high, low) if s not in rewards_by_s]
-    if missing:
-        raise InputError(f"no rewards at s = {missing}; there are {sorted(rewards_by_s)}")
-    means = [float(as_vector(rewards_by_s[s], minimum=1).mean()) for s in (high, low)]
-    return means[0] - means[1]
+    if missing := [s for s in (high, low) if s not in rewards]:
+        raise InputError(f"no rewards at s = {missing}; there are {sorted(rewards)}")
+    return paired_t_test(rewards[low], rewards[high]).difference
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -4,7 +4,7 @@ from studies import N_PROMPTS, Asked, KnownStudy, assert_paper_beside, noise, sc
 
 from attm_companion.paper_numbers import load_paper
 from attm_companion.study.study import HEADS
-from attm_companion.tables.head_sweep import INPUT_SCORES, conditions, score_correlation, tabulate
+from attm_companion.tables.head_sweep import INPUT_SCORES, conditions, tabulate
 
 SLOPES = dict(zip(HEADS.values(), (0.4, 0.3, 0.0, -0.2, 0.1), strict=True))
 
@@ -77,13 +77,3 @@ def test_every_number_of_table_1_stands_beside_ours(result):
     printed = {c.key for c in load_paper() if c.key.startswith(("table1.v", "table1.baseline"))}
     assert printed == set(result.values)
     assert_paper_beside(result, "table1.")
-
-
-def test_the_interval_of_the_correlation_resamples_whole_clips():
-    # Clips differ a lot and s moves all of them alike: with clips resampled r stays in a band that
-    # single generations, torn from their clips, could not tell from chance.
-    clips = noise("clips", 3.0)
-    rewards = {s: clips + 0.5 * s for s in INPUT_SCORES}
-    interval = score_correlation(rewards, seed=1)
-    assert 0 < interval.low < interval.estimate < interval.high
-    assert interval == score_correlation(rewards, seed=1)

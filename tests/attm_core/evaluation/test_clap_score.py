@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from attm_core.errors import InputError
-from attm_core.evaluation.clap_score import clap_score, cosine_per_item, shuffled_clap_score
+from attm_core.evaluation.clap_score import cosine_per_item, shuffled_cosines
 
 
 def test_by_hand() -> None:
@@ -24,18 +24,9 @@ def test_scale_of_the_embeddings_does_not_matter() -> None:
     )
 
 
-def test_score_has_mean_and_interval() -> None:
-    rng = np.random.default_rng(0)
-    text = rng.normal(size=(30, 8))
-    score = clap_score(text, text + rng.normal(size=(30, 8)))
-    assert score.mean.low < score.per_prompt.mean() < score.mean.high
-    assert score.describe().startswith("CLAP 0.")
-
-
 def test_shuffled_floor_pairs_nothing_with_itself() -> None:
-    score = shuffled_clap_score(np.eye(12), np.eye(12), np.random.default_rng(0))
-    assert score.per_prompt.max() == 0.0
-    assert shuffled_clap_score(np.eye(2), np.eye(2), np.random.default_rng(0)).mean.estimate == 0.0
+    assert shuffled_cosines(np.eye(12), np.eye(12)).max() == 0.0
+    assert list(shuffled_cosines([[1.0, 0], [0, 1]], [[0, 2.0], [1, 0]])) == pytest.approx([1, 1])
 
 
 def test_bad_embeddings_are_refused() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from attm_core.errors import InputError
 from attm_core.evaluation.statistics import (
@@ -12,11 +11,10 @@ from attm_core.evaluation.statistics import (
     delta_out,
     holm,
     mean_interval,
-    paired_bootstrap,
     paired_t_test,
     pearson,
+    score_correlation,
     spearman,
-    t_p_value,
 )
 
 
@@ -33,24 +31,25 @@ def test_paired_t_by_hand() -> None:
     assert test.t == pytest.approx(2 * math.sqrt(3))
     assert test.d_z == pytest.approx(2.0)
     assert test.p == pytest.approx(1 - math.sqrt(12 / 14))
-    assert "t(2) = 3.46" in test.describe()
+    # t₂(0.975) = 4.302653
+    half = 4.302653 / math.sqrt(3)
+    interval = test.difference
+    assert (interval.low, interval.high) == pytest.approx((2 - half, 2 + half), rel=1e-6)
 
 
-@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
-def test_paired_t_equals_scipy(pair: tuple[np.ndarray, np.ndarray], alternative: str) -> None:
-    ours = paired_t_test(*pair, alternative)
-    theirs = stats.ttest_rel(pair[1], pair[0], alternative=alternative)
-    assert ours.t == pytest.approx(theirs.statistic, rel=1e-12)
-    assert ours.p == pytest.approx(theirs.pvalue, rel=1e-10)
-    both = stats.ttest_rel(pair[1], pair[0]).confidence_interval()
-    assert (ours.difference.low, ours.difference.high) == pytest.approx((both.low, both.high))
+def test_one_sided_p_is_half_or_the_rest(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    both, up, down = (paired_t_test(*pair, way) for way in ("two-sided", "greater", "less"))
+    assert up.p == pytest.approx(both.p / 2)
+    assert down.p == pytest.approx(1 - both.p / 2)
+    assert up.significant(up.p * 1.01)
+    assert not up.significant(up.p)
 
 
-def test_paired_t_of_constant_differences() -> None:
+def test_differences_that_are_equal_up_to_rounding() -> None:
     assert paired_t_test([1, 2], [1, 2]).p == 1.0
-    shifted = paired_t_test([1.0, 2.0], [2.0, 3.0])
-    assert shifted.t == math.inf
-    assert shifted.p == 0.0
+    shifted = paired_t_test([0.1, 0.2, 0.7], [1.1, 1.2, 1.7])
+    assert (shifted.t, shifted.p) == (math.inf, 0.0)
+    assert paired_t_test([1.1, 1.2, 1.7], [0.1, 0.2, 0.7], "greater").p == 1.0
 
 
 @settings(max_examples=50, deadline=None)
@@ -70,25 +69,15 @@ def test_mean_interval_covers_as_often_as_it_says() -> None:
 
 
 def test_bootstrap_agrees_with_the_t_interval(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    rng = np.random.default_rng(1)
-    boot = paired_bootstrap(*pair, rng)
-    exact = paired_t_test(*pair).difference
-    assert boot.estimate == pytest.approx(exact.estimate)
-    assert (boot.low, boot.high) == pytest.approx((exact.low, exact.high), abs=0.06)
-
-
-def test_bootstrap_takes_another_statistic() -> None:
-    rng = np.random.default_rng(1)
-    interval = bootstrap_interval(
-        np.arange(101), rng, lambda resamples: np.median(resamples, axis=1)
+    delta = pair[1] - pair[0]
+    first, second = (
+        bootstrap_interval(40, lambda rows: delta[rows].mean(), np.random.default_rng(1))
+        for _ in range(2)
     )
-    assert interval.estimate == 50
-    assert 30 < interval.low < 45 < 55 < interval.high < 70
-
-
-def test_bootstrap_is_reproducible() -> None:
-    first, second = (bootstrap_interval([1, 2, 5, 9], np.random.default_rng(3)) for _ in range(2))
+    exact = mean_interval(delta)
     assert first == second
+    assert first.estimate == pytest.approx(exact.estimate)
+    assert (first.low, first.high) == pytest.approx((exact.low, exact.high), abs=0.06)
 
 
 def test_pearson_by_hand() -> None:
@@ -98,13 +87,21 @@ def test_pearson_by_hand() -> None:
     assert math.isnan(result.low)
 
 
-def test_correlations_equal_scipy(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    ours, theirs = pearson(*pair), stats.pearsonr(*pair)
-    bounds = theirs.confidence_interval()
-    assert ours.estimate == pytest.approx(theirs.statistic)
-    assert (ours.low, ours.high) == pytest.approx((bounds.low, bounds.high))
-    tied = np.round(pair[0]), np.round(pair[1])
-    assert spearman(*tied).estimate == pytest.approx(stats.spearmanr(*tied).statistic)
+def test_correlation_intervals_by_hand() -> None:
+    # r = 0.7 on five pairs: tanh(atanh 0.7 ± 1.959964/√2); Spearman's is wider by √1.06.
+    x, y = np.array([1, 2, 3, 4, 5]), np.array([2, 3, 1, 4, 5])
+    result, ranks = pearson(x, y), spearman(10 * x, y)
+    assert result.estimate == pytest.approx(0.7)
+    half = 1.959964 / math.sqrt(2)
+    assert result.high == pytest.approx(math.tanh(math.atanh(0.7) + half), rel=1e-6)
+    assert ranks.low == pytest.approx(math.tanh(math.atanh(0.7) - half * 1.06**0.5), rel=1e-6)
+
+
+def test_constant_up_to_rounding_is_constant() -> None:
+    wobbling = np.array([0.1, 0.1, 0.1, 0.1, 0.1, 0.1]) * 3 / 3 + [0, 1e-17, 0, 0, 2e-17, 0]
+    for correlation in (pearson, spearman):
+        with pytest.raises(InputError, match="vary"):
+            correlation(wobbling, wobbling)
 
 
 def test_spearman_sees_only_ranks() -> None:
@@ -114,11 +111,26 @@ def test_spearman_sees_only_ranks() -> None:
     assert spearman(x, -x).estimate == pytest.approx(-1.0)
 
 
-def test_delta_out() -> None:
-    rewards = {-0.5: [0.0, 0.2], 0.5: [9.0], 1.5: [1.0, 1.4]}
-    assert delta_out(rewards) == pytest.approx(1.1)
+def test_statistics_of_table_one_by_hand() -> None:
+    rewards = {-0.5: [0.0, 0.2], 0.5: [0.6, 0.6], 1.5: [1.0, 1.4]}
+    assert delta_out(rewards).estimate == pytest.approx(1.1)
+    # s is −1, 0, 1 around its mean, twice; the rewards −0.1, 0.6, 1.2 on average.
+    table = np.array([[0.0, 0.6, 1.0], [0.2, 0.6, 1.4]])
+    expected = np.corrcoef([-0.5, 0.5, 1.5] * 2, table.ravel())[0, 1]
+    found = score_correlation(rewards, np.random.default_rng(0))
+    assert found.estimate == pytest.approx(expected)
+    assert found.low < expected < found.high
     with pytest.raises(InputError, match=r"no rewards at s = \[2.0\]"):
         delta_out(rewards, high=2.0)
+
+
+def test_the_interval_of_the_correlation_resamples_whole_clips() -> None:
+    # Clips differ a lot and s moves all of them alike: with clips resampled r stays in a band that
+    # single generations, torn from their clips, could not tell from chance.
+    clips = np.random.default_rng(0).normal(0, 3, size=100)
+    rewards = {s: clips + 0.5 * s for s in (-0.5, 0.5, 1.5)}
+    interval = score_correlation(rewards, np.random.default_rng(1))
+    assert 0 < interval.low < interval.estimate < interval.high
 
 
 def test_holm_by_hand() -> None:
@@ -143,7 +155,7 @@ def test_bad_samples_are_refused(before: list, after: list, message: str) -> Non
 
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(InputError, match="alternative 'up'"):
-        t_p_value(1.0, 5, "up")
+        paired_t_test([1, 2], [2, 4], "up")
     with pytest.raises(InputError, match="vary"):
         pearson([1, 1, 1], [1, 2, 3])
     with pytest.raises(InputError, match="between 0 and 1"):

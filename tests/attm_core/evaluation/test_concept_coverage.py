@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,87 +6,47 @@ import torch
 from torch import Tensor
 
 from attm_core.errors import AssetError, InputError
-from attm_core.evaluation.ccs import AudioLanguageJudge, ClapJudge, concept_coverage
+from attm_core.evaluation.concept_coverage import AudioLanguageJudge, concept_coverage
 
 RATE = 16000
 CONCEPTS = ["piano", "drums", "choir", "organ"]
 
 
-class Marked:
-    """A judge that reads the number of concepts heard from the first sample."""
+def marked_judge(waves: Tensor, rate: int, concepts: list[list[str]]) -> list[list[bool]]:
+    """Reads the number of concepts heard from the first sample."""
+    return [
+        [bool(i < wave[0, 0]) for i in range(len(names))]
+        for wave, names in zip(waves, concepts, strict=True)
+    ]
 
-    def hears(self, wave: Tensor, sample_rate_hz: int, concepts: Sequence[str]) -> list[bool]:
-        return [i < wave[0, 0] for i in range(len(concepts))]
 
-
-def marked(value: float) -> Tensor:
-    return torch.full((1, 100), value)
+def marked(*values: float) -> Tensor:
+    return torch.tensor(values).view(-1, 1, 1).expand(-1, 1, 100)
 
 
 def test_by_hand() -> None:
-    # 1 of 2, 3 of 4 and 0 of 1: mean of 0.5, 0.75, 0.
-    clips = {"a": marked(1), "b": marked(3), "c": marked(0)}
-    concepts = {"a": CONCEPTS[:2], "b": CONCEPTS, "c": CONCEPTS[:1]}
-    result = concept_coverage(clips, concepts, RATE, Marked())
-    assert list(result.per_prompt) == [0.5, 0.75, 0.0]
-    assert result.mean.estimate == pytest.approx(1.25 / 3)
-    assert result.heard["b"] == ("piano", "drums", "choir")
-    assert result.describe().startswith("CCS 0.417")
+    # 1 of 2, 3 of 4 and 0 of 1.
+    concepts = [CONCEPTS[:2], CONCEPTS, CONCEPTS[:1]]
+    found = concept_coverage(marked(1.0, 3.0, 0.0), RATE, concepts, marked_judge)
+    assert list(found) == [0.5, 0.75, 0.0]
 
 
 @pytest.mark.parametrize(
-    ("clips", "concepts", "message"),
+    ("concepts", "message"),
     [
-        ({"a": marked(1)}, {"a": ["x"]}, "two prompts"),
-        ({"a": marked(1)}, {"a": ["x"], "b": ["y"]}, r"no audio for prompts \['b'\]"),
-        ({"a": marked(1), "b": marked(1)}, {"a": [], "b": ["y"]}, "'a' needs distinct"),
-        ({"a": marked(1), "b": marked(1)}, {"a": ["y", "y"], "b": ["y"]}, "'a' needs distinct"),
-        ({"a": torch.zeros(1, 0), "b": marked(1)}, {"a": ["x"], "b": ["y"]}, "no samples"),
+        ([["x"]], "of 1 prompts"),
+        ([["x"], []], "prompt 1 needs distinct"),
+        ([["x", "x"], ["y"]], "prompt 0 needs distinct"),
     ],
 )
-def test_bad_requests_are_refused(clips: dict, concepts: dict, message: str) -> None:
+def test_bad_requests_are_refused(concepts: list[list[str]], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        concept_coverage(clips, concepts, RATE, Marked())
+        concept_coverage(marked(1.0, 1.0), RATE, concepts, marked_judge)
 
 
-class OneHotClap:
-    """Text "k" is axis k; audio is embedded as its first samples, normalised."""
-
-    width = 4
-
-    def embed_text(self, texts: Sequence[str]) -> Tensor:
-        return torch.eye(4)[[CONCEPTS.index(text) for text in texts]]
-
-    def embed_audio(self, waves: Tensor, sample_rate_hz: int) -> Tensor:
-        return torch.nn.functional.normalize(waves[:, :4], dim=1)
-
-
-def test_clap_judge_compares_with_foils() -> None:
-    judge = ClapJudge(OneHotClap(), CONCEPTS, quantile=1.0)
-    assert judge.hears(torch.tensor([[0.1, 0.9, 0.2, 0.0]]), RATE, CONCEPTS) == [
-        False,
-        True,
-        False,
-        False,
-    ]
-    looser = ClapJudge(OneHotClap(), CONCEPTS, quantile=0.5)
-    assert looser.hears(torch.tensor([[0.1, 0.9, 0.2, 0.0]]), RATE, CONCEPTS) == [
-        False,
-        True,
-        True,
-        False,
-    ]
-
-
-def test_clap_judge_mixes_stereo_down() -> None:
-    judge = ClapJudge(OneHotClap(), CONCEPTS, quantile=1.0)
-    stereo = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.9]])
-    assert judge.hears(stereo, RATE, ["piano", "organ"]) == [True, False]
-
-
-def test_clap_judge_needs_foils() -> None:
-    with pytest.raises(InputError, match="two foils"):
-        ClapJudge(OneHotClap(), ["piano"])
+def test_a_judge_answers_every_concept() -> None:
+    with pytest.raises(InputError, match="one answer per concept"):
+        concept_coverage(marked(1.0), RATE, [["x", "y"]], lambda *given: [[True]])
 
 
 @pytest.fixture(scope="module")
@@ -137,9 +96,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_language_judge_of_the_real_class(folder: Path) -> None:
     judge = AudioLanguageJudge.load(folder)
     wave = torch.randn(2, RATE, generator=torch.Generator().manual_seed(0))
-    first = judge.hears(wave, RATE, CONCEPTS)
-    assert len(first) == 4
-    assert judge.hears(wave, RATE, CONCEPTS) == first
+    first = judge(wave[None], RATE, [CONCEPTS])
+    assert [len(answers) for answers in first] == [4]
+    assert judge(wave[None], RATE, [CONCEPTS]) == first
     low, high = (
         judge._margin(audio.numpy(), RATE, "piano") for audio in (wave[0], 0.01 * wave[1].abs())
     )
@@ -176,7 +135,7 @@ def test_language_judge_reads_yes_against_no() -> None:
     # log(e³ + e¹) − log(e² + e^1.5)
     expected = torch.tensor([3.0, 1.0]).logsumexp(0) - torch.tensor([2.0, 1.5]).logsumexp(0)
     assert judge._margin(torch.zeros(4).numpy(), RATE, "piano") == pytest.approx(expected.item())
-    assert judge.hears(torch.zeros(1, 4), RATE, ["piano"]) == [True]
+    assert judge(torch.zeros(1, 1, 4), RATE, [["piano"]]) == [[True]]
 
 
 def test_missing_model_says_what_to_fetch(tmp_path: Path) -> None:

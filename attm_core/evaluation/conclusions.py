@@ -1,0 +1,165 @@
+"""What a contrast over training seeds allows to conclude: shows, equivalent, opposite, undecided.
+
+A contrast is one number per training seed: the difference of two conditions, averaged over the
+same prompts. Its t interval over seeds answers "what would another training give"; a test for
+equivalence answers "is there no change", which a t-test that finds nothing does not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from attm_core.errors import InputError
+from attm_core.evaluation.statistics import (
+    ALPHA,
+    LEVEL,
+    N_RESAMPLES,
+    Interval,
+    as_vector,
+    is_constant,
+    mean_interval,
+    paired_t_test,
+)
+
+Verdict = Literal["shows", "equivalent", "opposite", "undecided"]
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One contrast over training seeds.
+
+    Attributes:
+        per_seed: the contrast of each seed (K,).
+        interval: mean with its t interval over seeds.
+        p_difference: two-sided t-test of "the mean is zero".
+        p_equivalence: two one-sided t-tests of "the mean lies outside ±margin".
+        detectable: the true effect that K such seeds find with a probability of 80 %.
+    """
+
+    per_seed: tuple[float, ...]
+    interval: Interval
+    p_difference: float
+    p_equivalence: float
+    detectable: float
+
+    @classmethod
+    def of(cls, per_seed: ArrayLike, margin: float) -> Contrast:
+        """All of it from K ≥ 2 values.
+
+        Raises:
+            InputError: fewer than two seeds, non-finite values, or a margin that is not positive.
+        """
+        x = as_vector(per_seed, "values per seed")
+        return cls(
+            tuple(map(float, x)),
+            mean_interval(x),
+            paired_t_test(np.zeros_like(x), x).p,
+            equivalence_p(x, margin),
+            minimum_detectable_effect(float(x.std(ddof=1)), x.size),
+        )
+
+
+def equivalence_p(values: ArrayLike, margin: float) -> float:
+    """TOST: the larger p of the one-sided t-tests of mean > −margin and mean < +margin.
+
+    Schuirmann (1987). p < 0.05 says that the mean lies within ±margin.
+
+    Raises:
+        InputError: fewer than two values, or a margin that is not positive.
+    """
+    x = as_vector(values)
+    if not margin > 0:
+        raise InputError(f"an equivalence margin must be positive, got {margin}")
+    if is_constant(x, max(margin, float(np.abs(x).max()))):
+        return float(abs(x[0]) >= margin)
+    above = stats.ttest_1samp(x, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(x, margin, alternative="less").pvalue
+    return float(max(above, below))
+
+
+def minimum_detectable_effect(
+    sd: float, n: int, alpha: float = ALPHA, power: float = POWER
+) -> float:
+    """The true mean that a two-sided t-test on n values finds with probability ``power``.
+
+    (t_{1−α/2, n−1} + t_{power, n−1}) · sd/√n.
+
+    Raises:
+        InputError: fewer than two values, a negative deviation, or power outside (0, 1).
+    """
+    if n < 2 or sd < 0 or not 0 < power < 1:
+        raise InputError("need n ≥ 2, sd ≥ 0 and 0 < power < 1")
+    quantiles = stats.t.isf(alpha / 2, n - 1) + stats.t.ppf(power, n - 1)
+    return float(quantiles * sd / math.sqrt(n))
+
+
+def two_way_bootstrap(
+    differences: ArrayLike,
+    generator: np.random.Generator,
+    level: float = LEVEL,
+    n_resamples: int = N_RESAMPLES,
+) -> Interval:
+    """Percentile bootstrap of the mean of crossed differences: new seeds *and* new prompts.
+
+    y(k, p) = μ + a_k + b_p + e_kp: rows and columns are resampled independently. It is somewhat
+    too wide, for each resample also carries e_kp once more (Owen 2007), never too narrow.
+
+    Args:
+        differences: one value per seed and prompt (K, P), both at least two.
+        generator: source of the resamples.
+        level: coverage.
+        n_resamples: number of resamples.
+
+    Raises:
+        InputError: not such a matrix.
+    """
+    table = np.asarray(differences, dtype=np.float64)
+    if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
+        raise InputError(f"need finite differences (seeds ≥ 2, prompts ≥ 2), got {table.shape}")
+    n_seeds, n_prompts = table.shape
+    # A resample is a multiset: how often each row and each column occurs in it.
+    seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), n_resamples)
+    prompts = generator.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), n_resamples)
+    means = np.einsum("rk,kp,rp->r", seeds, table, prompts, optimize=True) / table.size
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(table.mean()), float(low), float(high), level)
+
+
+def verdict(
+    contrast: Contrast,
+    direction: int,
+    p_difference: float | None = None,
+    p_equivalence: float | None = None,
+    alpha: float = ALPHA,
+) -> Verdict:
+    """The word for a contrast, by one rule.
+
+    Within the margin (TOST) is ``equivalent``, whatever the sign; else, if it differs from zero,
+    ``shows`` where the sign is the paper's and ``opposite`` where it is not, or where the paper
+    says "no change"; else ``undecided``. So a paper's "no change" is confirmed by ``equivalent``
+    and a paper's change by ``shows``.
+
+    Args:
+        contrast: the values.
+        direction: +1 or −1 as the paper has it, 0 for "no change".
+        p_difference: adjusted for the family of contrasts (Holm); the contrast's own if None.
+        p_equivalence: likewise.
+        alpha: significance level of both tests.
+
+    Raises:
+        InputError: another direction.
+    """
+    if direction not in (-1, 0, 1):
+        raise InputError(f"direction must be −1, 0 or +1, got {direction}")
+    if (contrast.p_equivalence if p_equivalence is None else p_equivalence) < alpha:
+        return "equivalent"
+    if (contrast.p_difference if p_difference is None else p_difference) >= alpha:
+        return "undecided"
+    return "shows" if contrast.interval.estimate * direction > 0 else "opposite"
