@@ -94,6 +94,7 @@ def test_mauve_divergence_of_a_set_and_itself_is_zero(
     sets: tuple[np.ndarray, np.ndarray],
 ) -> None:
     assert mauve_divergence(sets[0], sets[0], generator()) == 0.0
+    assert mauve(np.array([0.25, 0.75]), np.array([0.25, 0.75])) == pytest.approx(1.0)
 
 
 def test_frechet_infinity_removes_the_bias_of_few_clips() -> None:
