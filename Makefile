@@ -3,11 +3,12 @@
 # make benchmarks [REFERENCE=checkout]   measure results/benchmarks/*.json again, on an idle machine
 #                                        without a checkout of MeanAudio the reference is not
 #                                        measured; the last run that had it is kept in the files
+# make lab                              JupyterLab in the locked environment, on the notebooks
 # make smoke | check | serve | lock | screenshots
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help environment book study notebooks smoke test check serve lock screenshots benchmarks
+.PHONY: help environment book study notebooks smoke test check lab serve lock screenshots benchmarks
 
 PROFILE ?= mini
 JOBS ?= 2
@@ -45,6 +46,9 @@ check: environment
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_house_rules.py tests/test_project_files.py
+
+lab: environment
+	$(BIN)/jupyter lab --notebook-dir notebooks --ip 127.0.0.1 --ServerApp.open_browser=False
 
 serve: environment
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html

@@ -93,7 +93,7 @@ def test_every_locked_file_has_a_hash(name):
     assert without == []
 
 
-@pytest.mark.parametrize("name", [".ci/run", "scripts/environment", "scripts/screenshots"])
+@pytest.mark.parametrize("name", [".ci/run", "scripts/browser", "scripts/environment", "scripts/screenshots"])
 def test_scripts_run_and_stop_at_the_first_error(name):
     path = ROOT / name
     assert os.access(path, os.X_OK)
@@ -118,7 +118,7 @@ def test_make_book_goes_through_all_stages_in_order():
     assert dry_run("book", "PROFILE=smoke").count("--profile smoke") == 3
 
 
-@pytest.mark.parametrize("target", ["test", "check", "serve", "lock", "screenshots"])
+@pytest.mark.parametrize("target", ["test", "check", "lab", "serve", "lock", "screenshots"])
 def test_make_has_the_target_and_makes_the_environment_first(target):
     assert dry_run(target).startswith("scripts/environment")
 
@@ -128,6 +128,13 @@ def test_ci_runs_rules_tests_and_the_smallest_book():
     for step in ("make check", "make test", "make book PROFILE=smoke"):
         assert f"step {step}" in text
     assert ".ci/run" in (ROOT / ".github/workflows/book.yml").read_text()
+
+
+def test_actions_are_pinned_by_digest():
+    text = (ROOT / ".github/workflows/book.yml").read_text()
+    used = re.findall(r"uses: (\S+)@(\S+)", text)
+    assert used
+    assert [name for name, version in used if not re.fullmatch(r"[0-9a-f]{40}", version)] == []
 
 
 def test_readme_names_the_two_commands():
