@@ -52,7 +52,8 @@ class PairedTest:
         n: number of pairs.
         difference: mean of after − before with its two-sided 95 % interval.
         t: t statistic; infinite when all differences are equal and not zero, 0 when all are zero.
-        p: p value of the alternative asked for.
+        p: p value of ``alternative``.
+        alternative: the hypothesis about the mean difference.
         d_z: Cohen's d of the differences (mean over standard deviation).
     """
 
@@ -60,6 +61,7 @@ class PairedTest:
     difference: Interval
     t: float
     p: float
+    alternative: Alternative
     d_z: float
 
     def significant(self, alpha: float = ALPHA) -> bool:
@@ -133,8 +135,9 @@ def paired_t_test(
     if is_constant(delta, float(np.abs([x, y]).max())):
         return _equal_differences(delta, alternative)
     test = stats.ttest_rel(y, x, alternative=alternative)
-    t, d_z = float(test.statistic), float(delta.mean() / delta.std(ddof=1))
-    return PairedTest(delta.size, mean_interval(delta), t, float(test.pvalue), d_z)
+    t, p = float(test.statistic), float(test.pvalue)
+    d_z = float(delta.mean() / delta.std(ddof=1))
+    return PairedTest(delta.size, mean_interval(delta), t, p, alternative, d_z)
 
 
 def _equal_differences(delta: Vector, alternative: Alternative) -> PairedTest:
@@ -144,7 +147,7 @@ def _equal_differences(delta: Vector, alternative: Alternative) -> PairedTest:
     towards = {"two-sided": abs(t), "greater": t, "less": -t}[alternative]
     tail = float(stats.t.sf(towards, delta.size - 1))
     p = min(1.0, 2 * tail) if alternative == "two-sided" else tail
-    return PairedTest(delta.size, Interval(mean, mean, mean), t, p, t)
+    return PairedTest(delta.size, Interval(mean, mean, mean), t, p, alternative, t)
 
 
 def bootstrap_interval(
