@@ -27,3 +27,7 @@ class RenderError(AttmError):
 
 class ResultError(AttmError):
     """A stored result is missing, malformed, or carries no provenance."""
+
+
+class StorageError(AttmError):
+    """A disk is full, or its file system lacks something that is needed, such as locks."""

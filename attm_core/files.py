@@ -1,19 +1,26 @@
-"""Files that are either whole or absent: atomic writes, hashes, JSON and safetensors."""
+"""Files that are either whole or absent: atomic writes, locks, hashes, JSON and safetensors."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attm_core.errors import CheckpointError, InputError
+from attm_core.errors import CheckpointError, InputError, StorageError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+FULL_BYTES = 1 << 20  # with less than this left, a write that failed did so for want of space
+LOCK_POLL_S = 0.1
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
@@ -21,16 +28,61 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
 
     The neighbour keeps the suffix of ``path`` (writers choose formats by it) and is removed if
     ``write`` raises, so a reader sees the old file, the new file, or none, never half of one.
+
+    Raises:
+        StorageError: ``write`` failed and the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         write(part)
+        with part.open("rb") as whole:
+            os.fsync(whole.fileno())  # or a power cut could leave the name without the content
         os.replace(part, path)
+    except Exception as error:
+        if shutil.disk_usage(path.parent).free < FULL_BYTES:
+            raise StorageError(f"{path} cannot be written: its disk is full") from error
+        raise
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def file_lock(path: Path, wait_s: float = 0.0) -> Iterator[bool]:
+    """Hold an exclusive lock among processes, also of machines that share the file system.
+
+    It ends with the process, however that ends. The file stays.
+
+    Args:
+        path: the lock file; created if missing.
+        wait_s: how long to wait for another holder.
+
+    Yields:
+        Whether the lock is ours; if not, another process holds it.
+
+    Raises:
+        StorageError: the file system knows no locks.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + wait_s
+    with path.open("ab") as file:
+        while not (ours := _try_lock(file.fileno(), path)) and time.monotonic() < deadline:
+            time.sleep(LOCK_POLL_S)
+        yield ours
+
+
+def _try_lock(descriptor: int, path: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the two ways to say "held by another"
+        return False
+    except OSError as error:
+        raise StorageError(
+            f"{path.parent} is on a file system without locks ({error.strerror}); put it on another"
+        ) from error
+    return True
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -71,6 +123,17 @@ def sha256_file(path: Path, block_bytes: int = 1 << 20) -> str:
         while block := stream.read(block_bytes):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """Like `sha256_file`; a file that has not been touched since is not read again."""
+    facts = path.stat()
+    return _sha256_of(path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _sha256_of(path: Path, *state: int) -> str:
+    return sha256_file(path)
 
 
 def save_tensors(

@@ -26,7 +26,7 @@ from attm_core.assets import load_manifest, missing_assets
 from attm_core.files import read_json
 
 PARTS_FILE = Path(__file__).parents[2] / "results" / "benchmarks" / "parts.json"
-NO_SETTINGS = WITHOUT_EFFECT | {"kind", "infra"}
+NO_SETTINGS = WITHOUT_EFFECT | {"kind"}
 HOUR_S = 3600.0
 GIGA, PETA = 1e9, 1e15
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import exca
 import numpy as np
 import pydantic
 
@@ -92,7 +91,7 @@ class TrainedStage(Stage):
 
     def model(self) -> FluxAudio:
         """The trained model under its own forward."""
-        return load_model(self.folder / WEIGHTS).eval()
+        return load_model(self.artefact(WEIGHTS)).eval()
 
     def keep(self, model: FluxAudio, accelerator: Accelerator | None) -> None:
         """Write the trained weights, once."""
@@ -110,14 +109,10 @@ class SFTStage(TrainedStage):
     reward: RewardColumn
     training: Training
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Train, resuming what a killed run left."""
-        with self.recording():
-            launch_processes(self, "train", self.features.device.type != "cpu")
-        return self.uid
+        launch_processes(self.train, self.launch, self.features.device.type != "cpu")
 
     def train(self, accelerator: Accelerator | None) -> None:
         """Flow matching on the training split."""
@@ -149,16 +144,12 @@ class ExpertStage(TrainedStage):
     config: ExpertIteration
     generation: Generation
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Sample, select and train; `selection.json` holds what was kept."""
-        with self.recording() as folder:
-            if not (folder / EXPERTS).exists():
-                self._select(folder)
-            launch_processes(self, "train", self.features.device.type != "cpu")
-        return self.uid
+        if not (folder / EXPERTS).exists():
+            self._select(folder)
+        launch_processes(self.train, self.launch, self.features.device.type != "cpu")
 
     def _select(self, folder: Path) -> None:
         features = self.features
@@ -206,16 +197,12 @@ class CrpoStage(TrainedStage):
     config: Crpo
     generation: Generation
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Build the pairs and train; `pairs.json` tells how far apart they are."""
-        with self.recording() as folder:
-            if not (folder / PAIRS[1]).exists():
-                self._build_pairs(folder)
-            launch_processes(self, "train", self.features.device.type != "cpu")
-        return self.uid
+        if not (folder / PAIRS[1]).exists():
+            self._build_pairs(folder)
+        launch_processes(self.train, self.launch, self.features.device.type != "cpu")
 
     def train(self, accelerator: Accelerator | None) -> None:
         """CRPO on the pairs, from the cross-loaded model."""

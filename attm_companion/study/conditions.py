@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import exca
 import numpy as np
 import pydantic
 import torch
@@ -129,29 +128,25 @@ class ConditionStage(Stage):
     s: float | None
     protocol: InferenceProtocol
     judge: Judge
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Sample, decode, post-process, score; keep a few clips to listen to."""
-        with self.recording() as folder:
-            captions = self.protocol.captions(self.judge.frozen)
-            latents = self._latents(captions)
-            codec = self.judge.frozen.codec.model()
-            parts = [codec.decode(part) for part in latents.split(self.protocol.batch_size)]
-            waves = self.judge.finish(torch.cat(parts), self.protocol.post)
-            separated = self.protocol.post != "none"
-            self.judge.score(waves, captions, separated).save(folder / SCORES)
-            _save_audio(folder / AUDIO, waves[: self.protocol.n_listening])
-        return self.uid
+        captions = self.protocol.captions(self.judge.frozen)
+        latents = self._latents(captions)
+        codec = self.judge.frozen.codec.model()
+        parts = [codec.decode(part) for part in latents.split(self.protocol.batch_size)]
+        waves = self.judge.finish(torch.cat(parts), self.protocol.post)
+        separated = self.protocol.post != "none"
+        self.judge.score(waves, captions, separated).save(folder / SCORES)
+        _save_audio(folder / AUDIO, waves[: self.protocol.n_listening])
 
     def scores(self) -> Scores:
         """What the condition scored."""
-        return Scores.load(self.folder / SCORES)
+        return Scores.load(self.artefact(SCORES))
 
     def audio(self) -> Tensor:
         """The first clips (n_listening, S)."""
-        return load_clips(self.folder / AUDIO)
+        return load_clips(self.artefact(AUDIO))
 
     def _latents(self, captions: list[str]) -> Tensor:
         protocol, model, features = self.protocol, self._model(), self.weights.features
@@ -176,7 +171,7 @@ class ConditionStage(Stage):
     def _model(self) -> FluxAudio:
         model = self.weights.model()
         if self.protocol.sigma_rel is not None:
-            load_ema(model, self.weights.folder / "run" / "ema", self.protocol.sigma_rel)
+            load_ema(model, self.weights.artefact("run") / "ema", self.protocol.sigma_rel)
         if self.forward != model.config.score_head:
             model = cross_load(model, self.forward)
         return model.eval()
@@ -189,24 +184,20 @@ class AnchorStage(Stage):
     judge: Judge
     features: Features
     protocol: InferenceProtocol
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Score every anchor on the prompts of the protocol."""
-        with self.recording() as folder:
-            captions = self.protocol.captions(self.judge.frozen)
-            for name, waves in self._waves().items():
-                scores = self.judge.score(waves, captions, separated=False)
-                scores.save(folder / f"{name}.npz")
-                _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
-            reference = self.judge.frozen.corpus.waves(self.protocol.reference)
-            rate = self.judge.frozen.corpus.sample_rate_hz
-            embedded = embed_in_parts(self.judge.clap, reference, rate).double().numpy()
-            write_atomic(folder / "reference.npy", lambda part: np.save(part, embedded))
-            text = self.judge.clap.embed_text(captions).double().numpy()
-            write_atomic(folder / "text.npy", lambda part: np.save(part, text))
-        return self.uid
+        captions = self.protocol.captions(self.judge.frozen)
+        for name, waves in self._waves().items():
+            scores = self.judge.score(waves, captions, separated=False)
+            scores.save(folder / f"{name}.npz")
+            _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
+        reference = self.judge.frozen.corpus.waves(self.protocol.reference)
+        rate = self.judge.frozen.corpus.sample_rate_hz
+        embedded = embed_in_parts(self.judge.clap, reference, rate).double().numpy()
+        write_atomic(folder / "reference.npy", lambda part: np.save(part, embedded))
+        text = self.judge.clap.embed_text(captions).double().numpy()
+        write_atomic(folder / "text.npy", lambda part: np.save(part, text))
 
     def _waves(self) -> dict[str, Tensor]:
         codec = self.judge.frozen.codec.model()
@@ -227,21 +218,21 @@ class AnchorStage(Stage):
 
     def audio(self, name: str) -> Tensor:
         """The first clips (n_listening, S) of an anchor."""
-        return load_clips(self.folder / f"{name}.npy")
+        return load_clips(self.artefact(f"{name}.npy"))
 
     def scores(self) -> dict[str, Scores]:
         """Anchor → what it scored."""
         names = ("noise", "random_latents", "round_trip", "real")
-        return {name: Scores.load(self.folder / f"{name}.npz") for name in names}
+        return {name: Scores.load(self.artefact(f"{name}.npz")) for name in names}
 
     def reference(self) -> Array:
         """Evaluation-CLAP embeddings (m, P) of the reference clips."""
-        embeddings: Array = np.load(self.folder / "reference.npy")
+        embeddings: Array = np.load(self.artefact("reference.npy"))
         return embeddings
 
     def text(self) -> Array:
         """Evaluation-CLAP embeddings (n, P) of the un-prefixed prompts."""
-        embeddings: Array = np.load(self.folder / "text.npy")
+        embeddings: Array = np.load(self.artefact("text.npy"))
         return embeddings
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
-import exca
 import numpy as np
 import pandas as pd
 import torch
@@ -101,15 +101,11 @@ class FeaturesStage(TrainingData):
     kind: Literal["features"] = "features"
     ranker: RankerStage
     bleed_db: float
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Encode the stems of the training and validation splits, and their captions."""
-        with self.recording() as folder:
-            for split in SPLITS:
-                save_tensors(folder / f"{split}.safetensors", self._encode(split))
-        return self.uid
+        for split in SPLITS:
+            save_tensors(folder / f"{split}.safetensors", self._encode(split))
 
     def _encode(self, split: str) -> dict[str, Tensor]:
         codec, corpus = self.frozen.codec.model(), self.frozen.corpus
@@ -139,7 +135,7 @@ class FeaturesStage(TrainingData):
 
     def latents(self, split: str, reward: str) -> LatentSet:
         """Training clips of a split with one of the three reward columns as score."""
-        stored = load_tensors(self.folder / f"{split}.safetensors")
+        stored = load_tensors(self.artefact(f"{split}.safetensors"))
         rows = self.frozen.corpus.rows(split)
         score = torch.tensor(self.rewards.loc[rows, reward].to_numpy(), dtype=torch.float32)
         tokens = stored.pop("tokens").float()

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-import exca
 import numpy as np
 import torch
 from torch import Generator, Tensor
@@ -48,6 +47,7 @@ from attm_core.randomness import torch_generator
 WEIGHTS = "model.safetensors"
 QUALITY = "quality.json"
 TEXT = "text.safetensors"
+CAPTIONS = "captions.json"
 N_PROBE = 1000  # training clips behind a linear probe
 TRACKS: tuple[Track, ...] = ("mix", "instrumental")
 
@@ -55,26 +55,23 @@ TRACKS: tuple[Track, ...] = ("mix", "instrumental")
 class CorpusStage(Stage):
     """Scores to clips: arrangement, rendering, production, captions, splits."""
 
+    version: ClassVar[str] = "3"
     kind: Literal["corpus"] = "corpus"
     config: CorpusConfig
     workers: int = 2
-    infra: exca.TaskInfra = exca.TaskInfra(version="3")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Build the corpus and note its hash."""
-        with self.recording() as folder:
-            build_corpus(self.config, folder / "corpus", self.workers)
-            write_text(folder / "data-hash.txt", _hash_folder(folder / "corpus"))
-        return self.uid
+        build_corpus(self.config, folder / "corpus", self.workers)
+        write_text(folder / "data-hash.txt", _hash_folder(folder / "corpus"))
 
     def store(self) -> ClipStore:
         """The clips."""
-        return ClipStore(self.folder / "corpus")
+        return ClipStore(self.artefact("corpus"))
 
     def data_hash(self) -> str:
         """SHA-256 over all arrays and tables of the corpus."""
-        return (self.folder / "data-hash.txt").read_text()
+        return self.artefact("data-hash.txt").read_text()
 
     @property
     def sample_rate_hz(self) -> int:
@@ -99,11 +96,11 @@ class CorpusStage(Stage):
 
 
 @cache
-def _text_encoder(folder: Path, n_tokens: int) -> MiniLM:
+def _text_encoder(captions: Path, states: Path, n_tokens: int) -> MiniLM:
     """The one MiniLM of a process, knowing what a `TextStage` has read."""
     encoder = MiniLM(n_tokens)
-    stored = load_tensors(folder / TEXT)
-    encoder.remember(read_json(folder / "captions.json"), stored["tokens"], stored["pooled"])
+    stored = load_tensors(states)
+    encoder.remember(read_json(captions), stored["tokens"], stored["pooled"])
     return encoder
 
 
@@ -113,21 +110,18 @@ class TextStage(Stage):
     kind: Literal["text"] = "text"
     corpus: CorpusStage
     n_tokens: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Read all captions."""
-        with self.recording() as folder:
-            captions = sorted({str(text) for text in self.corpus.store().table["caption"]})
-            tokens, pooled = MiniLM(self.n_tokens).encode_both(captions)
-            save_tensors(folder / TEXT, {"tokens": tokens, "pooled": pooled})
-            write_json(folder / "captions.json", captions)
-        return self.uid
+        captions = sorted({str(text) for text in self.corpus.store().table["caption"]})
+        tokens, pooled = MiniLM(self.n_tokens).encode_both(captions)
+        save_tensors(folder / TEXT, {"tokens": tokens, "pooled": pooled})
+        write_json(folder / CAPTIONS, captions)
 
     def encoder(self) -> MiniLM:
         """MiniLM, which knows the captions already and reads any other text."""
-        return _text_encoder(self.folder, self.n_tokens)
+        captions, states = (self.artefact(name) for name in (CAPTIONS, TEXT))
+        return _text_encoder(captions, states, self.n_tokens)
 
     def untrained(self, generator: Generator) -> MiniLM:
         """MiniLM as published: nobody trains it here, so it has no other state."""
@@ -142,24 +136,20 @@ class ClapStage(Stage):
     text: TextStage
     config: MiniClapConfig
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Train on the mixes and the instrumental versions of the training split."""
-        with self.recording() as folder:
-            waves = torch.cat([self.corpus.waves("train", track) for track in TRACKS])
-            captions = self.corpus.captions("train") * 2
-            generator = torch_generator(self.seed, "clap")
-            clap = train_mini_clap(waves, captions, self.text.encoder(), self.config, generator)
-            clap.save(folder / WEIGHTS)
-            held_out = self.corpus.waves("valid"), self.corpus.captions("valid")
-            write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
-        return self.uid
+        waves = torch.cat([self.corpus.waves("train", track) for track in TRACKS])
+        captions = self.corpus.captions("train") * 2
+        generator = torch_generator(self.seed, "clap")
+        clap = train_mini_clap(waves, captions, self.text.encoder(), self.config, generator)
+        clap.save(folder / WEIGHTS)
+        held_out = self.corpus.waves("valid"), self.corpus.captions("valid")
+        write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
 
     def model(self) -> MiniClap:
         """The trained model."""
-        return MiniClap.load(self.folder / WEIGHTS, self.text.encoder())
+        return MiniClap.load(self.artefact(WEIGHTS), self.text.encoder())
 
     def untrained(self, generator: Generator) -> MiniClap:
         """The network at birth."""
@@ -174,22 +164,18 @@ class MertStage(Stage):
     corpus: CorpusStage
     config: MiniMertConfig
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Train, and probe how well the embedding tells the hidden production quality."""
-        with self.recording() as folder:
-            mert = train_mini_mert(
-                self.corpus.waves("train", "mix"), self.config, torch_generator(self.seed, "mert")
-            )
-            mert.save(folder / WEIGHTS)
-            write_json(folder / QUALITY, self._probe(mert))
-        return self.uid
+        mert = train_mini_mert(
+            self.corpus.waves("train", "mix"), self.config, torch_generator(self.seed, "mert")
+        )
+        mert.save(folder / WEIGHTS)
+        write_json(folder / QUALITY, self._probe(mert))
 
     def model(self) -> MiniMert:
         """The trained model."""
-        return MiniMert.load(self.folder / WEIGHTS)
+        return MiniMert.load(self.artefact(WEIGHTS))
 
     def _probe(self, mert: MiniMert) -> dict[str, float]:
         """Linear probe of the hidden quality: fitted on training clips, read on held-out ones."""
@@ -207,20 +193,16 @@ class CodecStage(Stage):
     corpus: CorpusStage
     config: MiniCodecConfig
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Train on the instrumental training clips."""
-        with self.recording() as folder:
-            waves = self.corpus.waves("train")
-            codec = train_mini_codec(waves, self.config, torch_generator(self.seed, "codec"))
-            codec.save(folder / WEIGHTS)
-        return self.uid
+        waves = self.corpus.waves("train")
+        codec = train_mini_codec(waves, self.config, torch_generator(self.seed, "codec"))
+        codec.save(folder / WEIGHTS)
 
     def model(self) -> MiniCodec:
         """The trained codec."""
-        return MiniCodec.load(self.folder / WEIGHTS)
+        return MiniCodec.load(self.artefact(WEIGHTS))
 
     def untrained(self, generator: Generator) -> MiniCodec:
         """The network at birth."""
@@ -235,23 +217,19 @@ class SeparatorStage(Stage):
     config: MiniDemucsConfig
     training: MiniDemucsTraining
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Train on instrumental and sung stems of the training split; measure on validation."""
-        with self.recording() as folder:
-            instrumental, vocals = self._stems("train")
-            generator = torch_generator(self.seed, "separator")
-            model = train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
-            save_mini_demucs(model, self.config, folder / WEIGHTS)
-            quality = separation_quality(DemucsSeparator(model), *self._stems("valid"))
-            write_json(folder / QUALITY, asdict(quality))
-        return self.uid
+        instrumental, vocals = self._stems("train")
+        generator = torch_generator(self.seed, "separator")
+        model = train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
+        save_mini_demucs(model, self.config, folder / WEIGHTS)
+        quality = separation_quality(DemucsSeparator(model), *self._stems("valid"))
+        write_json(folder / QUALITY, asdict(quality))
 
     def model(self) -> DemucsSeparator:
         """The separator, run through ``demucs.apply``."""
-        return load_mini_demucs(self.folder / WEIGHTS)
+        return load_mini_demucs(self.artefact(WEIGHTS))
 
     def untrained(self, generator: Generator) -> DemucsSeparator:
         """The network at birth."""

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import exca
 import numpy as np
 import pandas as pd
 import torch
@@ -41,19 +40,15 @@ class JamendoStage(Stage):
     kind: Literal["jamendo"] = "jamendo"
     windows: WindowConfig
     n_samples: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Read captions and audio headers, and deal the tracks."""
-        with self.recording() as folder:
-            root = asset_folder("mtg_jamendo")
-            table = window_table(read_captions(root / CAPTIONS), root, self.windows)
-            write_text(folder / "skipped.txt", "\n".join(table.attrs.pop("skipped")))
-            table.attrs.clear()
-            write_atomic(folder / TABLE, lambda part: table.to_parquet(part, index=False))
-            write_text(folder / "data-hash.txt", table_digest(table))
-        return self.uid
+        root = asset_folder("mtg_jamendo")
+        table = window_table(read_captions(root / CAPTIONS), root, self.windows)
+        write_text(folder / "skipped.txt", "\n".join(table.attrs.pop("skipped")))
+        table.attrs.clear()
+        write_atomic(folder / TABLE, lambda part: table.to_parquet(part, index=False))
+        write_text(folder / "data-hash.txt", table_digest(table))
 
     @property
     def assets(self) -> tuple[str, ...]:
@@ -68,7 +63,7 @@ class JamendoStage(Stage):
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row a window."""
-        return pd.read_parquet(self.folder / TABLE)
+        return pd.read_parquet(self.artefact(TABLE))
 
     @cached_property
     def prompts(self) -> list[str]:
@@ -81,7 +76,7 @@ class JamendoStage(Stage):
 
     def data_hash(self) -> str:
         """SHA-256 over the table of windows."""
-        return (self.folder / "data-hash.txt").read_text()
+        return self.artefact("data-hash.txt").read_text()
 
     @property
     def sample_rate_hz(self) -> int:

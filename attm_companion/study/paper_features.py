@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import exca
 import torch
 
 from attm_companion.study.features import TrainingData
@@ -30,14 +30,10 @@ class ShardedFeaturesStage(TrainingData):
 
     kind: Literal["sharded_features"] = "sharded_features"
     shard_size: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Extract, going on where a killed run left off."""
-        with self.recording():
-            launch_processes(self, "extract", self.device.type != "cpu")
-        return self.uid
+        launch_processes(self.extract, self.launch, self.device.type != "cpu")
 
     def extract(self, accelerator: Accelerator | None) -> None:
         """Take shards that nobody else is at until none is left."""
@@ -59,7 +55,7 @@ class ShardedFeaturesStage(TrainingData):
 
     def latents(self, split: str, reward: str) -> LatentSet:
         """Usable windows of a split; their latents stay on disk."""
-        return open_latents(self.folder / SHARDS, split, reward)
+        return open_latents(self.artefact(SHARDS), split, reward)
 
     @property
     def device(self) -> torch.device:

@@ -12,7 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import exca
 import torch
 from torch import Generator
 
@@ -45,23 +44,18 @@ def work_device() -> torch.device:
 class AssetStage(Stage):
     """A role played by published files."""
 
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
-
     @property
     @abstractmethod
     def assets(self) -> tuple[str, ...]:
         """Names in the manifest of what the role needs."""
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Compare every file with the manifest and note what was found.
 
         Raises:
             AssetError: a file is absent or wrong.
         """
-        with self.recording() as folder:
-            write_json(folder / FILES, {name: _checked(name) for name in self.assets})
-        return self.uid
+        write_json(folder / FILES, {name: _checked(name) for name in self.assets})
 
 
 def _checked(name: str) -> dict[str, State]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
-import exca
 import numpy as np
 import pandas as pd
 import torch
@@ -47,20 +47,16 @@ class RankerStage(Stage):
     preferences: PreferenceConfig
     config: Ranker
     seed: int
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         """Simulate the votes, train the head, report it, and score all clips both ways."""
-        with self.recording() as folder:
-            table = self.corpus.store().table
-            votes = simulate_votes(table, tag_fit(table["tags"]), self.preferences, self.seed)
-            write_atomic(folder / "votes.parquet", votes.to_parquet)
-            audio = {kind: self._embed(kind) for kind in KINDS}
-            head = self._train(votes, audio)
-            save_head(head, folder / WEIGHTS)
-            self._score_clips(head, table, audio)
-        return self.uid
+        table = self.corpus.store().table
+        votes = simulate_votes(table, tag_fit(table["tags"]), self.preferences, self.seed)
+        write_atomic(folder / "votes.parquet", votes.to_parquet)
+        audio = {kind: self._embed(kind) for kind in KINDS}
+        head = self._train(votes, audio)
+        save_head(head, folder / WEIGHTS)
+        self._score_clips(head, table, audio)
 
     def _embed(self, kind: str) -> tuple[Tensor, Tensor]:
         """CLAP and MERT audio embeddings of all clips of the corpus."""
@@ -130,17 +126,17 @@ class RankerStage(Stage):
 
     def rewards(self) -> pd.DataFrame:
         """The three reward columns of every clip, in the paper's units."""
-        return pd.read_parquet(self.folder / "rewards.parquet")
+        return pd.read_parquet(self.artefact("rewards.parquet"))
 
     @cached_property
     def reward_model(self) -> RewardModel:
         """The trained ranker with its encoders (uncalibrated scores)."""
-        head = load_head(self.folder / WEIGHTS)
+        head = load_head(self.artefact(WEIGHTS))
         return RewardModel(self.clap.model(), self.mert.model(), head)
 
     def calibrated(self, raw: Tensor) -> Array:
         """Rewards in the paper's units from the head's own."""
-        map_ = read_json(self.folder / "calibration.json")
+        map_ = read_json(self.artefact("calibration.json"))
         scored: Array = map_["scale"] * raw.numpy().astype(np.float64) + map_["offset"]
         return scored
 

@@ -6,30 +6,36 @@ has, and on small models two workers of one thread do more than one worker of tw
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
+import shutil
+import signal
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 
-from attm_companion.study.stage import Stage, ancestry
+from pebble import ProcessExpired, ProcessPool
+
+from attm_companion.study.stage import Stage, StageError, ancestry, cache_root, run_stage
 from attm_core.assets import missing_assets
-from attm_core.errors import AssetError, AttmError
+from attm_core.errors import AssetError, ConfigError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-class StageError(AttmError):
-    """A stage failed; the message names it and repeats what it said."""
+BUSY_S = 1.0  # how long a worker waits for a stage that another process makes, before it asks again
+CAUSES = {
+    signal.SIGKILL: "the system kills so when memory runs out",
+    signal.SIGBUS: "the disk is full, or a file was cut while it was read",
+}
 
 
 def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -> None:
-    """Run every given stage, and what it depends on, that has no cached result yet.
+    """Run every given stage, and what it depends on, that has no sound result in the cache yet.
+
+    What another process is making is waited for, so that studies on one cache share the work.
 
     Args:
         stages: what must be there afterwards.
@@ -37,20 +43,25 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -
         threads: of each worker; more than one where the GPU does the work.
 
     Raises:
+        ConfigError: fewer than one worker.
         AssetError: files that a stage reads are not here; nothing was started.
         StageError: a stage failed; the others that were running are finished first.
     """
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, got {jobs}")
     waiting = _busiest_first([stage for stage in ancestry(list(stages)) if not stage.done])
     if not waiting:
         return
     _require_assets(waiting)
     jobs = min(jobs or os.cpu_count() or 1, len(waiting))
     context = multiprocessing.get_context("spawn")
-    with (
-        _threads_each(threads),
-        ProcessPoolExecutor(jobs, context, _follow_parent, (os.getpid(),)) as pool,
-    ):
-        _run_in_order(pool, waiting, jobs)
+    facts = {"initializer": _follow_parent, "initargs": (os.getpid(),), "context": context}
+    with _threads_each(threads), ProcessPool(jobs, **facts) as pool:
+        try:
+            _run_in_order(pool, waiting, jobs)
+        except KeyboardInterrupt:
+            pool.stop()
+            raise
 
 
 def _require_assets(stages: list[Stage]) -> None:
@@ -64,19 +75,23 @@ def _require_assets(stages: list[Stage]) -> None:
         )
 
 
-def _run_in_order(pool: ProcessPoolExecutor, waiting: list[Stage], jobs: int) -> None:
-    running: dict[Future[str], Stage] = {}
-    total, began = len(waiting), time.monotonic()
+def _run_in_order(pool: ProcessPool, waiting: list[Stage], jobs: int) -> None:
+    running: dict[Future[bool], Stage] = {}
+    total, began, busy = len(waiting), time.monotonic(), set[str]()
     while waiting or running:
         for stage in _ready(waiting, list(running.values()))[: jobs - len(running)]:
             waiting.remove(stage)
-            running[pool.submit(_run, *_address(stage))] = stage
-        finished, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
+            running[pool.schedule(run_stage, args=(stage, BUSY_S))] = stage
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
             stage = running.pop(future)
-            _collect(future, stage)
-            done = total - len(waiting) - len(running)
-            _say(f"[{done}/{total}, {time.monotonic() - began:.0f} s] {stage.label}")
+            if _made(future, stage):
+                done = total - len(waiting) - len(running)
+                _say(f"[{done}/{total}, {time.monotonic() - began:.0f} s] {stage.label}")
+                continue
+            waiting.append(stage)  # behind those that nobody is at
+            if stage.uid not in busy:
+                _say(f"{stage.label}: another process is making it; waiting for that")
+            busy.add(stage.uid)
 
 
 def _busiest_first(stages: list[Stage]) -> list[Stage]:
@@ -90,25 +105,26 @@ def _ready(waiting: list[Stage], running: list[Stage]) -> list[Stage]:
     return [s for s in waiting if not any(p.uid in open_uids for p in s.parents)]
 
 
-def _collect(future: Future[str], stage: Stage) -> None:
+def _made(future: Future[bool], stage: Stage) -> bool:
+    """Whether a worker made the stage, or found it made; otherwise another process is at it."""
     try:
-        future.result()
+        return future.result()
     except Exception as error:
+        said = _death(error) if isinstance(error, ProcessExpired) else str(error)
         raise StageError(
-            f"stage {stage.label} failed: {error}\nits folder: {stage.folder}"
+            f"stage {stage.label} failed: {said}\nits folder: {stage.folder}"
         ) from error
 
 
-def _address(stage: Stage) -> tuple[str, str, str]:
-    return type(stage).__module__, type(stage).__qualname__, stage.model_dump_json()
-
-
-def _run(module: str, name: str, config: str) -> str:
-    """In a worker: rebuild the stage from its configuration and run it."""
-    cls: type[Stage] = getattr(importlib.import_module(module), name)
-    stage = cls.model_validate_json(config)
-    result: str = stage.run()  # type: ignore[attr-defined]
-    return result
+def _death(error: ProcessExpired) -> str:
+    """What ended a worker, in words."""
+    free = shutil.disk_usage(cache_root()).free >> 20
+    where = f"{free} MiB are free on the disk of {cache_root()}"
+    if error.exitcode >= 0:
+        return f"its process ended with code {error.exitcode}; {where}"
+    ended = signal.Signals(-error.exitcode)
+    cause = CAUSES.get(ended, "something sent it that signal")
+    return f"its process was ended by {ended.name} ({cause}); {where}"
 
 
 @contextmanager

@@ -1,34 +1,45 @@
 """A stage of the study: a configuration whose fields are its inputs, cached under its identity.
 
-Stages are pydantic models with an `exca.TaskInfra`. A stage that needs another holds it as a field,
-so ``CRPOStage(start=ExpertStage(start=SFTStage(...)))`` names a whole chain, and changing one
-number re-runs just what depends on it. The same object runs here, in a pool, or on Slurm
-(``infra.cluster``).
+A stage that needs another holds it as a field, so ``CRPOStage(start=ExpertStage(...))`` names a
+whole chain, and changing one number re-runs just what depends on it. `run_stage` lets `Stage.run`
+fill the stage's folder under a lock, then writes the record ``stage.json``: what the work cost and
+the SHA-256 of every file. What is read is compared with it; what does not fit is set aside and made
+again. Nothing in a cache is executed, but who can write to it can replace files and their digests.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import resource
+import sys
 import time
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import exca
 import pydantic
+from pydantic_core import to_jsonable_python
 
 from attm_companion.study.launch import Launch
-from attm_core.errors import ConfigError
-from attm_core.files import read_json, write_json
+from attm_core.errors import AttmError, InputError
+from attm_core.files import file_lock, read_json, sha256_once, write_json
 
 CACHE_VARIABLE = "ATTM_CACHE"
 RECORD_NAME = "stage.json"
+SET_ASIDE = "set-aside"  # below a stage's folder: what did not fit its record
+LOCK_NAME = ".lock"
+PROCESS = Path("/proc/self")  # Linux
 WITHOUT_EFFECT = frozenset({"workers", "launch"})  # fields that change how, not what
+
+
+class StageError(AttmError):
+    """A stage failed, or its result is not what it was when it was made."""
 
 
 def cache_root() -> Path:
@@ -39,46 +50,38 @@ def cache_root() -> Path:
 class Stage(pydantic.BaseModel):
     """Base of all stages: places the cache and knows the stages it depends on.
 
-    A subclass adds its inputs as fields, ``infra = exca.TaskInfra(version=…)`` and a method
-    ``run`` under ``@infra.apply``; the version is raised when the stage's code changes meaning.
+    A subclass adds its inputs as fields and `run`; it raises ``version`` when its code changes
+    meaning.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
+    version: ClassVar[str] = "1"
 
     launch: Launch = Launch()
 
-    def _exca_uid_dict_override(self) -> dict[str, str]:
-        """Let exca name folders by our identity alone."""
-        return {"uid": self.uid}
+    @abstractmethod
+    def run(self, folder: Path) -> None:
+        """Make the result in ``folder``, going on from what a killed run left there."""
 
-    def model_post_init(self, context: Any) -> None:
-        """Give the stage's infra its cache folder and let failed runs be tried again."""
-        infra = getattr(self, "infra", None)
-        if infra is not None and infra.folder is None:
-            infra.folder = cache_root() / self.uid
-            infra.mode = "retry"
-            self.launch.configure(infra)
-
-    @property
-    def folder(self) -> Path:
-        """The stage's own folder in the cache."""
-        infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
-        folder = infra.uid_folder(create=True)
-        if folder is None:
-            raise ConfigError(f"{self.label} has no cache folder: set {CACHE_VARIABLE}")
-        return Path(folder)
+    def __reduce__(self) -> tuple[Callable[[str], Stage], tuple[str]]:
+        """Travel to a worker as configuration alone."""
+        return type(self).model_validate_json, (self.model_dump_json(),)
 
     @cached_property
     def uid(self) -> str:
         """Identity: the kind of stage and a hash of every input and version, at any depth.
 
-        exca leaves defaults out of its own identity and stops when one has changed; here a changed
-        default is another stage, so new code never meets old results. Nor does it depend on how a
-        stage was made: an object that plays a role in two stages has one identity.
+        It does not depend on how a stage was made: an object that plays a role in two stages has
+        one identity.
         """
-        values = json.dumps(_identity(self.model_dump(mode="json")), sort_keys=True)
+        values = json.dumps([self.version, _identity(dict(_fields(self)))], sort_keys=True)
         digest = hashlib.sha256(values.encode()).hexdigest()[:16]
         return f"{type(self).__name__.removesuffix('Stage').lower()}-{digest}"
+
+    @property
+    def folder(self) -> Path:
+        """The stage's own folder in the cache."""
+        return cache_root() / self.uid
 
     @property
     def parents(self) -> list[Stage]:
@@ -91,50 +94,168 @@ class Stage(pydantic.BaseModel):
         return ()
 
     @property
-    def done(self) -> bool:
-        """Whether the result is in the cache."""
-        infra: exca.TaskInfra = self.infra  # type: ignore[attr-defined]
-        if infra.folder is None or not Path(infra.folder).exists():
-            return False  # the common case of a cold run, without exca's slower look
-        return bool(infra.status() == "completed")
-
-    @property
     def label(self) -> str:
         """A short name for progress lines and the compute account."""
         return type(self).__name__.removesuffix("Stage")
 
+    @property
+    def done(self) -> bool:
+        """Whether the result is in the cache, whole and as it was made."""
+        return (self.folder / RECORD_NAME).exists() and not self.damage()
+
+    def artefact(self, name: str) -> Path:
+        """The path of a file of the result, or of a folder of files, after a look at its digest.
+
+        Raises:
+            StageError: it was never made, or is not what was made.
+        """
+        files = self.record()["files"]
+        wanted = {
+            file: digest for file, digest in files.items() if f"{file}/".startswith(f"{name}/")
+        }
+        wrong = _unlike(self.folder, wanted) if wanted else [f"there is no {name}"]
+        if wrong:
+            raise StageError(
+                f"{self.label} in {self.folder}: {', '.join(wrong)}; the next `attm study` sets it"
+                " aside and makes it again"
+            )
+        return self.folder / name
+
     def record(self) -> dict[str, Any]:
-        """Wall time, CPU time and peak memory of the run that made the result."""
-        record: dict[str, Any] = read_json(self.folder / RECORD_NAME)
+        """The record of the run that made the result: its files' digests, time and memory.
+
+        Raises:
+            StageError: there is none, it is damaged, or it is another stage's.
+        """
+        path = self.folder / RECORD_NAME
+        try:
+            record = dict(read_json(path))
+            digest = record.pop("digest", None)
+        except (InputError, TypeError, ValueError) as error:
+            raise StageError(f"{self.label} has no result in the cache ({error})") from error
+        if digest != _digest(record) or record["uid"] != self.uid:
+            raise StageError(f"{path} is not what was written for {self.label}")
         return record
 
-    @contextmanager
-    def recording(self) -> Iterator[Path]:
-        """Yield the folder to fill; afterwards note what the work cost."""
-        wall, cpu = time.monotonic(), time.process_time()
-        yield self.folder
-        record = {
-            "label": self.label,
-            "wall_s": round(time.monotonic() - wall, 3),
-            "cpu_s": round(time.process_time() - cpu, 3),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        }
-        write_json(self.folder / RECORD_NAME, record)
+    def damage(self) -> list[str]:
+        """What is wrong with a result that was finished once; empty if nothing is."""
+        if not (self.folder / RECORD_NAME).exists():
+            return []
+        try:
+            return _unlike(self.folder, self.record()["files"])
+        except StageError as error:
+            return [str(error)]
+
+    def seal(self, **cost: float) -> None:
+        """Write the record, last of all: from here on the stage is done."""
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        names = [path.relative_to(self.folder).as_posix() for path in paths]
+        kept = [n for n in names if n != RECORD_NAME and not n.startswith((".", f"{SET_ASIDE}/"))]
+        files = {name: sha256_once(self.folder / name) for name in kept}
+        record = {"uid": self.uid, "label": self.label, "files": files, **cost}
+        write_json(self.folder / RECORD_NAME, {**record, "digest": _digest(record)})
+
+
+def run_stage(stage: Stage, wait_s: float = math.inf) -> bool:
+    """Make the result of a stage whose parents are done, unless it is there.
+
+    Args:
+        stage: what to make.
+        wait_s: how long to wait for another process that makes it.
+
+    Returns:
+        Whether the result is there; if not, another process is at it.
+
+    Raises:
+        StorageError: no disk space, or a file system without locks.
+    """
+    with file_lock(stage.folder / LOCK_NAME, wait_s) as ours:
+        if not ours:
+            return False
+        if damage := stage.damage():
+            _set_aside(stage, damage)
+        if not stage.done:
+            with _measured() as cost:
+                stage.run(stage.folder)
+            stage.seal(**cost)
+    return True
+
+
+def _set_aside(stage: Stage, damage: list[str]) -> None:
+    """Move all of a damaged result out of the way, its record first."""
+    aside = stage.folder / SET_ASIDE
+    target = aside / str(sum(1 for _ in aside.glob("*")) + 1)
+    target.mkdir(parents=True)
+    found = [p for p in stage.folder.iterdir() if p.name not in (SET_ASIDE, LOCK_NAME)]
+    for path in sorted(found, key=lambda path: path.name != RECORD_NAME):
+        path.rename(target / path.name)
+    listed = ", ".join(damage[:3]) + (f" and {len(damage) - 3} more" if len(damage) > 3 else "")
+    sys.stderr.write(f"{stage.label}: {listed}; set aside in {target}, making it again\n")
+
+
+@contextmanager
+def _measured() -> Iterator[dict[str, float]]:
+    """Yield a dict; afterwards it holds wall time, CPU time and peak memory of what was done."""
+    if PROCESS.exists():
+        (PROCESS / "clear_refs").write_text("5")  # the peak counts from here
+    wall, cpu = time.monotonic(), _cpu_s()
+    cost: dict[str, float] = {}
+    yield cost
+    cost["wall_s"] = round(time.monotonic() - wall, 3)
+    cost["cpu_s"] = round(_cpu_s() - cpu, 3)
+    cost["peak_memory_mb"] = _peak_kib() // 1024
+
+
+def _cpu_s() -> float:
+    """CPU time of this process and of its children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def _peak_kib() -> int:
+    if not PROCESS.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # since the process began
+    lines = (PROCESS / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+
+def _unlike(folder: Path, files: dict[str, str]) -> list[str]:
+    """Which files of a folder are missing or have another digest, in words."""
+    wrong = []
+    for name, digest in files.items():
+        try:
+            if sha256_once(folder / name) != digest:
+                wrong.append(f"{name} was changed")
+        except OSError as error:
+            wrong.append(f"{name} cannot be read ({error.strerror})")
+    return wrong
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def _identity(value: Any) -> Any:
-    """A dumped configuration without what cannot change the result; of an infra, its version."""
+    """A value as JSON, each stage in it by its identity, without what cannot change the result."""
+    if isinstance(value, Stage):
+        return value.uid
+    if isinstance(value, pydantic.BaseModel):
+        return _identity(dict(_fields(value)))
     if isinstance(value, dict):
-        kept = {key: item for key, item in value.items() if key not in WITHOUT_EFFECT}
-        return {k: v["version"] if k == "infra" else _identity(v) for k, v in kept.items()}
-    return [_identity(item) for item in value] if isinstance(value, list) else value
+        return {key: _identity(item) for key, item in value.items() if key not in WITHOUT_EFFECT}
+    return to_jsonable_python(value)
+
+
+def _fields(model: pydantic.BaseModel) -> Iterator[tuple[str, Any]]:
+    """Names and values of fields; a model's own iterator gives cached properties, too."""
+    return ((name, getattr(model, name)) for name in type(model).model_fields)
 
 
 def _stages_in(model: pydantic.BaseModel) -> Iterator[Stage]:
-    for _, value in model:
+    for _, value in _fields(model):
         if isinstance(value, Stage):
             yield value
-        elif isinstance(value, pydantic.BaseModel) and not isinstance(value, exca.TaskInfra):
+        elif isinstance(value, pydantic.BaseModel):
             yield from _stages_in(value)
 
 

@@ -38,11 +38,11 @@ def tabulate(study: Study) -> Result:
     result = study.result(EXPERIMENT)
     for name in ("conditioning_clap", "evaluation_clap", "mert", "separator"):
         stage = conditions(study)[name]
-        for key, value in read_json(stage.folder / QUALITY).items():
+        for key, value in read_json(stage.artefact(QUALITY)).items():
             if value is not None:
                 result.add(f"{name}.{key}", value, _unit(key))
     _add_codec(result, study)
-    _add_ranker(result, read_json(study.ranker.folder / QUALITY))
+    _add_ranker(result, read_json(study.ranker.artefact(QUALITY)))
     _add_rewards(result, study)
     return result
 

@@ -112,7 +112,7 @@ def test_help_needs_no_heavy_library():
 import sys
 from attm_companion.commands import cli
 cli.build_parser()
-print(sorted({"torch", "pandas", "demucs", "transformers", "exca"} & set(sys.modules)))
+print(sorted({"torch", "pandas", "demucs", "transformers", "pebble"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -91,7 +91,7 @@ def test_a_configuration_has_settings_and_inputs_but_not_where_it_runs():
     assert shown["start"] == "expert iteration global_adaln"
     assert shown["config.training.lr"] == 1e-6
     assert shown["generation.w"] == 4.0
-    assert not [key for key in shown if "launch" in key or "infra" in key or "uid" in key]
+    assert not [key for key in shown if "launch" in key or "uid" in key]
 
 
 def test_the_report_ends_with_sums_and_what_is_missing(monkeypatch):

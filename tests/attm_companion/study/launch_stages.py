@@ -1,9 +1,9 @@
 """A training stage that only says who took part, in a module that launched processes can import."""
 
 import os
+from pathlib import Path
 from typing import Literal
 
-import exca
 import torch
 
 from attm_companion.study.launch import launch_processes
@@ -15,12 +15,9 @@ class RankStage(Stage):
     kind: Literal["rank"] = "rank"
     value: int = 1
     fails: bool = False
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
-        launch_processes(self, "train", on_gpu=False)
-        return self.uid
+    def run(self, folder: Path) -> None:
+        launch_processes(self.train, self.launch, on_gpu=False)
 
     def train(self, accelerator) -> None:
         if self.fails:

@@ -18,7 +18,7 @@ from paper_world import (
 
 from attm_companion.study import paper_corpus, paper_frozen
 from attm_companion.study.paper_frozen import MdxExtraStage
-from attm_companion.study.stage import Stage, ancestry
+from attm_companion.study.stage import Stage, ancestry, run_stage
 from attm_companion.study.study import Study
 from attm_core import assets
 from attm_core.data.song_describer import reference_tracks
@@ -47,7 +47,7 @@ def study(published, monkeypatch) -> Study:
 
 def run(*stages: Stage) -> None:
     for stage in ancestry(list(stages)):
-        stage.run()
+        run_stage(stage)
 
 
 def test_the_chain_runs_from_published_files_to_scores(study):
@@ -95,11 +95,11 @@ def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeyp
     monkeypatch.setenv(assets.FOLDER_VARIABLE, str(published))
     stage = Study(tiny_profile()).frozen.codec
     with pytest.raises(AssetError, match=r"run `attm assets fetch vae`\n.*v1-44.pth is wrong"):
-        stage.run()
+        run_stage(stage)
     assert not stage.done
 
 
 def test_absent_assets_are_named_with_what_fetches_them(tmp_path, monkeypatch):
     monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(AssetError, match=r"`attm assets fetch mert`[\s\S]*config.json is absent"):
-        Study(tiny_profile()).frozen.mert.run()
+        run_stage(Study(tiny_profile()).frozen.mert)

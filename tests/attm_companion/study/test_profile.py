@@ -222,12 +222,12 @@ def test_the_paper_s_backbone_is_the_published_one():
 
 
 def test_where_stages_run_changes_no_identity(tmp_path):
-    values = raw("smoke") | {"resources": {"training": {"processes": 2, "cluster": "local"}}}
+    values = raw("smoke") | {"resources": {"training": {"processes": 2}}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
     mine = Study(str(tmp_path / "mine.yaml"))
     assert mine.crpo().uid == Study("smoke").crpo().uid
     assert mine.crpo().launch.processes == mine.crpo().start.start.launch.processes == 2
-    assert mine.anchors().launch.cluster is None
+    assert mine.anchors().launch.processes == 1
 
 
 def test_the_mini_study_selects_and_samples_at_the_published_sizes():

@@ -9,7 +9,8 @@ import pytest
 from toy_stages import FragileStage, NumberStage, chain
 
 from attm_companion.study import scheduler
-from attm_companion.study.scheduler import THREAD_VARIABLES, StageError, ensure
+from attm_companion.study.scheduler import THREAD_VARIABLES, ensure
+from attm_companion.study.stage import StageError, run_stage
 
 HERE = Path(__file__).parent
 
@@ -38,7 +39,7 @@ def test_runs_what_is_missing_in_the_order_of_dependencies(toy_log, monkeypatch,
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     cached, last = NumberStage(value=2), chain()
-    cached.run()
+    run_stage(cached)
     ensure([last, last.start], jobs=2)
     assert last.out()["value"] == (1 + 2) * 2 + 1
     assert labels(toy_log) == ["number 2", "number 1", "Sum", "Double"]
@@ -52,8 +53,8 @@ def test_runs_what_is_missing_in_the_order_of_dependencies(toy_log, monkeypatch,
 
 def test_a_complete_cache_starts_no_worker(toy_log, monkeypatch):
     stage = NumberStage(value=3)
-    stage.run()
-    monkeypatch.setattr(scheduler, "ProcessPoolExecutor", None)
+    run_stage(stage)
+    monkeypatch.setattr(scheduler, "ProcessPool", None)
     ensure([stage])
     ensure([])
     assert labels(toy_log) == ["number 3"]
@@ -95,7 +96,7 @@ def test_no_stage_is_ready_before_its_parents():
 
 @pytest.mark.slow
 def test_workers_of_a_killed_run_end_and_a_second_run_completes(toy_log, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"}
     with subprocess.Popen([sys.executable, str(HERE / "toy_run.py")], env=environment) as run:
         wait_until(lambda: len(toy_log()) == 2, limit_s=60)
         workers = {pid for pid, _ in toy_log()}

@@ -18,8 +18,8 @@ from chain_run import hybrid
 from attm_companion.study.chain import TrainedStage
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.frozen import WEIGHTS
-from attm_companion.study.launch import LAUNCH_FILE, Launch
-from attm_companion.study.stage import RECORD_NAME, Stage, ancestry
+from attm_companion.study.launch import Launch
+from attm_companion.study.stage import RECORD_NAME, Stage, ancestry, run_stage
 from attm_core.files import load_tensors
 
 SCRIPT = Path(__file__).with_name("chain_run.py")
@@ -115,8 +115,7 @@ def test_two_processes_train_every_stage_to_the_weights_of_one(whole, tmp_path, 
         values = same.model_dump() | {"launch": Launch(processes=2)}
         both = type(same).model_validate(values)
         assert both.uid == one.uid
-        both.run()
-        assert (both.folder / LAUNCH_FILE).exists()
+        run_stage(both)
         ones, others = (load_tensors(stage.folder / WEIGHTS) for stage in (one, both))
         assert set(ones) == set(others)
         # Adam turns the rounding of a small gradient into a whole step, so single weights may

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Literal
 
-import exca
 import pydantic
 
 from attm_companion.study.stage import Stage
@@ -19,22 +18,18 @@ class NumberStage(Stage):
     value: int = 1
     sleep_s: float = 0.0
     workers: int = 1
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
-        with self.recording() as folder:
-            note(self.label)
-            time.sleep(self.sleep_s)
-            write_json(folder / "out.json", {"value": self.value, "threads": threads()})
-        return self.uid
+    def run(self, folder: Path) -> None:
+        note(self.label)
+        time.sleep(self.sleep_s)
+        write_json(folder / "out.json", {"value": self.value, "threads": threads()})
 
     @property
     def label(self) -> str:
         return f"number {self.value}"
 
     def out(self) -> dict:
-        return read_json(self.folder / "out.json")
+        return read_json(self.artefact("out.json"))
 
 
 class Group(pydantic.BaseModel):
@@ -58,37 +53,29 @@ class Basket(Group):
 class SumStage(Stage):
     kind: Literal["sum"] = "sum"
     basket: Basket
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
-        with self.recording() as folder:
-            note(self.label)
-            pair = self.basket.pair
-            total = pair.left.out()["value"] + pair.right.out()["value"]
-            write_json(folder / "out.json", {"value": total})
-        return self.uid
+    def run(self, folder: Path) -> None:
+        note(self.label)
+        pair = self.basket.pair
+        total = pair.left.out()["value"] + pair.right.out()["value"]
+        write_json(folder / "out.json", {"value": total})
 
     def out(self) -> dict:
-        return read_json(self.folder / "out.json")
+        return read_json(self.artefact("out.json"))
 
 
 class DoubleStage(Stage):
     kind: Literal["double"] = "double"
     start: SumStage
     extra: NumberStage
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
-        with self.recording() as folder:
-            note(self.label)
-            value = 2 * self.start.out()["value"] + self.extra.out()["value"]
-            write_json(folder / "out.json", {"value": value})
-        return self.uid
+    def run(self, folder: Path) -> None:
+        note(self.label)
+        value = 2 * self.start.out()["value"] + self.extra.out()["value"]
+        write_json(folder / "out.json", {"value": value})
 
     def out(self) -> dict:
-        return read_json(self.folder / "out.json")
+        return read_json(self.artefact("out.json"))
 
 
 class FragileStage(Stage):
@@ -96,14 +83,11 @@ class FragileStage(Stage):
 
     kind: Literal["fragile"] = "fragile"
     broken: str
-    infra: exca.TaskInfra = exca.TaskInfra(version="1")
 
-    @infra.apply
-    def run(self) -> str:
+    def run(self, folder: Path) -> None:
         if Path(self.broken).exists():
             raise ValueError("the wires are crossed")
         note(self.label)
-        return self.uid
 
 
 def note(label: str) -> None:

@@ -46,10 +46,11 @@ def result(monkeypatch):
     }
     monkeypatch.setattr(CorpusStage, "store", lambda stage: Store)
     monkeypatch.setattr(RankerStage, "rewards", rewards)
-    for name in ("conditioning_clap", "evaluation_clap", "mert"):
-        write_json(conditions(study)[name].folder / QUALITY, {"recall": 0.5, "unknown": None})
-    write_json(study.frozen.separator.folder / QUALITY, {"sdr_db": 7.5})
-    write_json(study.ranker.folder / QUALITY, REPORT)
+    known = {"separator": {"sdr_db": 7.5}, "ranker": REPORT}
+    for name in ("conditioning_clap", "evaluation_clap", "mert", "separator", "ranker"):
+        stage = conditions(study)[name]
+        write_json(stage.folder / QUALITY, known.get(name, {"recall": 0.5, "unknown": None}))
+        stage.seal()
     return tabulate(study)
 
 
