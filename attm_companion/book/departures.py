@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from attm_companion.book.layout import modules
-from attm_companion.book.pages import html_table
+from attm_companion.book.tables import table_html
 
 TAG = re.compile(r"#\s*PAPER-(?P<kind>DEVIATION|SILENT):\s*(?P<reason>.*)")
 HEADINGS = {
@@ -86,7 +86,7 @@ def _table(departures: list[Departure], caption: str) -> str:
         ]
         for item in departures
     ]
-    return html_table(["Place", "Reason"], rows, caption)
+    return table_html(["Place", "Reason"], rows, caption, prose=True)
 
 
 def _html(reason: str) -> str:

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from attm_companion.book import refuse
-from attm_companion.book.layout import STATIC_VARIABLE, Layout, code_hash
+from attm_companion.book.layout import STATIC_VARIABLE, Layout, code_hash, tree_hash
 from attm_companion.book.notebook_gates import notebook_problems, static_sources
 from attm_companion.book.parameters import check, declared, parse_value, read_notebook
+from attm_companion.study.result_files import results_hash
 from attm_core.errors import ConfigError
-from attm_core.files import read_json, write_atomic, write_text
+from attm_core.files import write_atomic, write_text
 from attm_core.progress import track
 
 CELL_TIMEOUT_S = 1800
@@ -69,9 +70,8 @@ def plan(
     if options:
         digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
         folder = folder.with_name(f"{layout.profile}-{digest[:8]}")
-    base = code_hash(layout.root) + "".join(
-        map(results_hash, (layout.results.parent, layout.results))
-    )
+    base = code_hash(layout.root) + results_hash(layout.results)
+    base += tree_hash(layout.root, layout.results.parent.glob("*.json"))
     return [
         _run_of(source, folder, layout.profile, options, base) for source in _select(layout, only)
     ]
@@ -96,21 +96,6 @@ def _run_of(
     text = base + source.read_text(encoding="utf-8") + json.dumps(given, sort_keys=True)
     stamp = hashlib.sha256(text.encode()).hexdigest()
     return NotebookRun(source, folder / source.name, given, stamp)
-
-
-def results_hash(folder: Path) -> str:
-    """Hash of the values and tables of all result files; dates, times and hardware do not count."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.json")):
-        content = read_json(path)
-        if isinstance(content, dict):
-            content.pop("provenance", None)
-            tables = content.get("tables") or {}
-            if "cost" in tables:
-                tables.pop("cost")
-                content["values"] = {}  # wall times, as in attm_companion.study.results
-        digest.update(json.dumps([path.name, content], sort_keys=True).encode())
-    return digest.hexdigest()
 
 
 def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> list[NotebookRun]:

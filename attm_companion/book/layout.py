@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from attm_companion.study.results import results_folder
+from attm_companion.study.result_files import results_folder
 from attm_core.errors import ConfigError
 
 STATIC_VARIABLE = "ATTM_STATIC_DIR"

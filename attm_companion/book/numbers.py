@@ -1,80 +1,144 @@
-r"""Numbers in prose come from result files: ``experiment:id@field|format`` becomes text.
+r"""Numbers in prose and in tables come from result files and carry their origin with them.
 
-``cumulative:row4.fad|.3f`` is our value; ``cumulative:row4.fad@paper|.3f`` the paper's;
-``@difference`` ours minus the paper's; the other fields are ``@low``, ``@high``, ``@n``, ``@seed``,
-``@unit`` and ``@verdict``. Inside a Markdown table the bar is written ``\|``.
+``{num}`` prints ``experiment: METRIC of ROW @ field | format``: ``cumulative: reward of row2 |
+.2f`` is our value with its interval, ``… @ value | .2f`` without; ``@ paper`` the paper's, ``@
+difference`` ours minus the paper's; the other fields are those of a line of the table. ``{says}``
+prints the one of three phrases that the interval allows: ``cumulative: reward of row2 against row1
+| raises | lowers | does not clearly change``. Inside a Markdown table the bar is written ``\|``.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from attm_companion.study.result_files import read_table
+from attm_companion.study.results import Result, Value
 from attm_core.errors import ResultError
-from attm_core.files import read_json
 
 REQUEST = re.compile(
-    r"^(?P<experiment>[\w.-]+):(?P<key>[^@|\s]+)(@(?P<field>\w+))?(\|(?P<format>[^|]*))?$"
+    r"^(?P<experiment>[^:|@]+?)\s*:\s*(?P<query>[^@|]+?)\s*(@\s*(?P<field>\w+)\s*)?"
+    r"(\|(?P<rest>.*))?$"
 )
-FIELDS = ("value", "paper", "difference", "low", "high", "n", "seed", "unit", "verdict")
+DEFAULT_FORMAT = ".3f"
+LEVELS = {"A": "computed again here", "B": "from stored results", "C": "quoted from the paper"}
+TABLES = "attm_companion/tables"
 
 
 @dataclass(frozen=True)
 class Number:
-    """A formatted value and the sentence that says where it comes from."""
+    """A formatted value and where it comes from.
+
+    Attributes:
+        text: as it is printed.
+        origin: one sentence on where it comes from.
+        level: ``"A"`` computed here, ``"B"`` from stored results, ``"C"`` quoted.
+        links: words → address of the code and of the line of data, from the book's first folder.
+    """
 
     text: str
     origin: str
+    level: str
+    links: Mapping[str, str]
+
+    def html(self, identifier: str, depth: int = 1, badge: bool = True) -> str:
+        """The number for a page: its origin shows on hover and on keyboard focus.
+
+        Args:
+            identifier: an id that no other element of the page has.
+            depth: folders between the page and the root of the book.
+            badge: whether to print the level.
+        """
+        links = " · ".join(
+            f'<a href="{escape("../" * depth + address)}">{name}</a>'
+            for name, address in self.links.items()
+        )
+        level = f'<sup class="attm-level">{self.level}</sup>' if badge else ""
+        words = f"Level {self.level}, {LEVELS[self.level]}. {escape(self.origin)}"
+        return (
+            f'<span class="attm-number" tabindex="0" aria-describedby="{identifier}">'
+            f"{escape(self.text)}{level}"
+            f'<span class="attm-origin" role="tooltip" id="{identifier}">{words} {links}</span>'
+            "</span>"
+        )
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def find_number(results: Path, request: str) -> Number:
-    """Resolve a request such as ``cumulative:row4.fad@paper|.3f``.
+    """Resolve a request such as ``cumulative: reward of row2 @ paper | .3f``.
 
     Args:
-        results: folder of result files of one profile.
-        request: experiment, value id, optional field and format specification.
+        results: folder of the results of one profile; an experiment given as a path, such as
+            ``replications/2026-11-22/cumulative``, is looked for beside it.
+        request: experiment, query, optional field and format specification.
 
     Raises:
-        ResultError: malformed request, or no such experiment, value or field.
+        ResultError: malformed request, or no such experiment, line or field.
     """
-    match = REQUEST.match(request.strip())
-    if match is None:
-        raise ResultError(f"'{request}' is not of the form experiment:id@field|format")
-    experiment, key = match["experiment"], match["key"]
-    content = _content(results, experiment)
-    if key not in content.get("values", {}):
-        raise ResultError(f"{experiment}.json has no value '{key}'")
-    entry = content["values"][key]
-    value = _field(entry, match["field"] or "value", f"{experiment}:{key}")
+    result, value, match = _resolve(results, request)
+    level = "B" if "/" in match["experiment"] else "A"
     try:
-        text = format(value, match["format"] or "")
+        return number_of(result, value, (match["rest"] or "").strip(), match["field"], level)
     except (ValueError, TypeError) as error:
         raise ResultError(f"'{request}': {error}") from error
-    return Number(_minus(text), _origin(content, key, entry))
 
 
-def _content(results: Path, experiment: str) -> dict[str, Any]:
-    path = results / f"{experiment}.json"
+def find_phrase(results: Path, request: str) -> str:
+    """The phrase that the 95 % interval of a difference allows: up, down or unclear.
+
+    Raises:
+        ResultError: as `find_number`, no interval, or not three phrases.
+    """
+    _, value, match = _resolve(results, request)
+    phrases = [phrase.strip() for phrase in (match["rest"] or "").split("|")]
+    if len(phrases) != 3 or value.low is None or value.high is None:
+        raise ResultError(f"'{request}' needs a line with an interval and three phrases")
+    return phrases[0 if value.low > 0 else 1 if value.high < 0 else 2]
+
+
+def _resolve(results: Path, request: str) -> tuple[Result, Value, re.Match[str]]:
+    match = REQUEST.match(request.strip())
+    if match is None:
+        raise ResultError(f"'{request}' is not of the form experiment: METRIC of ROW @ field | …")
+    name = match["experiment"]
+    path = (results.parent if "/" in name else results) / f"{name}.csv"
     if not path.is_file():
-        raise ResultError(f"no result file {path.name} in {results.name}: run the study first")
-    content: dict[str, Any] = read_json(path)
-    if not content.get("provenance"):
-        raise ResultError(f"{path.name} carries no provenance")
-    return content
+        raise ResultError(f"no result file {path.name} in {path.parent.name}: run the study first")
+    result = read_table(path, path.parent.relative_to(results.parent).as_posix())
+    return result, result[match["query"]], match
 
 
-def _field(entry: dict[str, Any], field: str, where: str) -> Any:
-    if field not in FIELDS:
-        raise ResultError(f"{where}: no field '{field}'; there are {', '.join(FIELDS)}")
-    if field == "difference":
-        ours, paper = entry.get("value"), entry.get("paper")
-        found = None if ours is None or paper is None else ours - paper
-    else:
-        found = entry.get(field)
-    if found is None:
-        raise ResultError(f"{where} has no {field}")
+def number_of(
+    result: Result, value: Value, form: str = "", field: str | None = None, level: str = "A"
+) -> Number:
+    """A line of a table, or one field of it, as a `Number`; see `find_number`.
+
+    Raises:
+        ResultError: the line has no such field.
+    """
+    form = form or ("" if field in ("n", "s", "p") else DEFAULT_FORMAT)
+    shown = _field(value, field or "value", result.experiment)
+    text = shown if isinstance(shown, str) else _minus(format(shown, form))
+    if field is None and value.low is not None and value.high is not None:
+        text += f" [{_minus(format(value.low, form))}, {_minus(format(value.high, form))}]"
+    if field == "paper":
+        level = "C"
+    return Number(text, _origin(result, value), level, _links(result, value))
+
+
+def _field(value: Value, field: str, where: str) -> Any:
+    fields: dict[str, Any] = asdict(value)
+    if value.paper is not None:
+        fields["difference"] = value.value - value.paper
+    found = fields.get(field)
+    if found in (None, ""):
+        raise ResultError(f"{where}: {value.metric} of {value.row} has no {field}")
     return found
 
 
@@ -82,12 +146,28 @@ def _minus(text: str) -> str:
     return re.sub(r"^-(?=\d)", "−", text)
 
 
-def _origin(content: dict[str, Any], key: str, entry: dict[str, Any]) -> str:
-    parts = [f"{content['experiment']}, {key}", f"profile {content['profile']}"]
-    parts += [f"{name} {entry[name]}" for name in ("n", "seed") if entry.get(name) is not None]
-    if entry.get("low") is not None and entry.get("high") is not None:
-        parts.append(f"95 % interval {entry['low']:.4g} to {entry['high']:.4g}")
-    named = content["provenance"]
-    facts = {"commit": "code_commit", "configuration": "config_uid", "date": "date"}
-    parts += [f"{name} {named[key]}" for name, key in facts.items() if named.get(key)]
-    return "; ".join(parts)
+def _origin(result: Result, value: Value) -> str:
+    named = result.provenance
+    parts = [f"{result.experiment}: {value.metric} of {value.row}"]
+    parts[0] += f" against {value.against}" if value.against else ""
+    parts += [f"profile {result.profile}"]
+    facts = {"n": value.n, "training seed": value.training_seed, "seed": value.generation_seed}
+    parts += [f"{name} {fact}" for name, fact in facts.items() if fact is not None]
+    if value.low is not None and value.high is not None:
+        over = f" over {value.over}" if value.over else ""
+        parts.append(f"95 % interval{over} {value.low:.4g} to {value.high:.4g}")
+    known = {"commit": "code_commit", "configuration": "config_uid", "date": "date"}
+    parts += [f"{name} {named[key]}" for name, key in known.items() if named.get(key)]
+    return "; ".join(parts) + "."
+
+
+def _links(result: Result, value: Value) -> dict[str, str]:
+    """The function that made the number, and the line of the file that holds it."""
+    data = f"source/results/{result.profile}/{result.experiment}.csv.html"
+    links = {"data": f"{data}#L-{result.values.index(value) + 2}"}
+    module = Path(__file__).parents[2] / TABLES / f"{result.experiment}.py"
+    if module.is_file():
+        lines = module.read_text(encoding="utf-8").splitlines()
+        number = next((n for n, line in enumerate(lines, 1) if line.startswith("def tabulate")), 1)
+        links = {"code": f"source/{TABLES}/{module.name}.html#L-{number}", **links}
+    return links

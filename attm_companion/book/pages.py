@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from attm_companion.book.parameters import read_notebook
-from attm_core.files import read_json
+from attm_companion.book.tables import table_html
+from attm_companion.study.result_files import read_table
+from attm_companion.study.results import Result
 
 
 def execution_page(notebooks: list[Path], profile: str) -> str:
@@ -26,54 +28,38 @@ def execution_page(notebooks: list[Path], profile: str) -> str:
         "# Execution statistics\n\n"
         f"Profile `{profile}`. Notebooks executed by papermill: {len(rows)}, in {total:.0f} s. "
         "A page of this book exists only if its notebook ran to the end without an error.\n\n"
-        + html_table(head, rows, f"Notebooks executed for profile {profile}")
+        + table_html(head, rows, f"Notebooks executed for profile {profile}", prose=True)
     )
 
 
 def provenance_page(results: Path, profile: str) -> str:
-    """What the numbers were made from: facts common to all result files, then a row a file."""
-    contents = [read_json(path) for path in sorted(results.glob("*.json"))]
-    facts = [_flat(content) for content in contents]
+    """What the numbers were made from: facts common to all result files, then a row per file."""
+    tables = [read_table(path, profile) for path in sorted(results.glob("*.csv"))]
+    facts = [_flat(table) for table in tables]
     keys = list(dict.fromkeys(key for named in facts for key in named))
     common = [key for key in keys if len({str(named.get(key)) for named in facts}) == 1]
-    own = [key for key in keys if key not in common] if len(contents) > 1 else []
+    own = [key for key in keys if key not in common] if len(tables) > 1 else []
     rows = [
-        [escape(content["experiment"]), str(len(content.get("values", {})))]
+        [escape(table.experiment), str(len(table.values))]
         + [escape(str(named.get(key, "—"))) for key in own]
-        for content, named in zip(contents, facts, strict=True)
+        for table, named in zip(tables, facts, strict=True)
     ]
+    head = ["Experiment", "Values", *map(_words, own)]
     return (
         "# Provenance\n\n"
         f"Profile `{profile}`. Every number of ours in this book comes from one of these result "
         f"files ({len(rows)}). A number shows its id under the pointer or the focus.\n\n"
         + "".join(f"- {_words(key)}: {facts[0][key]}\n" for key in common)
         + "\n"
-        + html_table(
-            ["Experiment", "Values", *map(_words, own)], rows, f"Result files of profile {profile}"
-        )
+        + table_html(head, rows, f"Result files of profile {profile}", prose=True)
     )
 
 
-def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    provenance = content.get("provenance", {})
-    return {key: value for key, value in provenance.items() if not isinstance(value, dict | list)}
+def _flat(table: Result) -> dict[str, Any]:
+    return {k: v for k, v in table.provenance.items() if not isinstance(v, dict | list)}
 
 
 def _words(key: str) -> str:
     return {"wall_s": "wall time (s)", "config_uid": "configuration"}.get(
         key, key.replace("_", " ")
-    )
-
-
-def html_table(head: list[str], rows: list[list[str]], caption: str) -> str:
-    """An accessible table of HTML cells that scrolls sideways; first cells are row headers."""
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    return (
-        f'<div class="attm-wide" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f'<table class="attm-table attm-prose"><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>\n"
     )

@@ -11,16 +11,16 @@ import sys
 from pathlib import Path
 
 from attm_companion.book.figures import use_style
-from attm_companion.book.result_views import curve, plot_curve, plot_intervals
-from attm_companion.study.results import read_result
+from attm_companion.book.result_views import plot_curve, plot_intervals
+from attm_companion.study.result_files import read_result
 from attm_core.files import write_atomic
 
 CHAIN = {
-    "baseline": "table2.row0",
-    "SFT (v1)": "table2.row1",
-    "+ experts": "table2.row2",
-    "+ cross-load": "table2.row3",
-    "+ CRPO": "table2.row4",
+    "baseline": "row0",
+    "SFT (v1)": "row1",
+    "+ experts": "row2",
+    "+ cross-load": "row3",
+    "+ CRPO": "row4",
 }
 
 
@@ -41,7 +41,8 @@ def draw_results(profile: str, path: Path) -> Path:
     axes[0].legend(fontsize=8)
     sweep = read_result(profile, "score_sweep")
     for name, label in (("sft", "SFT only"), ("hybrid", "hybrid (submitted chain)")):
-        plot_curve(axes[1], curve(sweep, f"fig2.{name}", "reward"), label)
+        points = sweep.frame.query(f"row == '{name}' and metric == 'reward' and against == ''")
+        plot_curve(axes[1], points, label)
     axes[1].set(xlabel="input score s", ylabel="Reward")
     axes[1].legend(fontsize=8)
     drawn = write_atomic(path, lambda part: figure.savefig(part, dpi=110))

@@ -1,19 +1,15 @@
-"""Result files as tables and pictures: ours beside the paper's, with intervals."""
+"""Results as tables and pictures: ours beside the paper's, with intervals."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pydantic
 
-from attm_companion.study.profile import Generation, load_profile
-from attm_companion.study.results import Result, Value
-from attm_companion.study.study import Study
-from attm_core.errors import ConfigError
+from attm_companion.book.numbers import Number, number_of
+from attm_companion.study.results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,80 +18,62 @@ METRIC_NAMES = {
     "fad": "FAD-CLAP ↓",
     "clap": "CLAP ↑",
     "reward": "Reward ↑",
+    "ccs": "CCS ↑",
     "score_r": "Score-r ↑",
     "delta_out": "Δ_out ↑",
+    "vocals": "Voice, dB",
 }
 
 
-def open_study(profile: str, seed: int | None = None, **generation: Any) -> Study:
-    """The study of a profile, or one beside it with other numbers.
-
-    A study that differs from its profile gets a name of its own, so that its result files never
-    take the place of the profile's.
-
-    Args:
-        profile: name of a profile.
-        seed: training seed; the profile's own if None.
-        generation: fields of `Generation` to change, such as ``s``, ``w`` or ``n_prompts``.
-
-    Raises:
-        ConfigError: unknown profile, or an unknown or ill-typed field.
-    """
-    base = load_profile(profile)
-    try:
-        changed = Generation.model_validate({**base.generation.model_dump(), **generation})
-    except pydantic.ValidationError as error:
-        raise ConfigError(f"generation of {profile!r}: {error}") from error
-    if changed == base.generation and seed in (None, base.seed):
-        return Study(base)
-    facts = f"{seed}{changed.model_dump_json()}"
-    name = f"{profile}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}"
-    return Study(base.model_copy(update={"generation": changed, "name": name}), seed)
-
-
 def comparison(
-    result: Result, rows: Mapping[str, str], metrics: Sequence[str] = ("fad", "clap", "reward")
+    result: Result,
+    rows: Mapping[str, str],
+    metrics: Sequence[str] = ("fad", "clap", "reward"),
+    paper: bool = True,
 ) -> pd.DataFrame:
-    """A line a row: each metric with its 95 % interval, the paper's value and the difference.
+    """A line per row: each metric with its 95 % interval, the paper's value and the difference.
 
     Args:
-        result: an experiment's values.
-        rows: label → key without the metric, e.g. ``{"+ Expert iteration": "table2.row2"}``.
-        metrics: which columns to show.
+        result: the table of an experiment.
+        rows: label → row, e.g. ``{"+ Expert iteration": "row2", "Sub. 2": "row4 with seed 55"}``.
+        metrics: which columns to show; one that a row lacks stays empty.
+        paper: whether to show the paper's values; False where they are of another system.
     """
-    lines = {}
-    for label, key in rows.items():
-        line: dict[str, Any] = {}
+    lines: dict[str, dict[str, Number | None]] = {}
+    for label, row in rows.items():
+        line = lines.setdefault(label, {})
         for metric in metrics:
-            value = result.values.get(f"{key}.{metric}")
-            line.update(_cells(METRIC_NAMES.get(metric, metric), value))
-        lines[label] = line
-    frame = pd.DataFrame.from_dict(lines, orient="index")
-    frame.index.name = "row"
-    return frame
+            found = result.find(f"{metric} of {row}")
+            fields = {"": None, " paper": "paper", " difference": "difference"}
+            for words, field in fields.items() if paper else [("", None)]:
+                known = bool(found) and (field is None or found[0].paper is not None)
+                form = "+.3f" if field == "difference" else ""
+                cell = number_of(result, found[0], form, field) if known else None
+                line[METRIC_NAMES.get(metric, metric) + words] = cell
+    return (
+        pd.DataFrame.from_dict(lines, orient="index").rename_axis("row").dropna(axis=1, how="all")
+    )
 
 
-def _cells(name: str, value: Value | None) -> dict[str, str | None]:
-    if value is None:
-        return {name: None, f"{name} paper": None, f"{name} difference": None}
-    interval = "" if value.low is None else f" [{value.low:.3f}, {value.high:.3f}]"
-    cells: dict[str, str | None] = {name: f"{value.value:.3f}{interval}"}
-    if value.paper is None:
-        return {**cells, f"{name} paper": None, f"{name} difference": None}
-    difference = f"{value.value - value.paper:+.3f}"
-    return {**cells, f"{name} paper": f"{value.paper:.3f}", f"{name} difference": difference}
+def tests_table(result: Result, query: str = "", digits: int = 3) -> pd.DataFrame:
+    """The paired tests of an experiment: difference with interval, p, n and verdict.
 
-
-def tests_table(result: Result, prefix: str) -> pd.DataFrame:
-    """The paired tests below a prefix: difference, interval, p and mark."""
-    lines = {}
-    for key, value in result.values.items():
-        if not key.startswith(prefix) or f"{key}.p" not in result.values:
-            continue
-        lines[key.removeprefix(prefix)] = {
-            "difference": value.value,
-            "95 %": f"[{value.low:.3f}, {value.high:.3f}]",
-            "p": p_text(result[f"{key}.p"].value),
+    Args:
+        result: the table of an experiment.
+        query: which lines, in the words of `pandas.DataFrame.query`, e.g. ``"against == 'sub1'"``.
+        digits: decimals of the difference.
+    """
+    tests = result.frame[result.frame["p"].notna()]
+    tests = tests.query(query) if query else tests
+    lines: dict[str, dict[str, Any]] = {}
+    for place in tests.index:
+        value = result.values[place]
+        lines[
+            f"{METRIC_NAMES.get(value.metric, value.metric)[:-2]}: {value.row} − {value.against}"
+        ] = {
+            "difference [95 %]": number_of(result, value, f"+.{digits}f"),
+            "p": p_text(value.p or 0.0),
+            "test": value.test.removeprefix("paired t, "),
             "n": value.n,
             "verdict": value.verdict,
         }
@@ -111,25 +89,16 @@ def p_text(p: float) -> str:
     return f"{p:.4f}" if p >= 1e-4 else "< 0.0001"
 
 
-def curve(result: Result, prefix: str, metric: str) -> pd.DataFrame:
-    """Points of a sweep: columns ``s``, ``value``, ``low``, ``high``, in the order of s."""
-    points = []
-    for key, value in result.values.items():
-        if key.startswith(f"{prefix}.s") and key.endswith(f".{metric}"):
-            s = float(key.removeprefix(f"{prefix}.s").removesuffix(f".{metric}"))
-            points.append({"s": s, "value": value.value, "low": value.low, "high": value.high})
-    return pd.DataFrame(points).sort_values("s", ignore_index=True)
-
-
 def plot_curve(axes: Axes, points: pd.DataFrame, label: str) -> None:
-    """One curve of a sweep with its 95 % band."""
+    """One curve of a sweep with its 95 % band, from lines of a result with ``s``."""
+    points = points.sort_values("s")
     line = axes.plot(points["s"], points["value"], label=label)[0]
     axes.fill_between(points["s"], points["low"], points["high"], color=line.get_color(), alpha=0.2)
 
 
 def plot_intervals(axes: Axes, result: Result, rows: Mapping[str, str], metric: str) -> None:
     """One metric of several rows as points with 95 % bars, the paper's values as crosses."""
-    values = [result[f"{key}.{metric}"] for key in rows.values()]
+    values = [result[f"{metric} of {row}"] for row in rows.values()]
     places = np.arange(len(values))[::-1]
     for place, value in zip(places, values, strict=True):
         low = value.value if value.low is None else value.low

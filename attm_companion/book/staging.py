@@ -137,7 +137,12 @@ def _stage_pages(layout: Layout) -> None:
 
 
 def _stage_extra(layout: Layout, extra: Path) -> None:
-    write_source_pages(layout.root, extra / "source")
+    runs = layout.results.parent
+    tables = {
+        f"results/{path.relative_to(runs).as_posix()}": path
+        for path in (*layout.results.glob("*.csv"), *runs.glob("replications/*/*.csv"))
+    }
+    write_source_pages(layout.root, extra / "source", tables)
     static = layout.executed / "static"
     if static.is_dir():
         shutil.copytree(static, extra / "notebooks" / "static")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from attm_companion.book.numbers import Number
 from attm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ MISSING = "—"
 LONGEST_WORDS = 28  # characters of a cell that still stands at the right, like a number
 DEFAULT_FORMAT = ".4g"
 SIGN = re.compile(r"(?<![\w.\-])-(?=[\d.])")  # of a number, in prose or in an interval
+_CELLS = itertools.count(1)  # ids of the cells of a page
+TAG = re.compile(r"<[^>]+>")
 INTERVAL = re.compile(r"\[[^\[\]]*\d, [^\[\]]*\d\]")
 
 
@@ -58,10 +62,10 @@ def show_table(
     forms = [formats.get(column, "") for column in columns]
     head = [str(frame.index.name or ""), *map(str, columns)]
     rows = [
-        [str(name), *(_cell(value, form) for value, form in zip(row, forms, strict=True))]
+        [escape(str(name)), *(_cell(value, form) for value, form in zip(row, forms, strict=True))]
         for name, *row in frame.itertuples(index=True, name=None)
     ]
-    return HtmlView(_html(head, rows, caption), f"{caption}\n{frame.to_string()}")
+    return HtmlView(table_html(head, rows, caption), f"{caption}\n{frame.to_string()}")
 
 
 def show_comparison(
@@ -89,32 +93,46 @@ def show_comparison(
 
 
 def _cell(value: Any, specification: str) -> str:
+    """A cell as HTML; an interval stays on one line, a `Number` carries its origin."""
+    if isinstance(value, Number):
+        return _whole(value.html(f"cell-{next(_CELLS)}", badge=False))
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return MISSING
     text = format(value, specification or (DEFAULT_FORMAT if isinstance(value, float) else ""))
-    return SIGN.sub("−", text)
+    return _whole(escape(SIGN.sub("−", text)))
+
+
+def _whole(html: str) -> str:
+    return INTERVAL.sub(r'<span class="attm-interval">\g<0></span>', html)
 
 
 def _reading(cell: str) -> str:
     """Sentences are read from the left; numbers and short words stand at the right."""
-    return ' class="attm-text"' if len(cell) > LONGEST_WORDS and " " in cell else ""
+    words = "" if "attm-number" in cell else TAG.sub("", cell)
+    return ' class="attm-text"' if len(words) > LONGEST_WORDS and " " in words else ""
 
 
-def _markup(cell: str) -> str:
-    """Escaped; an interval stays on one line."""
-    return INTERVAL.sub(r'<span class="attm-interval">\g<0></span>', escape(cell))
+def table_html(head: list[str], rows: list[list[str]], caption: str, prose: bool = False) -> str:
+    """An accessible table of HTML cells; the first of each row is its header.
 
-
-def _html(head: list[str], rows: list[list[str]], caption: str) -> str:
-    # A corner without a name is a plain cell: an empty header would be announced as one.
+    Args:
+        head: names of the columns; a corner without a name is a plain cell, since an empty header
+            would be announced as one.
+        rows: HTML cells.
+        caption: what the table holds.
+        prose: whether cells are read from the left and the table scrolls sideways.
+    """
     top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     lines = (
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td{_reading(cell)}>{_markup(cell)}</td>" for cell in row[1:])
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(f"<td{'' if prose else _reading(cell)}>{cell}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )
-    return (
-        f'<table class="attm-table"><caption>{escape(caption)}</caption>'
+    kind = "attm-table attm-prose" if prose else "attm-table"
+    table = (
+        f'<table class="{kind}"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
+    label = f'tabindex="0" role="region" aria-label="{escape(caption)}"'
+    return f'<div class="attm-wide" {label}>{table}</div>\n' if prose else table

@@ -26,7 +26,7 @@ def add_parsers(subparsers: Any) -> None:
 
 def run_study_command(options: argparse.Namespace) -> int:
     """Run the study, or one experiment of it, or list what would run."""
-    from attm_companion.study.results import results_hash
+    from attm_companion.study.result_files import results_folder, results_hash
     from attm_companion.study.study import Study
     from attm_companion.tables import experiments
 
@@ -41,7 +41,8 @@ def run_study_command(options: argparse.Namespace) -> int:
         experiments.run_experiment(study, options.only, options.jobs)
     else:
         experiments.run_study(study, options.jobs)
-    print(f"results hash of {study.profile.name}: {results_hash(study.profile.name)}")
+    digest = results_hash(results_folder(study.profile.name))
+    print(f"results hash of {study.profile.name}: {digest}")
     return 0
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,8 +13,8 @@ import yaml
 
 from attm_companion.ledger.release.audit import Audit, available_audit
 from attm_companion.paper_numbers import Paper, load_paper
+from attm_companion.study.result_files import read_table
 from attm_core.errors import InputError
-from attm_core.files import read_json
 
 Verdict = Literal["holds", "holds_loosely", "contradicted", "ambiguous", "not_checkable_here"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -33,7 +34,7 @@ class Claim:
         section: key of the ledger's section filter.
         kind: ``"a"`` arithmetic, ``"b"`` public release, ``"c"`` only by running, ``"ab"`` both.
         statement: in our words.
-        mini: prefixes of value names of the mini study that bear on it.
+        mini: patterns of the names of values of the mini study that bear on it.
     """
 
     id: str
@@ -83,7 +84,8 @@ class Evidence:
         paper: the transcription.
         audit: summary figures of the public release, computed now (A) or last committed (B).
         readings: public pages and code, by claim.
-        mini: values of the mini study by name; empty where it was not run.
+        mini: lines of the mini study's tables by name (``"cumulative: fad of row4"``); empty where
+            it was not run.
     """
 
     paper: Paper
@@ -91,9 +93,13 @@ class Evidence:
     readings: Mapping[str, Reading]
     mini: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def mini_values(self, prefixes: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
-        """Values of the mini study whose name starts with one of ``prefixes``."""
-        return {name: value for name, value in self.mini.items() if name.startswith(prefixes)}
+    def mini_values(self, patterns: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
+        """Values of the mini study whose name fits one of ``patterns`` (``*`` is any text)."""
+        return {
+            name: value
+            for name, value in self.mini.items()
+            if any(fnmatchcase(name, pattern) for pattern in patterns)
+        }
 
 
 @cache
@@ -128,13 +134,13 @@ def load_readings(path: Path = READINGS_FILE) -> dict[str, Reading]:
 
 
 def load_mini(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Values of all experiments in ``folder``; empty if there is none."""
-    values: dict[str, Mapping[str, Any]] = {}
-    for path in sorted(folder.glob("*.json")):
-        content = read_json(path)
-        if isinstance(content, dict) and isinstance(content.get("values"), dict):
-            values |= content["values"]
-    return values
+    """Lines of all tables in ``folder`` by experiment and query; empty if there is none."""
+    tables = [read_table(path, folder.name) for path in sorted(folder.glob("*.csv"))]
+    return {
+        f"{table.experiment}: {name}": asdict(value)
+        for table in tables
+        for name, value in table.named.items()
+    }
 
 
 def gather(

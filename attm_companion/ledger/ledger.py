@@ -59,7 +59,7 @@ def mini_summary(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         return {"sentence": "The mini study has no value on this.", "values": {}}
     kept = ("value", "low", "high", "unit", "n", "paper", "verdict")
     rows = {
-        name: {key: value[key] for key in kept if value.get(key) is not None}
+        name: {key: value[key] for key in kept if value.get(key) not in (None, "")}
         for name, value in sorted(values.items())
     }
     parts = [f"{name} = {row['value']:.3g}" for name, row in rows.items()]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from attm_companion.ledger.evidence import Claim, Evidence, load_claims
 
-PREFIX = "variant."
+START = "variants: * of "
 REPOSITORIES = ("HP ", "GC ", "TJ ", "TF ")
 NOT_RUN = "not run in the mini study"
 
@@ -40,7 +40,8 @@ def variant_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def _change(evidence: Evidence, claim: Claim, metric: str) -> str:
-    names = [f"{prefix}{metric}.change" for prefix in claim.mini if prefix.startswith(PREFIX)]
+    variants = [name.removeprefix(START) for name in claim.mini if name.startswith(START)]
+    names = [f"variants: {metric} of {variant} against as_written" for variant in variants]
     found = [evidence.mini[name] for name in names if name in evidence.mini]
     return "; ".join(_text(value) for value in found) if found else NOT_RUN
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,12 +15,13 @@ from attm_companion.study.arrays import Array
 from attm_companion.study.results import Result
 from attm_core.errors import InputError
 from attm_core.evaluation.frechet import frechet_interval
-from attm_core.evaluation.statistics import Interval, mean_interval
+from attm_core.evaluation.statistics import Interval, mean_interval, paired_t_test
 from attm_core.files import write_atomic
 from attm_core.randomness import numpy_generator
 
 N_FAD_RESAMPLES = 100
 METRICS = ("fad", "clap", "reward")
+PER_PROMPT = ("clap", "reward")
 UNITS = {"fad": "FAD", "clap": "cosine", "reward": "reward"}
 
 
@@ -83,36 +86,52 @@ def intervals(scores: Scores, reference: Array) -> dict[str, Interval]:
 
 def add_row(
     result: Result,
-    key: str,
+    row: str,
     scores: Scores,
     reference: Array,
-    paper_key: str | None = None,
-    seed: int | None = None,
-) -> dict[str, float]:
-    """Add one row of Tables II or III to ``result``: three values beside the paper's.
+    paper: Mapping[str, float] | None = None,
+    **facts: Any,
+) -> None:
+    """Add one row of Tables II or III to ``result``: every metric beside the paper's number.
 
     Args:
-        result: where the values go, as ``<key>.fad``, ``<key>.clap``, ``<key>.reward``.
-        key: the row.
+        result: where the values go.
+        row: the row.
         scores: what the condition scored.
         reference: embeddings of the reference set (m, P).
-        paper_key: the same row in ``paper.yaml``, if the paper has it.
-        seed: seed of the generation.
-
-    Returns:
-        The three estimates by metric.
+        paper: the paper's numbers by metric, where it has the row; see `paper_row`.
+        facts: ``s``, ``generation_seed``.
     """
-    row = intervals(scores, reference)
-    for metric, interval in row.items():
-        paper = None if paper_key is None else paper_value(f"{paper_key}.{metric}")
-        result.add(
-            f"{key}.{metric}",
-            interval.estimate,
-            UNITS[metric],
-            n=len(scores),
-            seed=seed,
-            low=interval.low,
-            high=interval.high,
-            paper=paper,
-        )
-    return {metric: interval.estimate for metric, interval in row.items()}
+    for metric, interval in intervals(scores, reference).items():
+        known = {"n": len(scores), "paper": (paper or {}).get(metric), **facts}
+        result.add_interval(row, metric, interval, UNITS[metric], **known)
+
+
+def paper_row(key: str) -> dict[str, float]:
+    """The paper's numbers of a row of Table II or III, by metric."""
+    return {metric: paper_value(f"{key}.{metric}") for metric in METRICS}
+
+
+def add_paired(
+    result: Result,
+    rows: tuple[str, str],
+    scores: Mapping[str, Scores],
+    paper: Mapping[str, float] | None = None,
+    **facts: Any,
+) -> None:
+    """Add the paired differences of CLAP score and Reward, second row minus first, two-sided."""
+    before, after = rows
+    for metric in PER_PROMPT:
+        test = paired_t_test(*(getattr(scores[row], metric) for row in rows))
+        known = {"paper": paper and paper[metric], "verdict": direction_of(test.difference)}
+        result.add_test(after, before, metric, test, UNITS[metric], **known, **facts)
+
+
+def direction_of(difference: Interval) -> str:
+    """What a two-sided 95 % interval says of a difference: ``higher``, ``lower`` or ``tied``.
+
+    ``tied`` is absence of evidence at this n: the interval says how much may still hide in it.
+    """
+    if difference.low > 0:
+        return "higher"
+    return "lower" if difference.high < 0 else "tied"

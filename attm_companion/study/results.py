@@ -1,152 +1,208 @@
-"""What a number is: a value with unit, n, seed, interval, the paper's value and provenance.
+"""What a number is: a line of one long table, with its interval, the paper's value and its origin.
 
-One JSON file an experiment, ``results/<profile>/<experiment>.json``. Two runs of the same command
-give the same file but for the facts of the run itself (date, times, hardware, commit), which is
-what `results_hash` leaves out.
+An experiment has two files: ``results/<profile>/<experiment>.csv`` holds a line per number, and
+``<experiment>.json`` beside it says where they came from. Two runs of the same command give the
+same CSV bytes; only the provenance (date, times, hardware, commit) differs.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
-from attm_core.errors import InputError, ResultError
-from attm_core.files import read_json, write_json
+from attm_core.errors import ResultError
 
-RESULTS_VARIABLE = "ATTM_RESULTS"
-SIGNIFICANT_DIGITS = 9
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from attm_core.evaluation.statistics import Interval, PairedTest
+
+QUERY = re.compile(
+    r"^(?P<metric>\S+) of (?P<row>.+?)(?: at s=(?P<s>\S+))?(?: against (?P<against>.+?))?"
+    r"(?: with seed (?P<seed>\d+)| over all (?P<all>seeds))?(?: trained with (?P<trained>\d+))?$"
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Value:
-    """One number of the study.
+    """One number of the study: one line of the table.
 
     Attributes:
+        row: what was measured: a model, a cell of a table, a part.
+        against: the row it is a difference from; empty if it is no difference.
+        s: input score of the generation.
+        training_seed: seed of the training; None for a mean over several.
+        generation_seed: seed of the generation; None for a mean over several, or without one.
+        metric: ``"fad"``, ``"clap"``, ``"reward"``, …
         value: the number itself.
-        unit: ``"cosine"``, ``"reward"``, ``"FAD"``, ``"dB"``, ``"s"``, ``"1"``, …
-        n: how many items it was computed from.
-        seed: seed of the generation or training behind it.
         low: lower end of its 95 % interval, if it has one.
         high: upper end.
+        over: what the interval is over: ``"prompts"``, ``"generation seeds"``, …
+        n: how many items it was computed from.
+        unit: ``"cosine"``, ``"reward"``, ``"FAD"``, ``"dB"``, ``"s"``, ``"1"``, …
         paper: the paper's number for the same quantity, if it prints one.
-        verdict: what the comparison says, in one word, if there is one.
+        test: the test behind `p`.
+        p: its p value.
+        verdict: what the comparison says, in a few words.
     """
 
+    row: str
+    against: str = ""
+    s: float | None = None
+    training_seed: int | None = None
+    generation_seed: int | None = None
+    metric: str
     value: float
-    unit: str
-    n: int | None = None
-    seed: int | None = None
     low: float | None = None
     high: float | None = None
+    over: str = ""
+    n: int | None = None
+    unit: str
     paper: float | None = None
-    verdict: str | None = None
+    test: str = ""
+    p: float | None = None
+    verdict: str = ""
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """What no other line of its table shares."""
+        return (self.row, self.against, self.metric, self.s, *self.seeds)
+
+    @property
+    def seeds(self) -> tuple[int | None, int | None]:
+        """Of generation and training."""
+        return self.generation_seed, self.training_seed
+
+
+COLUMNS = ("experiment", *(entry.name for entry in fields(Value)))
+TEXT = ("row", "against", "metric", "over", "unit", "test", "verdict")
+WHOLE = ("training_seed", "generation_seed", "n")
 
 
 @dataclass
 class Result:
-    """All values of one experiment, its tables for the book, and where they came from."""
+    """The table of one experiment, and where it came from.
+
+    Attributes:
+        experiment: its name.
+        profile: name of the profile.
+        values: the lines, in order.
+        provenance: stage, code commit, data and lock hash, hardware, date, wall time, and what
+            differs from the profile.
+        training_seed: of values that are added from now on.
+    """
 
     experiment: str
     profile: str
-    values: dict[str, Value] = field(default_factory=dict)
-    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    values: list[Value] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    training_seed: int | None = field(default=None, compare=False)
 
-    def add(self, key: str, value: float, unit: str, **facts: Any) -> None:
-        """Add one value under ``key``.
+    def add(self, row: str, metric: str, value: float, unit: str, **facts: Any) -> None:
+        """Add one line.
+
+        Args:
+            row: what was measured.
+            metric: the quantity.
+            value: the number.
+            unit: its unit.
+            facts: other fields of `Value`.
 
         Raises:
-            ResultError: the key is taken, or the value or one of its bounds is not finite.
+            ResultError: the line is there already, or a number of it is not finite.
         """
-        if key in self.values:
-            raise ResultError(f"{self.experiment}: value {key!r} is given twice")
-        if not math.isfinite(value):
-            raise ResultError(f"{self.experiment}: value {key!r} is {value}")
-        for name in ("low", "high", "paper"):
-            if facts.get(name) is not None and not math.isfinite(facts[name]):
-                raise ResultError(f"{self.experiment}: {name} of {key!r} is {facts[name]}")
-        self.values[key] = Value(float(value), unit, **facts)
+        facts = {"training_seed": self.training_seed, **facts}
+        line = Value(row=row, metric=metric, value=float(value), unit=unit, **facts)
+        where = f"{self.experiment}: {metric} of {row}"
+        if any(line.place == other.place for other in self.values):
+            raise ResultError(f"{where} is given twice")
+        for name in ("value", "low", "high", "paper", "p"):
+            number = getattr(line, name)
+            if number is not None and not math.isfinite(number):
+                raise ResultError(f"{where}: {name} is {number}")
+        self.values.append(line)
 
-    def __getitem__(self, key: str) -> Value:
-        try:
-            return self.values[key]
-        except KeyError as error:
-            raise ResultError(f"{self.experiment} has no value {key!r}") from error
+    def add_interval(
+        self, row: str, metric: str, interval: Interval, unit: str, **facts: Any
+    ) -> None:
+        """Add an estimate with its interval, over prompts if nothing else is said."""
+        ends = {"low": interval.low, "high": interval.high, "over": "prompts"}
+        self.add(row, metric, interval.estimate, unit, **{**ends, **facts})
+
+    def add_test(
+        self, row: str, against: str, metric: str, test: PairedTest, unit: str, **facts: Any
+    ) -> None:
+        """Add a paired difference, row minus ``against``, with its test."""
+        named = {"test": f"paired t, {test.alternative}", "p": test.p, "n": test.n}
+        self.add_interval(row, metric, test.difference, unit, against=against, **named, **facts)
+
+    def __getitem__(self, query: str) -> Value:
+        """The line that a query names: ``"reward of row2"``, ``"reward of sft at s=2"``.
+
+        In full: METRIC of ROW [at s=S] [against OTHER] [with seed N | over all seeds] [trained with
+        N]. Where only seeds differ and none is named, the first line counts: Sub. 1's.
+
+        Raises:
+            ResultError: malformed, no such line, or several that differ in s.
+        """
+        found = self.find(query)
+        if not found:
+            raise ResultError(f"{self.experiment} of {self.profile} has no '{query}'")
+        if len({line.s for line in found}) > 1:
+            listed = ", ".join(f"{line.s:g}" for line in found if line.s is not None)
+            raise ResultError(f"{self.experiment}: '{query}' is there at s = {listed}; say which")
+        return found[0]
+
+    def find(self, query: str) -> list[Value]:
+        """All lines that a query names; see `__getitem__`."""
+        match = QUERY.match(query.strip())
+        if match is None:
+            raise ResultError(
+                f"'{query}' is not of the form METRIC of ROW [at s=S] [against OTHER] "
+                "[with seed N | over all seeds]"
+            )
+        wanted = {"row": match["row"], "metric": match["metric"], "against": match["against"] or ""}
+        if match["s"]:
+            wanted["s"] = float(match["s"])
+        if match["seed"] or match["all"]:
+            wanted["generation_seed"] = int(match["seed"]) if match["seed"] else None
+        if match["trained"]:
+            wanted["training_seed"] = int(match["trained"])
+        return [
+            line
+            for line in self.values
+            if all(getattr(line, name) == value for name, value in wanted.items())
+        ]
+
+    @property
+    def named(self) -> dict[str, Value]:
+        """Every line by the shortest query that names it."""
+        return {_shortest(line, self.values): line for line in self.values}
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The table as pandas sees it; empty fields are NaN, NA or empty text."""
+        import pandas as pd
+
+        frame = pd.DataFrame([asdict(line) for line in self.values], columns=COLUMNS[1:])
+        numbers = [name for name in frame if name not in (*TEXT, *WHOLE)]
+        return frame.astype({**dict.fromkeys(numbers, float), **dict.fromkeys(WHOLE, "Int64")})
 
 
-def results_folder(profile: str) -> Path:
-    """``results/<profile>``, below ``$ATTM_RESULTS`` if that is set."""
-    return Path(os.environ.get(RESULTS_VARIABLE, "results")) / profile
-
-
-def result_path(profile: str, experiment: str) -> Path:
-    """Where the values of an experiment live."""
-    return results_folder(profile) / f"{experiment}.json"
-
-
-def write_result(result: Result) -> Path:
-    """Write a result file atomically, floats rounded to nine significant digits.
-
-    A file that holds the same values already is left alone, with the provenance of the run that
-    first made them.
-    """
-    path, fresh = result_path(result.profile, result.experiment), _rounded(asdict(result))
-    return path if _holds(path, fresh) else write_json(path, fresh)
-
-
-def _holds(path: Path, fresh: dict[str, Any]) -> bool:
-    """Whether a file has these values and tables, and says where they came from."""
-    try:
-        stored = read_json(path)
-    except InputError:  # missing, or torn by hand or by a merge
-        return False
-    if not isinstance(stored, dict) or not stored.get("provenance"):
-        return False
-    return all(stored.get(part) == fresh[part] for part in ("values", "tables"))
-
-
-def read_result(profile: str, experiment: str) -> Result:
-    """Read a result file.
-
-    Raises:
-        ResultError: it is missing, malformed or without provenance.
-    """
-    path = result_path(profile, experiment)
-    if not path.exists():
-        raise ResultError(f"{path} is missing; run `attm study --profile {profile}`")
-    try:
-        raw = read_json(path)
-        values = {key: Value(**value) for key, value in raw.pop("values").items()}
-        result = Result(values=values, **raw)
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise ResultError(f"{path} is malformed: {error}") from error
-    if not result.provenance:
-        raise ResultError(f"{path} carries no provenance")
-    return result
-
-
-def results_hash(profile: str) -> str:
-    """SHA-256 over all values and tables of a profile; dates, times and hardware are left out."""
-    digest = hashlib.sha256()
-    for path in sorted(results_folder(profile).glob("*.json")):
-        raw = read_json(path)
-        if raw.get("tables", {}).pop("cost", None) is not None:
-            raw["values"] = {}
-        kept = {key: raw.get(key) for key in ("experiment", "profile", "values", "tables")}
-        digest.update(json.dumps(kept, sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    return value
+def _shortest(line: Value, lines: Iterable[Value]) -> str:
+    same = [other for other in lines if other.place[:3] == line.place[:3]]
+    name = f"{line.metric} of {line.row}"
+    if line.s is not None and len({other.s for other in same}) > 1:
+        name += f" at s={line.s:g}"
+        same = [other for other in same if other.s == line.s]
+    name += f" against {line.against}" if line.against else ""
+    if line is same[0]:
+        return name
+    if line.generation_seed != same[0].generation_seed:
+        seed = line.generation_seed
+        name += " over all seeds" if seed is None else f" with seed {seed}"
+    trained = line.training_seed
+    return name if trained == same[0].training_seed else f"{name} trained with {trained}"

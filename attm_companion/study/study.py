@@ -195,7 +195,8 @@ class Study:
         """An empty result with the provenance of this study."""
         corpus = self.frozen.corpus
         facts = provenance(self.crpo().uid, _short(corpus.data_hash()))
-        return Result(experiment, self.profile.name, provenance=facts)
+        name = self.profile.name
+        return Result(experiment, name, provenance=facts, training_seed=self.training_seed)
 
 
 def _head_of(weights: SFTStage | ExpertStage) -> HeadName:

@@ -6,16 +6,15 @@ A table of generated music means little without these rows.
 
 from __future__ import annotations
 
-from attm_companion.study.arrays import Array
-from attm_companion.study.condition_scores import Scores, add_row
+from attm_companion.study.condition_scores import UNITS, add_row
 from attm_companion.study.conditions import AnchorStage, ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import HEADS, Study
 from attm_core.evaluation.clap_score import shuffled_cosines
 from attm_core.evaluation.statistics import paired_t_test
 
-EXPERIMENT = "anchors"
 ALPHA = 0.01
+SHUFFLED = "shuffled prompts"
 
 
 def anchors(study: Study) -> AnchorStage:
@@ -37,27 +36,16 @@ def conditions(study: Study) -> dict[str, ConditionStage]:
 
 def tabulate(study: Study) -> Result:
     """Anchor rows, and matched against shuffled CLAP score of each trained model."""
-    result = study.result(EXPERIMENT)
+    result = study.result("anchors")
     reference = study.reference(study.evaluation)
     for name, scores in anchors(study).scores().items():
-        add_row(result, f"anchor.{name}", scores, reference, seed=study.seed)
+        add_row(result, name, scores, reference, generation_seed=study.seed)
     text = study.prompt_embeddings(study.evaluation)
     for name, stage in conditions(study).items():
-        _add_matching(result, name, stage.scores(), text)
+        scores = stage.scores()
+        control = shuffled_cosines(text, scores.embeddings)
+        test = paired_t_test(control, scores.clap, alternative="greater")
+        verdict = "follows prompts" if test.significant(ALPHA) else "does not follow prompts"
+        facts = {"generation_seed": study.seed, "verdict": verdict}
+        result.add_test(name, SHUFFLED, "clap", test, UNITS["clap"], **facts)
     return result
-
-
-def _add_matching(result: Result, name: str, scores: Scores, text: Array) -> None:
-    """Prompts turned by one place are the shuffled control: no prompt keeps its own clip."""
-    shuffled = shuffled_cosines(text, scores.embeddings)
-    test = paired_t_test(shuffled, scores.clap, alternative="greater")
-    result.add(
-        f"matched.{name}",
-        test.difference.estimate,
-        "cosine, matched minus shuffled",
-        n=test.n,
-        low=test.difference.low,
-        high=test.difference.high,
-        verdict="follows prompts" if test.significant(ALPHA) else "does not follow prompts",
-    )
-    result.add(f"matched.{name}.p", test.p, "p, one-sided", n=test.n)

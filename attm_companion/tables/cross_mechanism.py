@@ -1,18 +1,19 @@
 """Table III: {SFT only, chain end} × {v1, v2 weights} × {v1, v2 forward}, and two submissions.
 
-``*`` marks cells tied with Sub. 1 prompt by prompt (paired t, two-sided, p ≥ 0.05).
+The difference of every cell from Sub. 1 is tested prompt by prompt (paired t, two-sided); the paper
+marks a tie (p ≥ 0.05) by ``*``. So is the difference of a crossed cell from its native one.
 """
 
 from __future__ import annotations
 
-from attm_companion.paper_numbers import paper_value
-from attm_companion.study.condition_scores import Scores, add_row
+from typing import Any
+
+from attm_companion.study.condition_scores import METRICS, Scores, add_paired, add_row, paper_row
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import HEADS, Study
-from attm_core.evaluation.statistics import paired_t_test
 
-EXPERIMENT = "cross_mechanism"
+CROSSINGS = (("v1", "v2"), ("v2", "v1"))
 
 
 def conditions(study: Study) -> dict[str, ConditionStage]:
@@ -38,69 +39,34 @@ def conditions(study: Study) -> dict[str, ConditionStage]:
 
 
 def tabulate(study: Study) -> Result:
-    """Every number of Table III, ours beside the paper's, with ties against Sub. 1."""
-    result = study.result(EXPERIMENT)
-    reference = study.reference(study.evaluation)
-    scores = {key: stage.scores() for key, stage in conditions(study).items()}
-    for key, item in scores.items():
-        paper = None if key == "chain.v2_v2_crpo" else f"table3.{key}"
-        seed = study.profile.generation.sub2_seed if key == "sub2" else study.seed
-        add_row(result, f"table3.{key}", item, reference, paper, seed)
-        if not key.startswith("sub"):
-            _add_ties(result, key, scores["sub1"], item)
-    _add_transfer(result, scores)
+    """Every number of Table III, ours beside the paper's, with ties and crossings."""
+    result = study.result("cross_mechanism")
+    reference, s = study.reference(study.evaluation), study.profile.generation.s
+    scores = {cell: stage.scores() for cell, stage in conditions(study).items()}
+    for cell, item in scores.items():
+        paper = None if cell == "chain.v2_v2_crpo" else paper_row(f"table3.{cell}")
+        seed = study.profile.generation.sub2_seed if cell == "sub2" else study.seed
+        add_row(result, cell, item, reference, paper, s=s, generation_seed=seed)
+    facts: dict[str, Any] = {"s": s, "generation_seed": study.seed}
+    for cell in scores:
+        if not cell.startswith("sub"):
+            add_paired(result, ("sub1", cell), scores, **facts)
+    for stage in ("sft", "chain"):
+        for weights, other in CROSSINGS:
+            cells = (f"{stage}.{weights}_{weights}", f"{stage}.{weights}_{other}")
+            _add_crossing(result, cells, scores, **facts)
     return result
 
 
-def _add_ties(result: Result, key: str, sub1: Scores, cell: Scores) -> None:
-    for metric in ("clap", "reward"):
-        test = paired_t_test(getattr(sub1, metric), getattr(cell, metric))
-        worse = test.difference.estimate < 0
-        verdict = ("worse" if worse else "better") if test.significant() else "*"
-        result.add(
-            f"tie.{key}.{metric}",
-            test.difference.estimate,
-            "difference from Sub. 1",
-            n=test.n,
-            low=test.difference.low,
-            high=test.difference.high,
-            verdict=verdict,
-        )
-        result.add(f"tie.{key}.{metric}.p", test.p, "p, two-sided", n=test.n)
-
-
-def _add_transfer(result: Result, scores: dict[str, Scores]) -> None:
-    """What each crossing costs against the native cell of the same weights."""
-    for stage in ("sft", "chain"):
-        for weights, other in (("v1", "v2"), ("v2", "v1")):
-            native = result[f"table3.{stage}.{weights}_{weights}.fad"]
-            cross = result[f"table3.{stage}.{weights}_{other}.fad"]
-            paper = (cross.paper or 0.0) - (native.paper or 0.0)
-            result.add(
-                f"transfer.{stage}.{weights}_{other}.fad",
-                cross.value - native.value,
-                "FAD difference",
-                n=native.n,
-                paper=paper,
-            )
-            cells = (f"{stage}.{weights}_{weights}", f"{stage}.{weights}_{other}")
-            for metric in ("clap", "reward"):
-                _add_crossing(result, metric, cells, scores)
-
-
 def _add_crossing(
-    result: Result, metric: str, cells: tuple[str, str], scores: dict[str, Scores]
+    result: Result, cells: tuple[str, str], scores: dict[str, Scores], **facts: float
 ) -> None:
-    """The paired difference of one crossing, prompt by prompt."""
+    """What a crossing costs against the native cell of the same weights."""
     native, crossed = cells
-    test = paired_t_test(getattr(scores[native], metric), getattr(scores[crossed], metric))
-    result.add(
-        f"transfer.{crossed}.{metric}",
-        test.difference.estimate,
-        "difference from the native cell",
-        n=test.n,
-        low=test.difference.low,
-        high=test.difference.high,
-        paper=paper_value(f"table3.{crossed}.{metric}") - paper_value(f"table3.{native}.{metric}"),
-    )
-    result.add(f"transfer.{crossed}.{metric}.p", test.p, "p, two-sided", n=test.n)
+    rows = [paper_row(f"table3.{cell}") for cell in cells]
+    printed = {metric: rows[1][metric] - rows[0][metric] for metric in METRICS}
+    ours = [result[f"fad of {cell}"] for cell in cells]
+    difference = ours[1].value - ours[0].value
+    known = {"against": native, "n": ours[0].n, "paper": printed["fad"], **facts}
+    result.add(crossed, "fad", difference, "FAD", **known)
+    add_paired(result, cells, scores, paper=printed, **facts)

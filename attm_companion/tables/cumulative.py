@@ -11,15 +11,20 @@ import itertools
 
 import numpy as np
 
-from attm_companion.study.arrays import Array
-from attm_companion.study.condition_scores import Scores, add_row
+from attm_companion.study.condition_scores import (
+    PER_PROMPT,
+    UNITS,
+    Scores,
+    add_row,
+    direction_of,
+    paper_row,
+)
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.profile import HeadName
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
 from attm_core.evaluation.statistics import PairedTest, mean_interval, paired_t_test
 
-EXPERIMENT = "cumulative"
 ROWS = ("row0", "row1", "row2", "row3", "row4")
 
 
@@ -45,77 +50,52 @@ def conditions(study: Study) -> dict[str, dict[int, ConditionStage]]:
 
 def tabulate(study: Study) -> Result:
     """Every number of Table II, ours beside the paper's, with the tests between rows."""
-    result = study.result(EXPERIMENT)
+    result = study.result("cumulative")
     reference = study.reference(study.evaluation)
+    generation = study.profile.generation
     cells = {
         row: {seed: stage.scores() for seed, stage in by_seed.items()}
         for row, by_seed in conditions(study).items()
     }
-    first, *others = study.profile.generation.seeds
-    for row in ROWS:
-        add_row(result, f"table2.{row}", cells[row][first], reference, f"table2.{row}", first)
-    for seed in others:
-        paper = "table2.sub2" if seed == study.profile.generation.sub2_seed else None
+    for seed in generation.seeds:
         for row in ROWS:
-            key = f"table2.seed{seed}.{row}"
-            add_row(
-                result, key, cells[row][seed], reference, paper if row == "row4" else None, seed
-            )
-    _add_steps(result, cells, first)
+            paper = paper_row(f"table2.{row}") if seed == study.seed else None
+            if row == "row4" and seed == generation.sub2_seed:
+                paper = paper_row("table2.sub2")
+            facts = {"generation_seed": seed, "s": None if row == "row0" else generation.s}
+            add_row(result, row, cells[row][seed], reference, paper, **facts)
+    for before, after in itertools.pairwise(ROWS):
+        for metric in PER_PROMPT:
+            _add_step(result, cells, (before, after), metric, study)
     return result
 
 
-def _add_steps(result: Result, cells: dict[str, dict[int, Scores]], first: int) -> None:
-    rows = []
-    for before, after in itertools.pairwise(ROWS):
-        for metric in ("clap", "reward"):
-            old, new = (getattr(cells[row][first], metric) for row in (before, after))
-            test = paired_t_test(old, new, alternative="greater")
-            _add_step(result, f"step.{after}.{metric}", test)
-            pooled = _over_seeds(cells, before, after, metric)
-            pooled_interval = mean_interval(pooled)
-            result.add(
-                f"step.{after}.{metric}.over_seeds",
-                pooled_interval.estimate,
-                "difference",
-                n=len(pooled),
-                low=pooled_interval.low,
-                high=pooled_interval.high,
-            )
-            rows.append({"step": after, "metric": metric, **_describe(test)})
-    result.tables["steps"] = rows
-
-
-def _over_seeds(cells: dict[str, dict[int, Scores]], before: str, after: str, metric: str) -> Array:
-    """Gain of a step for each prompt, averaged over the seeds."""
+def _add_step(
+    result: Result,
+    cells: dict[str, dict[int, Scores]],
+    step: tuple[str, str],
+    metric: str,
+    study: Study,
+) -> None:
+    """The gain of a step at the first seed, with its test, and over all seeds."""
+    before, after = step
+    old, new = (getattr(cells[row][study.seed], metric) for row in step)
+    test = paired_t_test(old, new, alternative="greater")
+    facts = {"s": study.profile.generation.s, "verdict": _verdict(test)}
+    unit = UNITS[metric]
+    result.add_test(after, before, metric, test, unit, generation_seed=study.seed, **facts)
     gains = [
         getattr(cells[after][seed], metric) - getattr(cells[before][seed], metric)
         for seed in cells[after]
     ]
-    mean: Array = np.mean(gains, axis=0)
-    return mean
+    over_seeds = mean_interval(np.mean(gains, axis=0))
+    facts["verdict"] = direction_of(over_seeds)
+    result.add_interval(after, metric, over_seeds, unit, against=before, n=len(old), **facts)
 
 
-def _add_step(result: Result, key: str, test: PairedTest) -> None:
-    verdict = "†" if test.significant() else "not significant"
-    difference = test.difference
-    result.add(
-        key,
-        difference.estimate,
-        "difference",
-        n=test.n,
-        low=difference.low,
-        high=difference.high,
-        verdict=verdict,
-    )
-    result.add(f"{key}.p", test.p, "p, one-sided", n=test.n)
-
-
-def _describe(test: PairedTest) -> dict[str, float | str]:
-    return {
-        "difference": test.difference.estimate,
-        "t": test.t,
-        "p": test.p,
-        "d_z": test.d_z,
-        "mark": "†" if test.significant() else "",
-    }
+def _verdict(test: PairedTest) -> str:
+    """† is one-sided, as in the paper; a loss is read off the two-sided interval."""
+    both = direction_of(test.difference)
+    if not test.significant():
+        return "significantly lower" if both == "lower" else "not significant"
+    return "†" if both == "higher" else "† (one-sided only)"

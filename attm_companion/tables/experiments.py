@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from attm_companion.study.conditions import ConditionStage
+from attm_companion.study.per_prompt import write_prompts
 from attm_companion.study.profile import MiniCast
-from attm_companion.study.results import Result, write_result
+from attm_companion.study.result_files import write_result
+from attm_companion.study.results import Result
 from attm_companion.study.scheduler import ensure
 from attm_companion.study.stage import Stage, ancestry
 from attm_companion.study.study import Study
@@ -27,54 +28,42 @@ from attm_companion.tables import (
 )
 from attm_core.errors import ConfigError
 
+Conditions = Mapping[str, Stage | Mapping[int, Stage] | Mapping[float, Stage]]
+
 
 @dataclass(frozen=True)
 class Experiment:
     """One table, figure or section of the paper.
 
     Attributes:
-        name: of its result file.
-        stages: what must be cached before `tabulate` can read it.
+        conditions: row → the stage behind it, or several by seed or input score.
         tabulate: turns the cached stages into a result.
     """
 
-    name: str
-    stages: Callable[[Study], list[Stage]]
+    conditions: Callable[[Study], Conditions]
     tabulate: Callable[[Study], Result]
 
-
-def stages_in(value: Any) -> Iterator[Stage]:
-    """All stages in a stage, or in nested dicts of stages."""
-    if isinstance(value, Stage):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from stages_in(item)
-
-
-def _experiment(module: ModuleType) -> Experiment:
-    def stages(study: Study) -> list[Stage]:
+    def stages(self, study: Study) -> list[Stage]:
+        """What must be cached before `tabulate` can read it."""
         homes = [study.anchors(study.evaluation), study.anchors(study.validation)]
-        return [*homes, *stages_in(module.conditions(study))]
+        return [*homes, *(stage for _, stage in self.rows(study))]
 
-    return Experiment(module.EXPERIMENT, stages, module.tabulate)
+    def rows(self, study: Study) -> Iterator[tuple[str, Stage]]:
+        """Every condition with the row it belongs to."""
+        for row, item in self.conditions(study).items():
+            for stage in [item] if isinstance(item, Stage) else item.values():
+                yield row, stage
 
 
 EXPERIMENTS = {
-    experiment.name: experiment
-    for experiment in map(
-        _experiment,
-        (
-            frozen_parts,
-            anchors,
-            head_sweep,
-            cumulative,
-            cross_mechanism,
-            score_sweep,
-            full_mix,
-            variants,
-        ),
-    )
+    "frozen_parts": Experiment(frozen_parts.conditions, frozen_parts.tabulate),
+    "anchors": Experiment(anchors.conditions, anchors.tabulate),
+    "head_sweep": Experiment(head_sweep.conditions, head_sweep.tabulate),
+    "cumulative": Experiment(cumulative.conditions, cumulative.tabulate),
+    "cross_mechanism": Experiment(cross_mechanism.conditions, cross_mechanism.tabulate),
+    "score_sweep": Experiment(score_sweep.conditions, score_sweep.tabulate),
+    "full_mix": Experiment(full_mix.conditions, full_mix.tabulate),
+    "variants": Experiment(variants.conditions, variants.tabulate),
 }
 
 
@@ -90,22 +79,18 @@ def find_experiment(name: str) -> Experiment:
 
 
 def run_experiment(study: Study, name: str, jobs: int | None = None) -> Result:
-    """Make or fetch everything an experiment needs, tabulate it and write its result file."""
+    """Make or fetch everything an experiment needs, tabulate it and write its result files."""
     experiment = find_experiment(name)
     _ensure(study, experiment.stages(study), jobs)
-    return _written(_tabulated(experiment, study), experiment.stages(study))
+    return _tabulated(experiment, study)
 
 
 def run_study(study: Study, jobs: int | None = None) -> list[Result]:
     """All experiments and the compute account."""
     stages = all_stages(study)
     _ensure(study, stages, jobs)
-    results = [
-        _written(_tabulated(experiment, study), experiment.stages(study))
-        for experiment in experiments_of(study)
-    ]
-    results.append(_written(compute.tabulate(study, stages), stages))
-    return results
+    results = [_tabulated(experiment, study) for experiment in experiments_of(study).values()]
+    return [*results, _written(compute.tabulate(study, stages), stages)]
 
 
 def _ensure(study: Study, stages: list[Stage], jobs: int | None) -> None:
@@ -116,11 +101,14 @@ def _ensure(study: Study, stages: list[Stage], jobs: int | None) -> None:
 def _tabulated(experiment: Experiment, study: Study) -> Result:
     """Tabulate on one thread: the last digits of a matrix product depend on how many share it."""
     with threadpool_limits(limits=1):
-        return experiment.tabulate(study)
+        result = experiment.tabulate(study)
+    scored = [(row, s) for row, s in experiment.rows(study) if isinstance(s, ConditionStage)]
+    write_prompts(study, result.experiment, scored)
+    return _written(result, experiment.stages(study))
 
 
 def _written(result: Result, stages: list[Stage]) -> Result:
-    """Note what the stages behind a result took, then write its file."""
+    """Note what the stages behind a result took, then write its files."""
     took = sum(stage.record()["wall_s"] for stage in ancestry(stages))
     result.provenance["wall_s"] = round(took, 1)
     write_result(result)
@@ -129,10 +117,10 @@ def _written(result: Result, stages: list[Stage]) -> Result:
 
 def all_stages(study: Study) -> list[Stage]:
     """What the whole study caches."""
-    return [stage for experiment in experiments_of(study) for stage in experiment.stages(study)]
+    return [stage for one in experiments_of(study).values() for stage in one.stages(study)]
 
 
-def experiments_of(study: Study) -> list[Experiment]:
+def experiments_of(study: Study) -> dict[str, Experiment]:
     """What a profile can tabulate: the published parts were not trained here, so no quality."""
     trained = isinstance(study.profile.cast, MiniCast)
-    return [e for e in EXPERIMENTS.values() if trained or e.name != frozen_parts.EXPERIMENT]
+    return {k: one for k, one in EXPERIMENTS.items() if trained or k != "frozen_parts"}

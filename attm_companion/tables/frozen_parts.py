@@ -13,7 +13,7 @@ from attm_companion.study.study import Study
 from attm_core.errors import ConfigError
 from attm_core.files import read_json
 
-EXPERIMENT = "frozen_parts"
+BIN = "reliability bin"
 RANKER_PAPER = {
     "accuracy_overall": "hyper.ranker.accuracy",
     "expected_calibration_error": "hyper.ranker.ece",
@@ -35,12 +35,12 @@ def conditions(study: Study) -> dict[str, Stage]:
 
 def tabulate(study: Study) -> Result:
     """Each part's own figures, and what the codec keeps of the CLAP score."""
-    result = study.result(EXPERIMENT)
+    result = study.result("frozen_parts")
     for name in ("conditioning_clap", "evaluation_clap", "mert", "separator"):
         stage = conditions(study)[name]
         for key, value in read_json(stage.artefact(QUALITY)).items():
             if value is not None:
-                result.add(f"{name}.{key}", value, _unit(key))
+                result.add(name, key, value, "dB" if key.endswith("_db") else "1")
     _add_codec(result, study)
     _add_ranker(result, read_json(study.ranker.artefact(QUALITY)))
     _add_rewards(result, study)
@@ -49,44 +49,40 @@ def tabulate(study: Study) -> Result:
 
 def _add_codec(result: Result, study: Study) -> None:
     scores = study.anchors().scores()
-    real, kept = (float(scores[name].clap.mean()) for name in ("real", "round_trip"))
     n = len(scores["real"])
-    result.add("codec.clap_real", real, "cosine", n=n)
-    result.add("codec.clap_round_trip", kept, "cosine", n=n)
-    result.add("codec.clap_noise", float(scores["noise"].clap.mean()), "cosine", n=n)
-    result.add("codec.kept", kept / real, "share of the CLAP score", n=n)
+    for name in ("real", "round_trip", "noise"):
+        result.add("codec", f"clap_{name}", float(scores[name].clap.mean()), "cosine", n=n)
+    kept = result["clap_round_trip of codec"].value / result["clap_real of codec"].value
+    result.add("codec", "kept", kept, "share of the CLAP score", n=n)
 
 
 def _add_ranker(result: Result, report: dict[str, Any]) -> None:
     for key, paper in RANKER_PAPER.items():
-        result.add(f"ranker.{key}", report[key], "1", n=report["n_total"], paper=paper_value(paper))
-    result.add("ranker.bayes_ceiling", report["bayes_ceiling"], "1", n=report["n_total"])
-    result.add("ranker.epochs", report["epochs"], "epochs")
+        facts = {"n": report["n_total"], "paper": paper_value(paper)}
+        result.add("ranker", key, report[key], "1", **facts)
+    result.add("ranker", "bayes_ceiling", report["bayes_ceiling"], "1", n=report["n_total"])
+    result.add("ranker", "epochs", report["epochs"], "epochs")
     for source, facts in report["by_source"].items():
-        result.add(f"ranker.accuracy.{source}", facts["accuracy"], "1", n=facts["n"])
-    result.tables["reliability"] = report["bins"]
+        result.add(f"ranker on {source}", "accuracy", facts["accuracy"], "1", n=facts["n"])
+    for number, facts in enumerate(report["bins"]):
+        for key in sorted(facts.keys() - {"bin", "n"}):
+            result.add(f"{BIN} {number}", key, facts[key], "1", n=facts["n"])
 
 
 def _add_rewards(result: Result, study: Study) -> None:
     corpus, ranker = study.frozen.corpus, study.ranker
     if not isinstance(corpus, CorpusStage) or not isinstance(ranker, RankerStage):
-        raise ConfigError(f"{EXPERIMENT} is about parts trained here, not the published ones")
+        raise ConfigError("frozen_parts is about parts trained here, not the published ones")
     table, rewards = corpus.store().table, ranker.rewards()
     for split in ("train", "reference"):
         column = rewards.loc[table["split"] == split, "instrumental_reward_score"]
-        facts = {"n": len(column)}
-        paper = split == "train"
         quantiles = {"p5": column.quantile(0.05), "p95": column.quantile(0.95), "max": column.max()}
         for name, value in quantiles.items():
-            cell = paper_value(f"text.reward_{name}") if paper else None
-            result.add(f"reward.{split}.{name}", float(value), "reward", paper=cell, **facts)
-        result.add(f"reward.{split}.mean", float(column.mean()), "reward", **facts)
+            paper = paper_value(f"text.reward_{name}") if split == "train" else None
+            facts = {"n": len(column), "paper": paper}
+            result.add(f"{split} clips", f"reward_{name}", float(value), "reward", **facts)
+        result.add(f"{split} clips", "reward_mean", float(column.mean()), "reward", n=len(column))
     voice = table["has_voice"] & (table["split"] == "train")
     gain = (rewards["reward_score"] - rewards["instrumental_reward_score"])[voice]
-    result.add(
-        "reward.voice_gain", float(gain.mean()), "reward, mix minus stem", n=int(voice.sum())
-    )
-
-
-def _unit(key: str) -> str:
-    return "dB" if key.endswith("_db") else "1"
+    unit = "reward, mix minus stem"
+    result.add("train clips with voice", "gain", float(gain.mean()), unit, n=int(voice.sum()))

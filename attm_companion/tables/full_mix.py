@@ -7,16 +7,15 @@ to insert vocal-like sound. So beside FAD stands what the separator finds of a v
 from __future__ import annotations
 
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.arrays import Array
 from attm_companion.study.chain import RewardColumn
-from attm_companion.study.condition_scores import Scores, fad_interval
+from attm_companion.study.condition_scores import add_row
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
 from attm_core.evaluation.statistics import mean_interval, paired_t_test
 
-EXPERIMENT = "full_mix"
-RUNS = {"instrumental": "text.instrumental_fad", "full_mix": "text.full_mix_fad"}
+PAPER_FAD = {"instrumental": "text.instrumental_fad", "full_mix": "text.full_mix_fad"}
+INPUT_SCORE = 1.5
 
 
 def conditions(study: Study) -> dict[str, ConditionStage]:
@@ -27,49 +26,25 @@ def conditions(study: Study) -> dict[str, ConditionStage]:
         "instrumental": "instrumental_reward_score",
         "full_mix": "reward_score",
     }
+    models = {name: study.sft("input_add", reward=column) for name, column in columns.items()}
     return {
-        name: study.condition(study.sft("input_add", reward=column), study.validation, s=1.5)
-        for name, column in columns.items()
+        name: study.condition(model, study.validation, s=INPUT_SCORE)
+        for name, model in models.items()
     }
 
 
 def tabulate(study: Study) -> Result:
     """FAD, reward and vocal level of both runs, and the paired difference in vocal level."""
-    result = study.result(EXPERIMENT)
+    result = study.result("full_mix")
     reference = study.reference(study.validation)
     scores = {name: stage.scores() for name, stage in conditions(study).items()}
+    facts = {"s": INPUT_SCORE, "generation_seed": study.seed}
     for name, item in scores.items():
-        _add_run(result, name, item, reference, study.seed)
+        paper = {"fad": paper_value(PAPER_FAD[name])}
+        add_row(result, name, item, reference, paper, **facts)
+        level = mean_interval(item.vocals_db)
+        result.add_interval(name, "vocals", level, "dB below the clip", n=len(item), **facts)
     test = paired_t_test(scores["instrumental"].vocals_db, scores["full_mix"].vocals_db)
-    result.add(
-        "full_mix.vocals_gain",
-        test.difference.estimate,
-        "dB",
-        n=test.n,
-        low=test.difference.low,
-        high=test.difference.high,
-        verdict="louder voice" if test.significant() and test.t > 0 else "no louder voice",
-    )
-    result.add("full_mix.vocals_gain.p", test.p, "p, two-sided", n=test.n)
+    verdict = "louder voice" if test.significant() and test.t > 0 else "no louder voice"
+    result.add_test("full_mix", "instrumental", "vocals", test, "dB", verdict=verdict, **facts)
     return result
-
-
-def _add_run(result: Result, name: str, scores: Scores, reference: Array, seed: int) -> None:
-    fad = fad_interval(scores.embeddings, reference)
-    rows = {
-        "fad": (fad, "FAD", paper_value(RUNS[name])),
-        "clap": (mean_interval(scores.clap), "cosine", None),
-        "reward": (mean_interval(scores.reward), "reward", None),
-        "vocals": (mean_interval(scores.vocals_db), "dB below the clip", None),
-    }
-    for metric, (interval, unit, paper) in rows.items():
-        result.add(
-            f"full_mix.{name}.{metric}",
-            interval.estimate,
-            unit,
-            n=len(scores),
-            seed=seed,
-            low=interval.low,
-            high=interval.high,
-            paper=paper,
-        )

@@ -14,15 +14,8 @@ from attm_companion.study.condition_scores import Scores, fad_interval
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import HEADS, Study
-from attm_core.evaluation.statistics import (
-    Interval,
-    delta_out,
-    mean_interval,
-    score_correlation,
-)
+from attm_core.evaluation.statistics import Interval, delta_out, mean_interval, score_correlation
 from attm_core.randomness import numpy_generator
-
-EXPERIMENT = "head_sweep"
 
 # PAPER-SILENT: Table I's caption says "per input score" without listing the scores; only +1.5 and
 # −0.5 are named. We take these and their middle, and average FAD and CLAP over the three.
@@ -43,48 +36,44 @@ def conditions(study: Study) -> dict[str, dict[float, ConditionStage]]:
 
 def tabulate(study: Study) -> Result:
     """Every number of Table I, ours beside the paper's."""
-    result = study.result(EXPERIMENT)
+    result = study.result("head_sweep")
     reference = study.reference(study.validation)
     for version, by_score in conditions(study).items():
         scores = {s: stage.scores() for s, stage in by_score.items()}
-        key = f"table1.{version}"
-        _add_means(result, key, scores, reference, study.seed)
+        columns = _means(scores, reference)
         if version != "baseline":
-            _add_steering(result, key, scores, study.seed)
+            columns |= _steering(scores, study.seed)
+        for metric, (interval, unit, n) in columns.items():
+            paper = paper_value(f"table1.{version}.{metric}")
+            facts = {"n": n, "paper": paper, "generation_seed": study.seed}
+            result.add_interval(version, metric, interval, unit, **facts)
     return result
 
 
-def _add_means(
-    result: Result, key: str, scores: dict[float, Scores], reference: Array, seed: int
-) -> None:
-    # The same prompts recur at every s, so the mean's interval is no narrower than one score's.
+Columns = dict[str, tuple[Interval, str, int]]
+
+
+def _means(scores: dict[float, Scores], reference: Array) -> Columns:
+    """FAD and CLAP score, averaged over the input scores.
+
+    The same prompts recur at every s, so the mean's interval is no narrower than one score's.
+    """
     fads = [fad_interval(item.embeddings, reference) for item in scores.values()]
     fad, low, high = np.mean([(one.estimate, one.low, one.high) for one in fads], axis=0)
-    n = sum(map(len, scores.values()))
-    _add(result, key, "fad", "FAD", Interval(float(fad), float(low), float(high)), n, seed)
     clap = mean_interval(np.mean([item.clap for item in scores.values()], axis=0))
-    _add(result, key, "clap", "cosine", clap, n, seed)
+    n = sum(map(len, scores.values()))
+    return {
+        "fad": (Interval(float(fad), float(low), float(high)), "FAD", n),
+        "clap": (clap, "cosine", n),
+    }
 
 
-def _add_steering(result: Result, key: str, scores: dict[float, Scores], seed: int) -> None:
+def _steering(scores: dict[float, Scores], seed: int) -> Columns:
+    """How far the output reward follows the input score."""
     rewards = {s: item.reward for s, item in scores.items()}
     n = sum(map(len, rewards.values()))
     correlation = score_correlation(rewards, numpy_generator(seed, "score-r"))
-    _add(result, key, "score_r", "Pearson r", correlation, n, seed)
-    steer = delta_out(rewards)
-    _add(result, key, "delta_out", "reward", steer, len(rewards[1.5]), seed)
-
-
-def _add(
-    result: Result, key: str, name: str, unit: str, interval: Interval, n: int, seed: int
-) -> None:
-    result.add(
-        f"{key}.{name}",
-        interval.estimate,
-        unit,
-        n=n,
-        seed=seed,
-        low=interval.low,
-        high=interval.high,
-        paper=paper_value(f"{key}.{name}"),
-    )
+    return {
+        "score_r": (correlation, "Pearson r", n),
+        "delta_out": (delta_out(rewards), "reward", len(rewards[1.5])),
+    }

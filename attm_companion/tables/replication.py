@@ -7,96 +7,72 @@ share protocol and seeds, on machines whose rounding differs, also answer "would
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from attm_companion.study.results import Result, Value, read_result, results_folder
+from attm_companion.study.results import Result
 from attm_companion.tables.summary import summarize
-from attm_core.errors import ResultError
 
 Z_95 = 1.959964
-
-
-def read_run(name: str) -> dict[str, Result]:
-    """All results of a run: a profile's, or those kept under ``replications/``.
-
-    Raises:
-        ResultError: there are none, or a file is malformed.
-    """
-    names = sorted(Path(path).stem for path in results_folder(name).glob("*.json"))
-    if not names:
-        raise ResultError(f"{results_folder(name)} holds no results")
-    return {experiment: read_result(name, experiment) for experiment in names}
+LINE = ["row", "against", "s", "training_seed", "generation_seed", "metric"]
 
 
 def mechanisms(first: Mapping[str, Result], second: Mapping[str, Result]) -> pd.DataFrame:
     """What each run says about every mechanism of the paper, side by side."""
-    ours = [summarize(run)[["effect", "95 %", "mini study"]] for run in (first, second)]
-    names = ("first run", "second run")
+    runs = {"first run": summarize(first), "second run": summarize(second)}
     both = pd.concat(
-        [frame.add_prefix(f"{name}: ") for name, frame in zip(names, ours, strict=True)], axis=1
+        [
+            frame[["effect", "95 %", "mini study"]]
+            .rename(columns={"mini study": "says"})
+            .add_prefix(f"{name}: ")
+            for name, frame in runs.items()
+        ],
+        axis=1,
     )
-    both = both.rename(columns=lambda name: str(name).replace("mini study", "says"))
-    both["same"] = ["yes" if a == b else "no" for a, b in _columns(ours, "mini study")]
+    same = both["first run: says"] == both["second run: says"]
+    both["same"] = np.where(same, "yes", "no")
     return both
 
 
-def _columns(frames: list[pd.DataFrame], name: str) -> zip[tuple[str, str]]:
-    return zip(frames[0][name], frames[1][name], strict=True)
+def pairs(first: Mapping[str, Result], second: Mapping[str, Result]) -> pd.DataFrame:
+    """Lines of both runs side by side, those with an interval of some width in both.
 
-
-def pairs(
-    first: Mapping[str, Result], second: Mapping[str, Result], suffix: str
-) -> dict[str, tuple[Value, Value]]:
-    """Values of both runs that have an interval, by ``experiment: key``.
-
-    Args:
-        first: a run.
-        second: another.
-        suffix: what the keys end in, such as ``".reward"``; no key is taken twice.
+    Returns:
+        The columns of a result, those of the second run with suffix ``_second``, and ``z``: the
+        difference in units of the standard error that the two intervals imply. A line that several
+        experiments repeat stands once.
     """
-    found: dict[str, tuple[Value, Value]] = {}
-    seen: set[str] = set()
-    for name in sorted(set(first) & set(second)):
-        for key, value in first[name].values.items():
-            other = second[name].values.get(key)
-            if key in seen or not key.endswith(suffix) or other is None:
-                continue
-            if value.low is not None and other.low is not None:
-                found[f"{name}: {key}"] = (value, other)
-                seen.add(key)
-    return found
-
-
-def z_of(first: Value, second: Value) -> float:
-    """The difference of two values in units of the standard error their intervals imply.
-
-    Raises:
-        ResultError: an interval is missing or has no width.
-    """
-    errors = [_standard_error(value) for value in (first, second)]
-    return (second.value - first.value) / sqrt(errors[0] ** 2 + errors[1] ** 2)
-
-
-def _standard_error(value: Value) -> float:
-    if value.low is None or value.high is None or not value.high > value.low:
-        raise ResultError(f"a value of {value.value} has no interval to compare with")
-    return (value.high - value.low) / (2 * Z_95)
+    shared = sorted(set(first) & set(second))
+    tables = [
+        first[name]
+        .frame.merge(second[name].frame, on=LINE, suffixes=("", "_second"))
+        .assign(experiment=name)
+        for name in shared
+    ]
+    both = pd.concat(tables, ignore_index=True)
+    widths = [both[f"high{end}"] - both[f"low{end}"] for end in ("", "_second")]
+    both["z"] = (both["value_second"] - both["value"]) / (
+        np.hypot(widths[0], widths[1]) / (2 * Z_95)
+    )
+    both = both[(widths[0] > 0) & (widths[1] > 0)]
+    return both.drop_duplicates(["metric", "against", "value", "value_second", "low", "high"])
 
 
 def agreement(first: Mapping[str, Result], second: Mapping[str, Result]) -> pd.DataFrame:
-    """How far apart two runs are, measured in their own intervals, a row a metric.
+    """How far apart two runs are, measured in their own intervals, a row per metric.
 
     Returns:
         Columns ``n``, ``beyond 1.96`` (share of values that differ by more than sampling of prompts
         explains; 0.05 if it explained all) and ``rms z`` (1 if it did).
     """
+    both = pairs(first, second)
     rows = {}
     for metric in ("fad", "clap", "reward"):
-        z = [z_of(*pair) for pair in pairs(first, second, f".{metric}").values()]
-        beyond = sum(abs(value) > Z_95 for value in z) / len(z) if z else float("nan")
-        spread = sqrt(sum(value**2 for value in z) / len(z)) if z else float("nan")
-        rows[metric] = {"n": len(z), "beyond 1.96": beyond, "rms z": spread}
+        z = both.loc[(both["metric"] == metric) & (both["against"] == ""), "z"]
+        rows[metric] = {
+            "n": len(z),
+            "beyond 1.96": (z.abs() > Z_95).mean(),
+            "rms z": float(np.sqrt((z**2).mean())),
+        }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -9,21 +9,22 @@ from __future__ import annotations
 import numpy as np
 
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.arrays import Array
 from attm_companion.study.chain import Weights
 from attm_companion.study.condition_scores import Scores, add_row
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
-from attm_core.evaluation.frechet import frechet_distance
-from attm_core.evaluation.statistics import mean_interval, pearson, spearman
+from attm_core.evaluation.statistics import paired_t_test, pearson, spearman
 
-EXPERIMENT = "score_sweep"
 LIFT_SCORES = (2.0, 5.0)  # the end of the paper's training range, and the deployed score
-PAPER_LIFT_SCORE = 2.0
 TRAINING_RANGE = (0.0, 2.0)  # Section IV-C calls s ∈ [0, 2] the training range
-
-Curve = dict[float, Scores]
+SWEPT_RANGE = (0.0, 6.0)  # what Fig. 2 shows
+PAPER_READINGS = {
+    ("sft", "rho"): "fig2.sft_rho",
+    ("hybrid", "r"): "fig2.hybrid_r",
+    ("hybrid", "reward_range"): "fig2.hybrid_reward_range_text",
+    ("hybrid", "fad_range"): "fig2.hybrid_fad_range",
+}
 
 
 def conditions(study: Study) -> dict[str, dict[float, ConditionStage]]:
@@ -36,7 +37,7 @@ def conditions(study: Study) -> dict[str, dict[float, ConditionStage]]:
     }
     for bandwidth in sweep.bandwidths:
         model = study.sft("global_adaln", bandwidth=bandwidth)
-        curves[f"bandwidth{bandwidth:g}"] = {
+        curves[f"bandwidth {bandwidth:g}"] = {
             s: study.condition(model, protocol, s=s) for s in sweep.bandwidth_scores
         }
     return curves
@@ -44,61 +45,45 @@ def conditions(study: Study) -> dict[str, dict[float, ConditionStage]]:
 
 def tabulate(study: Study) -> Result:
     """The two curves of Fig. 2 and the statistics the paper reads off them."""
-    result = study.result(EXPERIMENT)
+    result = study.result("score_sweep")
     reference = study.reference(study.evaluation)
     for name, by_score in conditions(study).items():
         curve = {s: stage.scores() for s, stage in sorted(by_score.items())}
         for s, scores in curve.items():
-            add_row(result, f"fig2.{name}.s{s:g}", scores, reference, seed=study.seed)
+            add_row(result, name, scores, reference, s=s, generation_seed=study.seed)
         if name in ("sft", "hybrid"):
-            _add_reading(result, name, curve, reference)
+            _add_readings(result, name, study.seed)
+            _add_lifts(result, name, curve, study.seed)
     return result
 
 
-def _add_reading(result: Result, name: str, curve: Curve, reference: Array) -> None:
-    rewards = {s: float(scores.reward.mean()) for s, scores in curve.items()}
-    low, high = TRAINING_RANGE
-    inside = [s for s in curve if low <= s <= high]
-    deployed = [s for s in curve if 0 <= s <= 6]
+def _add_readings(result: Result, name: str, seed: int) -> None:
+    """Correlation of the mean rewards with s, and the ranges of the two curves."""
+    points = result.frame.query("row == @name and against == ''").pivot(index="s", columns="metric")
+    curve = points["value"]
+    inside, swept = curve.loc[slice(*TRAINING_RANGE)], curve.loc[slice(*SWEPT_RANGE)]
+    readings = {
+        "reward_range": (float(np.ptp(swept["reward"])), "reward", len(swept)),
+        "fad_range": (float(np.ptp(swept["fad"])), "FAD", len(swept)),
+    }
     if len(inside) > 2:
-        rho = spearman(inside, [rewards[s] for s in inside])
-        paper = paper_value("fig2.sft_rho") if name == "sft" else None
-        result.add(
-            f"fig2.{name}.rho", rho.estimate, "Spearman ρ of means", n=len(inside), paper=paper
-        )
-    if len(deployed) > 3:
-        r = pearson(deployed, [rewards[s] for s in deployed])
-        paper = paper_value("fig2.hybrid_r") if name == "hybrid" else None
-        facts = {"n": len(deployed), "low": r.low, "high": r.high, "paper": paper}
-        result.add(f"fig2.{name}.r", r.estimate, "Pearson r of means", **facts)
-    _add_ranges(result, name, curve, deployed, reference)
+        rho = spearman(inside.index, inside["reward"])
+        readings["rho"] = (rho.estimate, "Spearman ρ of means", len(inside))
+    for metric, (value, unit, n) in readings.items():
+        result.add(name, metric, value, unit, n=n, generation_seed=seed, paper=_paper(name, metric))
+    if len(swept) > 3:
+        r = pearson(swept.index, swept["reward"])
+        facts = {"n": len(swept), "over": "input scores", "generation_seed": seed}
+        unit = "Pearson r of means"
+        result.add_interval(name, "r", r, unit, paper=_paper(name, "r"), **facts)
 
 
-def _add_ranges(
-    result: Result, name: str, curve: Curve, deployed: list[float], reference: Array
-) -> None:
-    rewards = np.stack([curve[s].reward for s in deployed])
-    fads = [frechet_distance(curve[s].embeddings, reference) for s in deployed]
-    means = rewards.mean(axis=1)
-    hybrid = name == "hybrid"
-    result.add(
-        f"fig2.{name}.reward_range",
-        float(np.ptp(means)),
-        "reward",
-        n=len(deployed),
-        paper=paper_value("fig2.hybrid_reward_range_text") if hybrid else None,
-    )
-    result.add(
-        f"fig2.{name}.fad_range",
-        float(np.ptp(fads)),
-        "FAD",
-        n=len(deployed),
-        paper=paper_value("fig2.hybrid_fad_range") if hybrid else None,
-    )
-    _add_lifts(result, name, curve)
+def _paper(name: str, reading: str) -> float | None:
+    key = PAPER_READINGS.get((name, reading))
+    return paper_value(key) if key else None
 
 
-def _add_lifts(result: Result, name: str, curve: Curve) -> None:
+def _add_lifts(result: Result, name: str, curve: dict[float, Scores], seed: int) -> None:
     """Reward at two scores fixed beforehand minus Reward at s = 0, prompt by prompt.
 
     The best score of a curve, picked from the same data, would look like a lift on a flat one.
@@ -106,16 +91,9 @@ def _add_lifts(result: Result, name: str, curve: Curve) -> None:
     for s in LIFT_SCORES:
         if s not in curve or 0.0 not in curve:
             continue
-        lift = mean_interval(curve[s].reward - curve[0.0].reward)
-        paper = s == PAPER_LIFT_SCORE and name == "sft"
-        result.add(
-            f"fig2.{name}.lift{s:g}",
-            lift.estimate,
-            f"reward at s = {s:g} minus at 0",
-            n=len(curve[s]),
-            low=lift.low,
-            high=lift.high,
-            paper=paper_value("fig2.sft_reward_s2") - paper_value("fig2.sft_reward_s0")
-            if paper
-            else None,
-        )
+        test = paired_t_test(curve[0.0].reward, curve[s].reward)
+        paper = None
+        if s == TRAINING_RANGE[1] and name == "sft":
+            paper = paper_value("fig2.sft_reward_s2") - paper_value("fig2.sft_reward_s0")
+        facts = {"s": s, "paper": paper, "generation_seed": seed}
+        result.add_test(name, "s=0", "reward", test, "reward", **facts)

@@ -16,35 +16,58 @@ class Mechanism:
 
     Attributes:
         name: the mechanism in the paper's words.
-        experiment: whose result file holds the value.
-        key: a difference with a 95 % interval.
+        experiment: whose table holds the value.
+        query: a difference with a 95 % interval, in the words of `Result.__getitem__`.
         direction: +1 or −1 as the paper has it; 0 if the paper says "no effect".
     """
 
     name: str
     experiment: str
-    key: str
+    query: str
     direction: int
+
+    def value(self, results: Mapping[str, Result]) -> Value:
+        """The value that decides."""
+        return results[self.experiment][self.query]
+
+
+def _step(metric: str, row: int) -> str:
+    return f"{metric} of row{row} against row{row - 1}"
+
+
+def _crossing(stage: str, weights: str, forward: str) -> str:
+    return f"reward of {stage}.{weights}_{forward} against {stage}.{weights}_{weights}"
 
 
 MECHANISMS = (
-    Mechanism("score knob after SFT: Δ_out of v1", "head_sweep", "table1.v1.delta_out", 1),
-    Mechanism("score knob after SFT: Δ_out of v2", "head_sweep", "table1.v2.delta_out", 1),
-    Mechanism("score conditioning lifts Reward", "cumulative", "step.row1.reward", 1),
-    Mechanism("score conditioning lifts CLAP", "cumulative", "step.row1.clap", 1),
-    Mechanism("expert iteration lifts Reward", "cumulative", "step.row2.reward", 1),
-    Mechanism("expert iteration lifts CLAP", "cumulative", "step.row2.clap", 1),
-    Mechanism("v1 → v2 costs no Reward (SFT)", "cross_mechanism", "transfer.sft.v1_v2.reward", 0),
+    Mechanism("score knob after SFT: Δ_out of v1", "head_sweep", "delta_out of v1", 1),
+    Mechanism("score knob after SFT: Δ_out of v2", "head_sweep", "delta_out of v2", 1),
+    Mechanism("score conditioning lifts Reward", "cumulative", _step("reward", 1), 1),
+    Mechanism("score conditioning lifts CLAP", "cumulative", _step("clap", 1), 1),
+    Mechanism("expert iteration lifts Reward", "cumulative", _step("reward", 2), 1),
+    Mechanism("expert iteration lifts CLAP", "cumulative", _step("clap", 2), 1),
+    Mechanism("v1 → v2 costs no Reward (SFT)", "cross_mechanism", _crossing("sft", "v1", "v2"), 0),
     Mechanism(
-        "v1 → v2 costs no Reward (chain)", "cross_mechanism", "transfer.chain.v1_v2.reward", 0
+        "v1 → v2 costs no Reward (chain)", "cross_mechanism", _crossing("chain", "v1", "v2"), 0
     ),
-    Mechanism("CRPO changes no Reward", "cumulative", "step.row4.reward", 0),
-    Mechanism("CRPO changes no CLAP", "cumulative", "step.row4.clap", 0),
-    Mechanism("v2 → v1 loses Reward (SFT)", "cross_mechanism", "transfer.sft.v2_v1.reward", -1),
-    Mechanism("v2 → v1 loses Reward (chain)", "cross_mechanism", "transfer.chain.v2_v1.reward", -1),
-    Mechanism("knob at SFT: Reward at s = 2 over 0", "score_sweep", "fig2.sft.lift2", 1),
-    Mechanism("knob after the chain is flat: s = 5 over 0", "score_sweep", "fig2.hybrid.lift5", 0),
-    Mechanism("full-mix reward brings voices", "full_mix", "full_mix.vocals_gain", 1),
+    Mechanism("CRPO changes no Reward", "cumulative", _step("reward", 4), 0),
+    Mechanism("CRPO changes no CLAP", "cumulative", _step("clap", 4), 0),
+    Mechanism("v2 → v1 loses Reward (SFT)", "cross_mechanism", _crossing("sft", "v2", "v1"), -1),
+    Mechanism(
+        "v2 → v1 loses Reward (chain)", "cross_mechanism", _crossing("chain", "v2", "v1"), -1
+    ),
+    Mechanism(
+        "knob at SFT: Reward at s = 2 over 0", "score_sweep", "reward of sft at s=2 against s=0", 1
+    ),
+    Mechanism(
+        "knob after the chain is flat: s = 5 over 0",
+        "score_sweep",
+        "reward of hybrid at s=5 against s=0",
+        0,
+    ),
+    Mechanism(
+        "full-mix reward brings voices", "full_mix", "vocals of full_mix against instrumental", 1
+    ),
 )
 
 
@@ -66,10 +89,10 @@ def verdict(value: Value, direction: int) -> str:
 
 
 def summarize(results: Mapping[str, Result]) -> pd.DataFrame:
-    """A line a mechanism: effect, 95 % interval, n, what the study says."""
+    """A line per mechanism: effect, 95 % interval, n, what the study says."""
     lines = {}
     for mechanism in MECHANISMS:
-        value = results[mechanism.experiment][mechanism.key]
+        value = mechanism.value(results)
         lines[mechanism.name] = {
             "paper": {1: "up", -1: "down", 0: "no change"}[mechanism.direction],
             "effect": value.value,

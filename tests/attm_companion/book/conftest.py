@@ -1,12 +1,11 @@
 """A project in miniature with the real configuration."""
 
-import json
 import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
-from publishing_samples import CODE, PAGE, RESULT, TOC, code_cell, make_notebook
+from publishing_samples import CODE, PAGE, TOC, code_cell, make_notebook, write_results
 
 from attm_companion.book.layout import Layout
 
@@ -26,8 +25,7 @@ def project(tmp_path) -> Layout:
     (tmp_path / "attm_core").mkdir()
     (tmp_path / "attm_core" / "code.py").write_text(CODE)
     layout = Layout(tmp_path, "smoke")
-    layout.results.mkdir(parents=True)
-    (layout.results / "table.json").write_text(json.dumps(RESULT))
+    write_results(layout.results)
     layout.notebooks.mkdir()
     nbformat.write(make_notebook(code_cell("print(seed)")), layout.notebooks / "demo.ipynb")
     return layout

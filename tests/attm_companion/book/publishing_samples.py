@@ -1,6 +1,13 @@
 """Pieces of a project in miniature: one page, one notebook, one result."""
 
+from dataclasses import asdict
+from pathlib import Path
+
 import nbformat
+
+from attm_companion.study.result_files import write_table
+from attm_companion.study.results import COLUMNS, Result
+from attm_core.files import write_json
 
 TOC = """format: jb-book
 root: book/index
@@ -11,19 +18,28 @@ chapters:
   - file: book/generated/execution
 """
 PAGE = (
-    "# First page\n\nOurs is {num}`table:row.fad|.2f`, theirs {num}`table:row.fad@paper`; $x_0$.\n"
+    "# First page\n\nOurs is {num}`table: fad of row | .2f`, theirs "
+    "{num}`table: fad of row @ paper`; $x_0$.\n"
 )
 CODE = '"""Code."""\n\nrate = 2  # PAPER-SILENT: the rate is ours\n'
-RESULT = {
-    "experiment": "table",
-    "profile": "smoke",
-    "provenance": {"code_commit": "abc1234", "date": "2026-01-02", "packages": {"torch": "2"}},
-    "values": {
-        "row.fad": {"value": -0.4238, "unit": "", "n": 100, "seed": 42, "low": -0.5, "high": -0.3,
-                    "paper": 0.25, "verdict": None},
-    },
-    "tables": {},
-}  # fmt: skip
+
+
+def write_results(folder: Path, experiment: str = "table", profile: str = "smoke") -> Path:
+    """A table of one experiment with its provenance in ``folder``; returns the folder."""
+    origin = {"code_commit": "abc1234", "date": "2026-01-02", "packages": {"torch": "2"}}
+    result = Result(experiment, profile, provenance=origin)
+    facts = {"n": 100, "generation_seed": 42, "over": "prompts", "paper": 0.25}
+    result.add("row", "fad", -0.4238, "", low=-0.5, high=-0.3, verdict="lower", **facts)
+    result.add("other", "fad", 1.0, "")
+    result.add("up", "fad", 1.0, "", low=0.5, high=1.5)
+    result.add("flat", "fad", 0.1, "", low=-0.5, high=0.5)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [{"experiment": experiment, **asdict(line)} for line in result.values]
+    write_table(folder / f"{experiment}.csv", COLUMNS, lines)
+    write_json(folder / f"{experiment}.json", origin)
+    return folder
+
+
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
 

@@ -33,8 +33,8 @@ def test_a_book_is_built_checked_and_kept(project):
     built = index.stat().st_mtime_ns
     assert build_book(project).stat().st_mtime_ns == built, "nothing changed, nothing to build"
 
-    (project.prose / "index.md").write_text("# First\n\n{num}`table:nothing`\n")
-    with pytest.raises(PublishingError, match="no value 'nothing'"):
+    (project.prose / "index.md").write_text("# First\n\n{num}`table: nothing of row`\n")
+    with pytest.raises(PublishingError, match="has no 'nothing of row'"):
         build_book(project)
     assert "−0.42" in (project.html / "book" / "index.html").read_text(), "the old book stays"
 

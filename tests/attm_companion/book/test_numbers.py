@@ -1,27 +1,34 @@
-import json
+from pathlib import Path
 
 import pytest
-from publishing_samples import RESULT
+from publishing_samples import write_results
 
-from attm_companion.book.numbers import find_number
+from attm_companion.book.numbers import find_number, find_phrase
 from attm_core.errors import ResultError
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def results(tmp_path):
-    (tmp_path / "table.json").write_text(json.dumps(RESULT))
-    return tmp_path
+    write_results(tmp_path / "replications" / "then")
+    return write_results(tmp_path / "smoke")
 
 
 @pytest.mark.parametrize(
     ("request_", "text"),
     [
-        ("table:row.fad|.3f", "−0.424"),
-        ("table:row.fad@paper|.1f", "0.2"),
-        ("table:row.fad@difference|+.2f", "−0.67"),
-        ("table:row.fad@n", "100"),
-        (" table:row.fad@low|.1e ", "−5.0e-01"),
-        ("table:row.fad@high|.0%", "−30%"),
+        ("table: fad of row | .3f", "−0.424 [−0.500, −0.300]"),
+        ("table: fad of row", "−0.424 [−0.500, −0.300]"),
+        ("table: fad of row @ value | .2f", "−0.42"),
+        ("table: fad of row @paper|.1f", "0.2"),
+        ("table: fad of row @difference|+.2f", "−0.67"),
+        ("table:fad of row @n", "100"),
+        (" table: fad of row @ low |.1e ", "−5.0e-01"),
+        ("table: fad of row @high|.0%", "−30%"),
+        ("table: fad of row @ verdict", "lower"),
+        ("table: fad of other", "1.000"),
+        ("replications/then/table: fad of row @ value", "−0.424"),
     ],
 )
 def test_number_is_formatted(results, request_, text):
@@ -29,21 +36,55 @@ def test_number_is_formatted(results, request_, text):
 
 
 def test_origin_says_where_it_comes_from(results):
-    origin = find_number(results, "table:row.fad").origin
-    for part in ("table, row.fad", "n 100", "seed 42", "interval -0.5 to -0.3", "commit abc1234"):
+    origin = find_number(results, "table: fad of row").origin
+    parts = ("table: fad of row", "n 100", "seed 42", "interval over prompts -0.5 to -0.3")
+    for part in (*parts, "commit abc1234"):
         assert part in origin
+
+
+def test_a_number_knows_its_level(results):
+    levels = {
+        "A": "table: fad of row",
+        "B": "replications/then/table: fad of row",
+        "C": "table: fad of row @ paper",
+    }
+    assert {level: find_number(results, request).level for level, request in levels.items()} == {
+        level: level for level in levels
+    }
+
+
+def test_a_number_leads_to_its_line_of_data_and_to_the_code_of_its_table(results):
+    assert find_number(results, "table: fad of row").links == {
+        "data": "source/results/smoke/table.csv.html#L-2"
+    }
+    write_results(results, "cumulative")
+    links = find_number(results, "cumulative: fad of other").links
+    assert links["data"].endswith("results/smoke/cumulative.csv.html#L-3")
+    page, _, line = links["code"].partition(".html#L-")
+    code = (ROOT / page.removeprefix("source/")).read_text().splitlines()
+    assert code[int(line) - 1].startswith("def tabulate")
+
+
+def test_a_number_can_be_reached_and_described(results):
+    html = find_number(results, "table: fad of row @ value").html("n1")
+    assert 'tabindex="0" aria-describedby="n1"' in html
+    assert 'role="tooltip" id="n1"' in html
+    assert '<sup class="attm-level">A</sup>' in html
+    assert '<a href="../source/results/' in html
 
 
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
         ("table", "not of the form"),
-        ("table:row.fad@value@x", "not of the form"),
-        ("tabel:row.fad", "no result file tabel.json"),
-        ("table:row.clap", "has no value 'row.clap'"),
-        ("table:row.fad@mean", "no field 'mean'"),
-        ("table:row.fad@verdict", "has no verdict"),
-        ("table:row.fad|.3q", "table:row.fad|.3q"),
+        ("table: fad of row@value@x", "not of the form"),
+        ("tabel: fad of row", "no result file tabel.csv"),
+        ("table: clap of row", "has no 'clap of row'"),
+        ("table: row.fad", "METRIC of ROW"),
+        ("table: fad of row@mean", "has no mean"),
+        ("table: fad of other @ paper", "has no paper"),
+        ("table: fad of other @ difference", "has no difference"),
+        ("table: fad of row|.3q", "fad of row|.3q"),
     ],
 )
 def test_what_is_not_there_is_an_error(results, request_, message):
@@ -52,14 +93,21 @@ def test_what_is_not_there_is_an_error(results, request_, message):
 
 
 def test_a_result_without_provenance_is_refused(results):
-    (results / "table.json").write_text(json.dumps(RESULT | {"provenance": {}}))
+    (results / "table.json").write_text("{}")
     with pytest.raises(ResultError, match="no provenance"):
-        find_number(results, "table:row.fad")
+        find_number(results, "table: fad of row")
 
 
-def test_a_difference_needs_the_papers_value(results):
-    content = json.loads(json.dumps(RESULT))
-    content["values"]["row.fad"]["paper"] = None
-    (results / "table.json").write_text(json.dumps(content))
-    with pytest.raises(ResultError, match="has no difference"):
-        find_number(results, "table:row.fad@difference")
+@pytest.mark.parametrize(
+    ("row", "phrase"), [("up", "rises"), ("row", "falls"), ("flat", "may do either")]
+)
+def test_a_sentence_follows_the_interval(results, row, phrase):
+    assert find_phrase(results, f"table: fad of {row} | rises | falls | may do either") == phrase
+
+
+@pytest.mark.parametrize(
+    "request_", ["table: fad of up | rises | falls", "table: fad of other | rises | falls | none"]
+)
+def test_a_sentence_needs_an_interval_and_three_phrases(results, request_):
+    with pytest.raises(ResultError, match="an interval and three phrases"):
+        find_phrase(results, request_)

@@ -1,8 +1,7 @@
-import json
-
-from publishing_samples import pretend_executed
+from publishing_samples import pretend_executed, write_results
 
 from attm_companion.book.pages import execution_page, provenance_page
+from attm_core.files import write_json
 
 
 def test_execution_statistics_come_from_papermill(project):
@@ -15,19 +14,17 @@ def test_execution_statistics_come_from_papermill(project):
 
 def test_provenance_has_a_row_a_result_and_only_plain_values(project):
     text = provenance_page(project.results, "smoke")
-    assert "- code commit: abc1234" in text and '<th scope="row">table</th><td>1</td>' in text
+    assert "- code commit: abc1234" in text and '<th scope="row">table</th><td>4</td>' in text
     assert "packages" not in text
 
 
 def test_provenance_puts_what_differs_into_columns(project):
-    content = json.loads((project.results / "table.json").read_text())
-    content["experiment"] = "other"
-    content["provenance"]["wall_s"] = 3.5
-    (project.results / "other.json").write_text(json.dumps(content))
+    write_results(project.results, "other")
+    write_json(project.results / "other.json", {"code_commit": "abc1234", "wall_s": 3.5})
     text = provenance_page(project.results, "smoke")
     assert '<th scope="col">wall time (s)</th>' in text
-    assert '<th scope="row">other</th><td>1</td><td>3.5</td>' in text
-    assert '<th scope="row">table</th><td>1</td><td>—</td>' in text
+    assert '<th scope="row">other</th><td>4</td><td>3.5</td>' in text
+    assert '<th scope="row">table</th><td>4</td><td>—</td>' in text
     assert text.count("abc1234") == 1
 
 

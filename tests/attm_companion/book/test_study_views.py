@@ -1,14 +1,8 @@
-import pandas as pd
 import pytest
 
 from attm_companion.book import result_views as views
-from attm_companion.book.result_views import (
-    comparison,
-    curve,
-    open_study,
-    plot_curve,
-    plot_intervals,
-)
+from attm_companion.book.result_views import comparison, plot_curve, plot_intervals
+from attm_companion.study.opening import open_study
 from attm_companion.study.profile import load_profile
 from attm_companion.study.results import Result
 from attm_core.errors import ConfigError
@@ -17,16 +11,14 @@ from attm_core.errors import ConfigError
 @pytest.fixture
 def result() -> Result:
     result = Result("toy", "test")
-    result.add("t.row1.fad", 0.5, "FAD", low=0.25, high=0.75, paper=0.4681)
-    result.add("t.row1.clap", 0.3, "cosine")
-    result.add("t.row2.fad", 0.4, "FAD", low=0.0, high=0.8, paper=0.4)
-    result.add("step.row2.reward", 0.125, "difference", n=60, low=0.1, high=0.15, verdict="†")
-    result.add("step.row2.reward.p", 0.001, "p", n=60)
-    result.add("step.row2.reward.over_seeds", 0.2, "difference")
+    result.add("row1", "fad", 0.5, "FAD", low=0.25, high=0.75, paper=0.4681)
+    result.add("row1", "clap", 0.3, "cosine")
+    result.add("row2", "fad", 0.4, "FAD", low=0.0, high=0.8, paper=0.4)
+    step = {"against": "row1", "n": 60, "test": "paired t, greater", "p": 0.001, "verdict": "†"}
+    result.add("row2", "reward", 0.125, "reward", low=0.1, high=0.15, **step)
     for s, value in ((5.0, 3.0), (-0.5, 1.0), (1.0, 2.0)):
-        low, high = value - 0.5, value + 0.5
-        result.add(f"fig2.sft.s{s:g}.reward", value, "reward", low=low, high=high)
-        result.add(f"fig2.sft.s{s:g}.fad", -value, "FAD")
+        ends = {"low": value - 0.5, "high": value + 0.5}
+        result.add("sft", "reward", value, "reward", s=s, **ends)
     return result
 
 
@@ -64,44 +56,39 @@ def test_fields_that_cannot_be_are_refused(wrong):
 
 
 def test_comparison_shows_ours_the_papers_and_the_difference(result):
-    frame = comparison(result, {"One": "t.row1", "Two": "t.row2"}, ("fad", "clap"))
-    assert frame.loc["One"].to_dict() == {
+    frame = comparison(result, {"One": "row1", "Two": "row2"}, ("fad", "clap"))
+    assert {name: str(cell) for name, cell in frame.loc["One"].items()} == {
         "FAD-CLAP ↓": "0.500 [0.250, 0.750]",
         "FAD-CLAP ↓ paper": "0.468",
         "FAD-CLAP ↓ difference": "+0.032",
         "CLAP ↑": "0.300",
-        "CLAP ↑ paper": None,
-        "CLAP ↑ difference": None,
     }
     two = frame.loc["Two"]
-    assert two["FAD-CLAP ↓"] == "0.400 [0.000, 0.800]"
-    assert two["FAD-CLAP ↓ difference"] == "+0.000"
-    assert pd.isna(two["CLAP ↑"])
+    assert str(two["FAD-CLAP ↓"]) == "0.400 [0.000, 0.800]"
+    assert str(two["FAD-CLAP ↓ difference"]) == "+0.000"
+    assert two["CLAP ↑"] is None
     assert list(frame.index) == ["One", "Two"]
+    ours = comparison(result, {"One": "row1"}, ("fad",), paper=False)
+    assert list(ours.columns) == ["FAD-CLAP ↓"]
 
 
 def test_tests_are_those_that_carry_a_p(result):
-    table = views.tests_table(result, "step.")
-    assert list(table.index) == ["row2.reward"]
-    line = table.loc["row2.reward"]
-    assert (line["difference"], line["p"], line["n"], line["verdict"]) == (0.125, "0.0010", 60, "†")
-    assert line["95 %"] == "[0.100, 0.150]"
-
-
-def test_a_curve_is_in_the_order_of_s(result):
-    points = curve(result, "fig2.sft", "reward")
-    expected = {"s": [-0.5, 1.0, 5.0], "value": [1.0, 2.0, 3.0]}
-    expected |= {"low": [0.5, 1.5, 2.5], "high": [1.5, 2.5, 3.5]}
-    pd.testing.assert_frame_equal(points, pd.DataFrame(expected))
+    table = views.tests_table(result)
+    assert list(table.index) == ["Reward: row2 − row1"]
+    line = table.iloc[0]
+    assert str(line["difference [95 %]"]) == "+0.125 [+0.100, +0.150]"
+    assert (line["p"], line["n"], line["verdict"]) == ("0.0010", 60, "†")
+    assert views.tests_table(result, "against == 'row0'").empty
 
 
 def test_pictures_show_the_numbers_they_were_given(result):
     from matplotlib.figure import Figure
 
     left, right = Figure().subplots(1, 2)
-    plot_curve(left, curve(result, "fig2.sft", "reward"), "SFT")
+    plot_curve(left, result.frame.query("row == 'sft'"), "SFT")
+    assert left.lines[0].get_xdata().tolist() == [-0.5, 1.0, 5.0]
     assert left.lines[0].get_ydata().tolist() == [1.0, 2.0, 3.0]
-    plot_intervals(right, result, {"One": "t.row1", "Two": "t.row2"}, "fad")
+    plot_intervals(right, result, {"One": "row1", "Two": "row2"}, "fad")
     bars = [tuple(line.get_xdata()) for line in right.lines[:2]]
     assert bars == [(0.25, 0.75), (0.0, 0.8)]
     assert [text.get_text() for text in right.get_yticklabels()] == ["One", "Two"]

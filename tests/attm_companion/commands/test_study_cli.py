@@ -3,7 +3,7 @@ from studies import KnownStudy, scores
 
 from attm_companion.commands.cli import main
 from attm_companion.study import study as study_module
-from attm_companion.study.results import results_hash, write_result
+from attm_companion.study.result_files import results_folder, results_hash, write_result
 from attm_companion.tables import experiments
 
 
@@ -38,7 +38,7 @@ def test_a_run_ends_with_the_hash_of_its_results(only, monkeypatch, capsys):
     def run(study, *arguments):
         called.append((study.profile.name, study.training_seed, *arguments))
         result = KnownStudy(lambda asked: scores()).result("toy")
-        result.add("toy.value", 1.0, "1")
+        result.add("toy", "value", 1.0, "1")
         write_result(result)
 
     monkeypatch.setattr(experiments, "run_study", run)
@@ -46,5 +46,6 @@ def test_a_run_ends_with_the_hash_of_its_results(only, monkeypatch, capsys):
     command = ["study", "--profile", "smoke", "--seed", "7", "--jobs", "3", *only]
     assert main(command) == 0
     assert called == [("smoke", 7, *only[1:], 3)]
-    assert capsys.readouterr().out == f"results hash of smoke: {results_hash('smoke')}\n"
+    digest = results_hash(results_folder("smoke"))
+    assert capsys.readouterr().out == f"results hash of smoke: {digest}\n"
     assert study_module.Study("smoke").training_seed != 7

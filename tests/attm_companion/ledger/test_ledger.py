@@ -125,12 +125,12 @@ def test_the_command_writes_the_same_file_twice(tmp_path: Path, capsys: pytest.C
 
 def test_mini_values_stand_beside_the_verdict_and_leave_it_alone(evidence, verdicts):
     value = {"value": 0.5, "low": 0.4, "high": 0.6, "unit": "FAD", "n": 100, "paper": 0.4238}
-    richer = dataclasses.replace(evidence, mini={"table2.row4.fad": value, "other": value})
+    richer = dataclasses.replace(evidence, mini={"cumulative: fad of row4": value, "other": value})
     document = ledger_document(build_ledger(richer), richer)
     assert {k: v["verdict"] for k, v in document["claims"].items()} == verdicts
     mini = document["claims"]["C90"]["mini"]
-    assert mini["sentence"] == "Mini study: table2.row4.fad = 0.5."
-    assert list(mini["values"]) == ["table2.row4.fad"]
+    assert mini["sentence"] == "Mini study: cumulative: fad of row4 = 0.5."
+    assert list(mini["values"]) == ["cumulative: fad of row4"]
     assert document["claims"]["C05"]["mini"] is None
 
 

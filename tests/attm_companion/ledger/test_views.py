@@ -102,7 +102,7 @@ def test_tables_of_the_chapter(evidence: Evidence):
 
 def test_variants_show_the_mini_study_where_it_ran(evidence: Evidence):
     change = {"value": 0.1, "low": 0.05, "high": 0.15, "verdict": "changes"}
-    mini = {"variant.negative_prompt.clap.change": change}
+    mini = {"variants: clap of negative_prompt against as_written": change}
     table = variant_table(Evidence(evidence.paper, evidence.audit, evidence.readings, mini))
     assert table.loc["C73", "change in CLAP"] == "+0.100 [+0.050, +0.150]: changes"
     assert table.loc["C73", "change in Reward"] == NOT_RUN

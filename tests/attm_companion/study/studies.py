@@ -10,7 +10,7 @@ from attm_companion.study.chain import CrpoStage, ExpertStage, Weights
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.conditions import InferenceProtocol
 from attm_companion.study.profile import Profile
-from attm_companion.study.results import Result, Value
+from attm_companion.study.results import Result
 from attm_companion.study.study import Study
 from attm_core.randomness import numpy_generator
 
@@ -83,7 +83,9 @@ class KnownStudy(Study):
         return np.eye(N_PROMPTS)
 
     def result(self, experiment):
-        return Result(experiment, self.profile.name, provenance={"code_commit": "test"})
+        return Result(
+            experiment, self.profile.name, provenance={"code_commit": "test"}, training_seed=42
+        )
 
 
 def head_of(weights) -> str:
@@ -115,12 +117,13 @@ def scores(
     return Scores(fill + clap, fill + reward, points, fill + vocals_db)
 
 
-def assert_paper_beside(result: Result, prefix: str) -> None:
-    """Every number the paper prints below a prefix stands beside ours, and no other does."""
+def assert_paper_beside(result: Result, table: str, start: str = "") -> None:
+    """Every number the paper prints in rows of a table stands beside ours, and no other does."""
+    prefix = f"{table}.{start}"
     paper = {cell.key: cell.value for cell in load_paper() if cell.key.startswith(prefix)}
-    ours: dict[str, Value] = {k: v for k, v in result.values.items() if k.startswith(prefix)}
-    shown = {key: value.paper for key, value in ours.items() if value.paper is not None}
-    assert {key: shown[key] for key in shown if key in paper} == {
-        key: paper[key] for key in paper if key in ours
-    }
-    assert set(shown) <= set(paper)
+    ours = [line for line in result.values if line.row.startswith(start) and not line.against]
+    shown: dict[str, float] = {}
+    for line in ours:
+        if line.paper is not None and line.generation_seed == result.values[0].generation_seed:
+            shown[f"{table}.{line.row}.{line.metric}"] = line.paper
+    assert shown == paper

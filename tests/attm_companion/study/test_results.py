@@ -1,45 +1,106 @@
-import json
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from attm_companion.study.results import (
-    Result,
-    Value,
+from attm_companion.study.result_files import (
     read_result,
-    result_path,
     results_folder,
     results_hash,
     write_result,
 )
+from attm_companion.study.results import Result, Value
 from attm_core.errors import ResultError
+from attm_core.evaluation.statistics import paired_t_test
 
 
 def example(experiment: str = "toy") -> Result:
-    result = Result(experiment, "test", provenance={"date": "today", "code_commit": "abc"})
-    result.add("row.fad", 1 / 3, "FAD", n=100, seed=42, low=0.3, high=0.4, paper=0.4681)
-    result.add("row.gain", np.float64(0.25), "reward", verdict="†")
-    result.tables["steps"] = [{"step": "row1", "t": 2.5}]
+    origin = {"date": "today", "code_commit": "abc"}
+    result = Result(experiment, "test", provenance=origin, training_seed=7)
+    result.add("row", "fad", 1 / 3, "FAD", n=100, generation_seed=42, low=0.3, high=0.4, paper=0.5)
+    result.add("row", "fad", 0.375, "FAD", generation_seed=55)
+    result.add("row", "gain", np.float64(0.25), "reward", verdict="†, or not")
+    result.add("sft", "reward", 1.0, "reward", s=0.0)
+    result.add("sft", "reward", 2.0, "reward", s=1.5)
+    result.add("sft", "reward", 1.0, "reward", s=1.5, against="s=0", over="prompts")
     return result
-
-
-def rewrite(change) -> None:
-    path = result_path("test", "toy")
-    raw = json.loads(path.read_text())
-    change(raw)
-    path.write_text(json.dumps(raw))
 
 
 def test_what_is_written_is_read_again(own_folders):
     path = write_result(example())
-    assert path == own_folders / "results" / "test" / "toy.json"
-    read = read_result("test", "toy")
+    assert path == own_folders / "results" / "test" / "toy.csv"
     expected = example()
-    expected.values["row.fad"] = replace(expected["row.fad"], value=0.333333333)
-    assert read == expected
-    assert read["row.gain"] == Value(0.25, "reward", verdict="†")
+    expected.values[0] = replace(expected.values[0], value=0.333333333)
+    assert read_result("test", "toy") == expected
+    assert read_result("test", "toy").values[0].training_seed == 7
+
+
+def test_the_file_is_one_line_per_number(own_folders):
+    header, first, *_ = write_result(example()).read_text().splitlines()
+    names = dict(zip(header.split(","), first.split(","), strict=True))
+    assert names["experiment"] == "toy"
+    assert (names["row"], names["metric"], names["value"]) == ("row", "fad", "0.333333333")
+    assert (names["training_seed"], names["generation_seed"], names["s"]) == ("7", "42", "")
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("fad of row", 1 / 3),  # the first seed counts
+        ("fad of row with seed 55", 0.375),
+        ("fad of row with seed 55 trained with 7", 0.375),
+        ("gain of row", 0.25),
+        ("reward of sft at s=1.5", 2.0),
+        (" reward of sft at s=1.5 against s=0 ", 1.0),
+    ],
+)
+def test_a_query_names_one_line(query, value):
+    assert example()[query].value == value
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("clap of row", "toy of test has no 'clap of row'"),
+        ("fad of row with seed 56", "has no"),
+        ("fad of row trained with 8", "has no"),
+        ("fad of row over all seeds", "has no"),
+        ("reward of sft", r"'reward of sft' is there at s = 0, 1.5; say which"),
+        ("row.fad", "not of the form METRIC of ROW"),
+    ],
+)
+def test_a_query_that_names_none_or_several_is_an_error(query, message):
+    with pytest.raises(ResultError, match=message):
+        example()[query]
+
+
+def test_every_line_has_a_name_that_finds_it():
+    result = example()
+    assert len(result.named) == len(result.values)
+    assert all(result[name] == line for name, line in result.named.items())
+    assert "fad of row" in result.named
+    assert "reward of sft against s=0" in result.named
+
+
+def test_pandas_sees_numbers_as_numbers():
+    frame = example().frame
+    curve = frame.query("row == 'sft' and against == ''").set_index("s")["value"]
+    assert curve.to_dict() == {0.0: 1.0, 1.5: 2.0}
+    assert frame["generation_seed"].dropna().tolist() == [42, 55]
+    assert frame["low"].notna().sum() == 1
+
+
+def test_a_test_brings_its_interval_and_p():
+    result, before = Result("toy", "test"), np.array([0.0, 1.0, 2.0, 3.0])
+    after = np.array([1.0, 2.5, 2.5, 4.0])
+    test = paired_t_test(before, after, alternative="greater")
+    result.add_test("new", "old", "reward", test, "reward", verdict="†")
+    line = result["reward of new against old"]
+    assert (line.value, line.n, line.over) == (1.0, 4, "prompts")
+    assert line.test == "paired t, greater"
+    assert line.p == test.p
+    assert line.low < 1.0 < line.high
 
 
 def test_results_are_below_the_working_folder_without_the_variable(monkeypatch):
@@ -47,56 +108,38 @@ def test_results_are_below_the_working_folder_without_the_variable(monkeypatch):
     assert results_folder("mini").as_posix() == "results/mini"
 
 
-def test_a_file_of_the_same_values_keeps_its_provenance():
+def test_a_table_of_the_same_values_keeps_its_provenance():
     path = write_result(example())
     before = path.read_bytes()
     again = replace(example(), provenance={"date": "tomorrow"})
-    assert write_result(again) == path
+    write_result(again)
     assert path.read_bytes() == before
-    again.add("row.more", 1.0, "1")
+    assert read_result("test", "toy").provenance["date"] == "today"
+    again.add("row", "more", 1.0, "1")
     write_result(again)
     assert read_result("test", "toy").provenance == {"date": "tomorrow"}
-    again.tables["steps"][0]["t"] = 2.75
-    write_result(replace(again, provenance={"date": "later"}))
-    assert read_result("test", "toy").provenance == {"date": "later"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])
-def test_a_file_that_is_no_result_is_replaced(text):
+def test_files_that_are_no_result_are_replaced(text):
     path = write_result(example())
     path.write_text(text)
+    path.with_suffix(".json").write_text(text)
     write_result(example())
     assert read_result("test", "toy").provenance["date"] == "today"
 
 
-def test_a_file_without_provenance_is_replaced():
-    write_result(replace(example(), provenance={}))
-    write_result(example())
-    assert read_result("test", "toy").provenance["date"] == "today"
+@pytest.mark.parametrize("number", ["value", "low", "high", "paper", "p"])
+@pytest.mark.parametrize("what", [math.nan, math.inf])
+def test_what_is_no_number_is_refused(number, what):
+    facts = {"value": 1.0, number: what}
+    with pytest.raises(ResultError, match=f"toy: x of row: {number} is (nan|inf)"):
+        Result("toy", "test").add("row", "x", unit="1", **facts)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_values_that_are_no_numbers_are_refused(value):
-    with pytest.raises(ResultError, match=r"toy: value 'x' is (nan|-?inf)"):
-        Result("toy", "test").add("x", value, "1")
-
-
-@pytest.mark.parametrize("bound", ["low", "high", "paper"])
-def test_bounds_that_are_no_numbers_are_refused(bound):
-    with pytest.raises(ResultError, match=f"toy: {bound} of 'x' is nan"):
-        Result("toy", "test").add("x", 1.0, "1", **{bound: math.nan})
-
-
-def test_a_key_is_given_once():
-    result = example()
-    with pytest.raises(ResultError, match=r"'row\.fad' is given twice"):
-        result.add("row.fad", 0.5, "FAD")
-    assert result["row.fad"].value == 1 / 3
-
-
-def test_an_unknown_key_says_what_is_missing():
-    with pytest.raises(ResultError, match="toy has no value 'table9'"):
-        example()["table9"]
+def test_a_line_is_given_once():
+    with pytest.raises(ResultError, match="gain of row is given twice"):
+        example().add("row", "gain", 0.5, "reward")
 
 
 def test_a_missing_file_says_which_command_makes_it():
@@ -104,12 +147,8 @@ def test_a_missing_file_says_which_command_makes_it():
         read_result("test", "toy")
 
 
-def test_a_file_without_provenance_is_refused():
-    write_result(replace(example(), provenance={}))
-    with pytest.raises(ResultError, match="no provenance"):
-        read_result("test", "toy")
-    write_result(example())
-    rewrite(lambda raw: raw.pop("provenance"))
+def test_a_table_without_provenance_is_refused():
+    write_result(example()).with_suffix(".json").unlink()
     with pytest.raises(ResultError, match="no provenance"):
         read_result("test", "toy")
 
@@ -117,70 +156,47 @@ def test_a_file_without_provenance_is_refused():
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda raw: raw.pop("values"),
-        lambda raw: raw.update(values=[1, 2]),
-        lambda raw: raw["values"]["row.fad"].update(colour="red"),
-        lambda raw: raw["values"]["row.fad"].pop("unit"),
-        lambda raw: raw.pop("experiment"),
-        lambda raw: raw.update(more=1),
+        lambda text: text.replace("metric", "metrics", 1),
+        lambda text: text.replace("0.333333333", "a third"),
+        lambda text: text.replace(",7,42,", ",7,42.5,"),
+        lambda text: text + "toy,row\n",
+        lambda text: text[:-3],
+        lambda text: text.replace("†, or not", '"†, or not'),
     ],
 )
 def test_a_malformed_file_is_refused(damage):
-    write_result(example())
-    rewrite(damage)
-    with pytest.raises(ResultError, match="malformed"):
-        read_result("test", "toy")
-
-
-def test_a_torn_file_is_refused():
     path = write_result(example())
-    path.write_text(path.read_text()[:-20])
+    path.write_text(damage(path.read_text()))
     with pytest.raises(ResultError, match="malformed"):
         read_result("test", "toy")
 
 
 def test_the_hash_leaves_out_the_facts_of_the_run():
-    write_result(example())
-    before = results_hash("test")
-    rewrite(lambda raw: raw.update(provenance={"date": "tomorrow", "hardware": "abacus"}))
-    assert read_result("test", "toy").provenance["date"] == "tomorrow"
-    assert results_hash("test") == before
+    folder = write_result(example()).parent
+    before = results_hash(folder)
+    (folder / "toy.json").write_text('{"date": "tomorrow", "hardware": "abacus"}')
+    account = Result("compute", "test", provenance={"date": "today"})
+    account.add("SFT", "processor_time", 10.0, "core-seconds")
+    write_result(account)
+    assert results_hash(folder) == before
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda raw: raw["values"]["row.fad"].update(value=0.333333334),
-        lambda raw: raw["values"]["row.gain"].update(verdict="not significant"),
-        lambda raw: raw["tables"]["steps"][0].update(t=2.51),
-        lambda raw: raw["values"].update({"row.more": {"value": 1.0, "unit": "1"}}),
-    ],
+    "change", [{"value": 0.333333334}, {"verdict": "not significant"}, {"generation_seed": 43}]
 )
-def test_the_hash_sees_every_value(change):
+def test_the_hash_sees_every_field_of_every_file(change):
+    folder = write_result(example()).parent
+    before = results_hash(folder)
+    other = example()
+    other.values[0] = replace(other.values[0], **change)
+    write_result(other)
+    assert results_hash(folder) != before
     write_result(example())
-    before = results_hash("test")
-    rewrite(change)
-    assert results_hash("test") != before
-
-
-def test_the_hash_is_over_all_files_of_the_profile():
-    write_result(example())
-    before = results_hash("test")
-    write_result(replace(example(), profile="other"))
-    assert results_hash("test") == before
+    assert results_hash(folder) == before
     write_result(example("toy2"))
-    assert results_hash("test") != before
+    assert results_hash(folder) != before
 
 
-def test_the_hash_leaves_out_what_the_run_cost():
-    def account(seconds: float, stages: int) -> Result:
-        result = Result("compute", "test", provenance={"date": "today"})
-        result.add("compute.SFT.cpu", seconds, "core-seconds")
-        result.tables["cost"] = [{"kind": "SFT", "stages": stages, "cpu_s": seconds}]
-        return result
-
-    write_result(example())
-    write_result(account(10.0, 1))
-    before = results_hash("test")
-    write_result(account(99.0, 1))
-    assert results_hash("test") == before
+def test_a_value_knows_its_seeds():
+    line = Value(row="a", metric="fad", value=1.0, unit="FAD", generation_seed=42)
+    assert line.seeds == (42, None)

@@ -3,7 +3,13 @@ import pytest
 from studies import N_PROMPTS, cloud, noise, scores
 
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.condition_scores import Scores, add_row, fad_interval, intervals
+from attm_companion.study.condition_scores import (
+    Scores,
+    add_row,
+    fad_interval,
+    intervals,
+    paper_row,
+)
 from attm_companion.study.results import Result
 from attm_core.errors import InputError
 
@@ -55,14 +61,14 @@ def test_intervals_of_means():
 
 def test_a_row_stands_beside_the_papers():
     result = Result("toy", "test")
-    estimates = add_row(
-        result, "mine", scores(0.3, 0.5, 2.0), cloud(0.0, "reference"), "table2.row4", seed=42
-    )
-    assert estimates == pytest.approx({"fad": 4.0, "clap": 0.3, "reward": 0.5})
-    for metric in ("fad", "clap", "reward"):
-        value = result[f"mine.{metric}"]
+    reference, facts = cloud(0.0, "reference"), {"s": 5.0, "generation_seed": 42}
+    paper = paper_row("table2.row4")
+    add_row(result, "mine", scores(0.3, 0.5, 2.0), reference, paper, **facts)
+    for metric, estimate in {"fad": 4.0, "clap": 0.3, "reward": 0.5}.items():
+        value = result[f"{metric} of mine"]
+        assert value.value == pytest.approx(estimate)
         assert value.paper == paper_value(f"table2.row4.{metric}")
-        assert (value.n, value.seed) == (N_PROMPTS, 42)
+        assert (value.n, value.generation_seed, value.s) == (N_PROMPTS, 42, 5.0)
         assert value.low <= value.value + 1e-12
         assert value.high >= value.value - 1e-12
 
@@ -70,4 +76,4 @@ def test_a_row_stands_beside_the_papers():
 def test_a_row_of_our_own_has_no_number_of_the_paper():
     result = Result("toy", "test")
     add_row(result, "mine", scores(), cloud(0.0, "reference"))
-    assert [value.paper for value in result.values.values()] == [None, None, None]
+    assert [value.paper for value in result.values] == [None, None, None]

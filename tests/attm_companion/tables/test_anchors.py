@@ -43,20 +43,20 @@ def test_every_trained_kind_of_model_is_looked_at(study):
 
 
 def test_floor_and_ceiling_rows(result):
-    assert result["anchor.noise.clap"].value == 0.0
-    assert result["anchor.real.clap"].value == 0.5
-    assert result["anchor.real.fad"].value == pytest.approx(0.0, abs=1e-6)
-    assert result["anchor.noise.fad"].value > 0.5
-    assert all(v.paper is None for k, v in result.values.items() if k.startswith("anchor."))
+    assert result["clap of noise"].value == 0.0
+    assert result["clap of real"].value == 0.5
+    assert result["fad of real"].value == pytest.approx(0.0, abs=1e-6)
+    assert result["fad of noise"].value > 0.5
+    assert all(line.paper is None for line in result.values)
 
 
 def test_models_that_follow_their_prompts_are_told_from_those_that_do_not(result):
     for name in ("sft_v1", "baseline", "crpo"):
-        value = result[f"matched.{name}"]
+        value = result[f"clap of {name} against shuffled prompts"]
         assert value.verdict == "follows prompts"
         assert value.value == pytest.approx(0.6)
-        assert result[f"matched.{name}.p"].value < 1e-10
+        assert value.p < 1e-10
     for name in ("expert_v1", "expert_v2"):
-        value = result[f"matched.{name}"]
+        value = result[f"clap of {name} against shuffled prompts"]
         assert value.verdict == "does not follow prompts"
         assert value.low < 0 < value.high

@@ -41,42 +41,37 @@ def test_cells_are_the_factorial_and_the_submissions():
 
 
 def test_ties_are_marked_and_differences_have_a_direction(result):
-    verdicts = {
-        key.removesuffix(".reward").removeprefix("tie."): value.verdict
-        for key, value in result.values.items()
-        if key.startswith("tie.") and key.endswith(".reward")
-    }
-    assert verdicts.pop("sft.v2_v1") == "worse"
-    assert verdicts.pop("sft.v2_v2") == "better"
-    assert set(verdicts.values()) == {"*"}
+    ties = result.frame.query("against == 'sub1' and metric == 'reward'").set_index("row")
+    verdicts = ties["verdict"].to_dict()
+    assert verdicts.pop("sft.v2_v1") == "lower"
+    assert verdicts.pop("sft.v2_v2") == "higher"
+    assert set(verdicts.values()) == {"tied"}
     assert len(verdicts) == 7
-    assert result["tie.sft.v2_v1.reward"].value == pytest.approx(-0.5)
-    assert result["tie.sft.v2_v1.reward.p"].value < 0.001
-    assert result["tie.chain.v1_v1.reward.p"].value >= 0.05
+    assert result["reward of sft.v2_v1 against sub1"].value == pytest.approx(-0.5)
+    assert result["reward of sft.v2_v1 against sub1"].p < 0.001
+    assert result["reward of chain.v1_v1 against sub1"].p >= 0.05
 
 
 def test_a_small_but_certain_difference_is_no_tie(result):
     # CLAP follows the reward at a tenth of its size; the test looks at prompts, not at size.
-    assert result["tie.sft.v2_v2.clap"].value == pytest.approx(0.03)
-    assert result["tie.sft.v2_v2.clap"].verdict == "better"
+    assert result["clap of sft.v2_v2 against sub1"].value == pytest.approx(0.03)
+    assert result["clap of sft.v2_v2 against sub1"].verdict == "higher"
 
 
 def test_every_number_of_table_3_stands_beside_ours(result):
-    starts = ("table3.sft", "table3.chain", "table3.sub")
-    printed = {c.key for c in load_paper() if c.key.startswith(starts)}
-    assert printed <= set(result.values)
-    for start in starts:
-        assert_paper_beside(result, start)
-    assert result["table3.chain.v2_v2_crpo.fad"].paper is None
-    assert result["table3.sub2.fad"].seed == 55
-    assert result["table3.sub1.fad"].seed == 42
+    for start in ("sft", "chain", "sub1"):
+        assert_paper_beside(result, "table3", start)
+    assert result["fad of chain.v2_v2_crpo"].paper is None
+    assert result["fad of sub2"].paper == load_paper()["table3.sub2.fad"]
+    assert result["fad of sub2"].generation_seed == 55
+    assert result["fad of sub1"].generation_seed == 42
 
 
 def test_what_a_crossing_costs(result):
     paper = load_paper()
     for stage in ("sft", "chain"):
         for weights, other in (("v1", "v2"), ("v2", "v1")):
-            value = result[f"transfer.{stage}.{weights}_{other}.fad"]
+            value = result[f"fad of {stage}.{weights}_{other} against {stage}.{weights}_{weights}"]
             assert value.value == pytest.approx(4.0 - 1.0)
             printed = (f"table3.{stage}.{weights}_{end}.fad" for end in (other, weights))
             cross, native = (paper[key] for key in printed)
@@ -84,8 +79,8 @@ def test_what_a_crossing_costs(result):
 
 
 def test_a_crossing_is_paired_with_the_native_cell_of_its_weights(result):
-    crossing = result["transfer.sft.v2_v1.reward"]
-    native, crossed = (result[f"table3.sft.{cell}.reward"] for cell in ("v2_v2", "v2_v1"))
+    crossing = result["reward of sft.v2_v1 against sft.v2_v2"]
+    native, crossed = (result[f"reward of sft.{cell}"] for cell in ("v2_v2", "v2_v1"))
     assert crossing.value == pytest.approx(crossed.value - native.value)
     assert crossing.paper == pytest.approx(crossed.paper - native.paper)
     assert crossing.low <= crossing.value <= crossing.high

@@ -2,11 +2,11 @@ import pytest
 from studies import KnownStudy, scores
 from toy_stages import NumberStage, chain
 
-from attm_companion.study.results import read_result
+from attm_companion.study.result_files import read_result
 from attm_companion.study.stage import Stage, ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables import experiments
-from attm_companion.tables.experiments import EXPERIMENTS, all_stages, find_experiment, stages_in
+from attm_companion.tables.experiments import EXPERIMENTS, all_stages, find_experiment
 from attm_core.errors import ConfigError
 
 
@@ -21,7 +21,6 @@ def test_every_table_and_figure_has_its_experiment():
         "full_mix",
         "variants",
     ]
-    assert all(name == experiment.name for name, experiment in EXPERIMENTS.items())
 
 
 def test_an_unknown_experiment_names_those_there_are():
@@ -30,11 +29,10 @@ def test_an_unknown_experiment_names_those_there_are():
     assert find_experiment("anchors") is EXPERIMENTS["anchors"]
 
 
-def test_stages_are_found_in_nested_dicts():
+def test_rows_are_found_with_the_stages_below_them():
     one, two, three = (NumberStage(value=number) for number in (1, 2, 3))
-    assert list(stages_in({"a": one, "b": {0.5: two, 1.5: {"c": three}}})) == [one, two, three]
-    assert list(stages_in(one)) == [one]
-    assert list(stages_in({"a": "no stage"})) == []
+    toy = experiments.Experiment(lambda study: {"a": one, "b": {0.5: two, 1.5: three}}, None)
+    assert list(toy.rows(None)) == [("a", one), ("b", two), ("b", three)]
 
 
 def test_every_experiment_needs_both_reference_sets_and_only_stages():
@@ -64,23 +62,20 @@ def test_an_experiment_runs_its_stages_then_writes_its_result(toy_log, monkeypat
     def tabulate(study):
         assert needed.done
         result = study.result("toy")
-        result.add("toy.value", needed.out()["value"], "1")
+        result.add("toy", "value", needed.out()["value"], "1")
         return result
 
-    toy = experiments.Experiment("toy", lambda study: [needed], tabulate)
+    toy = experiments.Experiment(lambda study: {"toy": needed}, tabulate)
+    monkeypatch.setattr(experiments.Experiment, "stages", lambda toy, study: [needed])
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"toy": toy})
     study = KnownStudy(lambda asked: scores())
     returned = experiments.run_experiment(study, "toy", jobs=1)
-    assert returned["toy.value"].value == 7
+    assert returned["value of toy"].value == 7
     assert read_result("smoke", "toy") == returned
     assert returned.provenance["wall_s"] >= 0
     results = experiments.run_study(study, jobs=1)
     assert [result.experiment for result in results] == ["toy", "compute"]
     account = read_result("smoke", "compute")
-    assert {row["kind"] for row in account.tables["cost"]} == {
-        "Double",
-        "Sum",
-        "number 1",
-        "number 2",
-    }
+    kinds = {"Double", "Sum", "number 1", "number 2"}
+    assert {line.row for line in account.values} == {*kinds, "all stages"}
     assert len(toy_log()) == 4

@@ -17,7 +17,7 @@ REPORT = {
     "epochs": 12,
     "n_total": 500,
     "by_source": {"AIME": {"accuracy": 0.65, "n": 120}},
-    "bins": [{"low": 0.5, "accuracy": 0.55}],
+    "bins": [{"bin": 0, "low": 0.5, "accuracy": 0.55, "n": 30}],
 }
 
 
@@ -55,41 +55,48 @@ def result(monkeypatch):
 
 
 def test_each_part_shows_its_own_figures_in_their_units(result):
-    assert result["mert.recall"].value == 0.5
-    assert result["mert.recall"].unit == "1"
-    assert result["separator.sdr_db"].unit == "dB"
-    assert "mert.unknown" not in result.values
+    assert result["recall of mert"].value == 0.5
+    assert result["recall of mert"].unit == "1"
+    assert result["sdr_db of separator"].unit == "dB"
+    assert not result.find("unknown of mert")
 
 
 def test_what_the_codec_keeps_is_between_floor_and_ceiling(result):
-    assert result["codec.kept"].value == pytest.approx(0.8)
-    assert result["codec.clap_real"].value == pytest.approx(0.5)
-    assert result["codec.clap_noise"].value == pytest.approx(0.05)
-    assert result["codec.kept"].n == N_PROMPTS
+    assert result["kept of codec"].value == pytest.approx(0.8)
+    assert result["clap_real of codec"].value == pytest.approx(0.5)
+    assert result["clap_noise of codec"].value == pytest.approx(0.05)
+    assert result["kept of codec"].n == N_PROMPTS
 
 
 def test_the_ranker_stands_beside_the_papers(result):
-    accuracy, ece = result["ranker.accuracy_overall"], result["ranker.expected_calibration_error"]
+    accuracy, ece = (
+        result["accuracy_overall of ranker"],
+        result["expected_calibration_error of ranker"],
+    )
     assert (accuracy.value, accuracy.n) == (0.71, 500)
     assert accuracy.paper == paper_value("hyper.ranker.accuracy")
     assert ece.paper == paper_value("hyper.ranker.ece")
-    assert (result["ranker.accuracy.AIME"].value, result["ranker.accuracy.AIME"].n) == (0.65, 120)
-    assert result["ranker.bayes_ceiling"].value == 0.8
-    assert result.tables["reliability"] == REPORT["bins"]
+    assert (result["accuracy of ranker on AIME"].value, result["accuracy of ranker on AIME"].n) == (
+        0.65,
+        120,
+    )
+    assert result["bayes_ceiling of ranker"].value == 0.8
+    assert result["accuracy of reliability bin 0"].value == 0.55
+    assert result["accuracy of reliability bin 0"].n == 30
 
 
 def test_rewards_of_the_training_clips_stand_beside_the_papers(result):
     expected = {"p5": -0.9, "p95": 0.9, "max": 1.0}
     for name, value in expected.items():
-        cell = result[f"reward.train.{name}"]
+        cell = result[f"reward_{name} of train clips"]
         assert cell.value == pytest.approx(value)
         assert (cell.paper, cell.n) == (paper_value(f"text.reward_{name}"), N)
-    assert result["reward.train.mean"].value == pytest.approx(0.0, abs=1e-12)
-    assert result["reward.reference.mean"].value == pytest.approx(6.0)
-    assert result["reward.reference.max"].paper is None
+    assert result["reward_mean of train clips"].value == pytest.approx(0.0, abs=1e-12)
+    assert result["reward_mean of reference clips"].value == pytest.approx(6.0)
+    assert result["reward_max of reference clips"].paper is None
 
 
 def test_the_gain_of_a_voice_is_over_sung_training_clips(result):
-    gain = result["reward.voice_gain"]
+    gain = result["gain of train clips with voice"]
     assert gain.value == pytest.approx(0.25)
     assert gain.n == (N + 1) // 2

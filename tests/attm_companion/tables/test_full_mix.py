@@ -34,7 +34,7 @@ def test_the_two_runs_differ_by_the_reward_column_alone():
     [(3.0, "louder voice"), (0.0, "no louder voice"), (-3.0, "no louder voice")],
 )
 def test_the_voice_is_called_louder_only_if_it_is(gain, verdict):
-    value = tabulate(study(gain))["full_mix.vocals_gain"]
+    value = tabulate(study(gain))["vocals of full_mix against instrumental"]
     assert value.verdict == verdict
     assert value.value == pytest.approx(gain, abs=1e-9)
     assert value.low < value.value < value.high
@@ -43,11 +43,11 @@ def test_the_voice_is_called_louder_only_if_it_is(gain, verdict):
 
 def test_rows_stand_beside_the_papers_fad():
     result = tabulate(study(1.0))
-    fad = {name: result[f"full_mix.{name}.fad"] for name in ("instrumental", "full_mix")}
+    fad = {name: result[f"fad of {name}"] for name in ("instrumental", "full_mix")}
     assert fad["instrumental"].value == pytest.approx(1.0)
     assert fad["full_mix"].value == pytest.approx(4.0)
     assert fad["instrumental"].paper == paper_value("text.instrumental_fad")
     assert fad["full_mix"].paper == paper_value("text.full_mix_fad")
-    assert result["full_mix.instrumental.reward"].paper is None
-    assert np.isclose(result["full_mix.instrumental.vocals"].value, -30.0)
-    assert np.isclose(result["full_mix.full_mix.vocals"].value, -29.0)
+    assert result["reward of instrumental"].paper is None
+    assert np.isclose(result["vocals of instrumental"].value, -30.0)
+    assert np.isclose(result["vocals of full_mix"].value, -29.0)

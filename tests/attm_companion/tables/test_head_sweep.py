@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from studies import N_PROMPTS, Asked, KnownStudy, assert_paper_beside, noise, scores
 
-from attm_companion.paper_numbers import load_paper
 from attm_companion.study.study import HEADS
 from attm_companion.tables.head_sweep import INPUT_SCORES, conditions, tabulate
 
@@ -40,14 +39,14 @@ def test_every_head_is_run_at_every_input_score_and_the_baseline_without():
 
 
 def test_reward_that_follows_s_exactly_correlates_perfectly(result):
-    assert result["table1.v1.score_r"].value == pytest.approx(1.0)
-    assert result["table1.v2.score_r"].value == pytest.approx(1.0)
-    assert abs(result["table1.v3.score_r"].value) < 0.3
+    assert result["score_r of v1"].value == pytest.approx(1.0)
+    assert result["score_r of v2"].value == pytest.approx(1.0)
+    assert abs(result["score_r of v3"].value) < 0.3
 
 
 def test_delta_out_is_the_slope_times_the_distance(result):
     for version, head in HEADS.items():
-        value = result[f"table1.{version}.delta_out"]
+        value = result[f"delta_out of {version}"]
         assert value.value == pytest.approx(2 * SLOPES[head], abs=1e-9)
         assert value.n == N_PROMPTS
         assert value.low <= 2 * SLOPES[head] + 1e-9
@@ -57,7 +56,7 @@ def test_noise_over_clips_lowers_the_correlation_as_it_should(result):
     # Within s = −0.5, 0.5, 1.5 the slope −0.2 spreads 0.2·√(2/3); the clips add 0.5.
     signal = 0.2 * np.sqrt(2 / 3)
     expected = -signal / np.hypot(signal, 0.5)
-    value = result["table1.v4.score_r"]
+    value = result["score_r of v4"]
     assert value.value == pytest.approx(expected)
     assert value.low < expected < value.high
     assert value.n == 3 * N_PROMPTS
@@ -65,15 +64,14 @@ def test_noise_over_clips_lowers_the_correlation_as_it_should(result):
 
 def test_fad_and_clap_are_means_over_input_scores(result):
     squares = [(1.0 + s) ** 2 for s in INPUT_SCORES]
-    assert result["table1.v1.fad"].value == pytest.approx(np.mean(squares))
-    assert result["table1.v1.fad"].n == 3 * N_PROMPTS
-    assert result["table1.v1.clap"].value == pytest.approx(0.25)
-    assert result["table1.baseline.fad"].value == pytest.approx(4.0)
-    assert result["table1.baseline.fad"].n == N_PROMPTS
-    assert "table1.baseline.score_r" not in result.values
+    assert result["fad of v1"].value == pytest.approx(np.mean(squares))
+    assert result["fad of v1"].n == 3 * N_PROMPTS
+    assert result["clap of v1"].value == pytest.approx(0.25)
+    assert result["fad of baseline"].value == pytest.approx(4.0)
+    assert result["fad of baseline"].n == N_PROMPTS
+    assert not result.find("score_r of baseline")
 
 
 def test_every_number_of_table_1_stands_beside_ours(result):
-    printed = {c.key for c in load_paper() if c.key.startswith(("table1.v", "table1.baseline"))}
-    assert printed == set(result.values)
-    assert_paper_beside(result, "table1.")
+    assert_paper_beside(result, "table1", "v")
+    assert_paper_beside(result, "table1", "baseline")

@@ -28,10 +28,10 @@ def result():
 
 def test_curves_are_those_of_the_figure_and_one_for_each_bandwidth():
     cells = conditions(KnownStudy(draw))
-    assert list(cells) == ["sft", "hybrid", *(f"bandwidth{b:g}" for b in SWEEP.bandwidths)]
+    assert list(cells) == ["sft", "hybrid", *(f"bandwidth {b:g}" for b in SWEEP.bandwidths)]
     assert tuple(cells["sft"]) == tuple(cells["hybrid"]) == SWEEP.scores
     (bandwidth,) = SWEEP.bandwidths
-    for s, cell in cells[f"bandwidth{bandwidth:g}"].items():
+    for s, cell in cells[f"bandwidth {bandwidth:g}"].items():
         assert cell.asked.s == s
         assert cell.asked.weights.backbone.score_bandwidth == bandwidth
     deployed = cells["hybrid"][5.0].asked
@@ -39,7 +39,7 @@ def test_curves_are_those_of_the_figure_and_one_for_each_bandwidth():
 
 
 def test_a_curve_that_rises_in_the_training_range_has_rank_correlation_one(result):
-    rho = result["fig2.sft.rho"]
+    rho = result["rho of sft"]
     assert rho.value == pytest.approx(1.0)
     assert rho.n == len([s for s in SWEEP.scores if 0 <= s <= 2])
     assert rho.paper == paper_value("fig2.sft_rho")
@@ -48,35 +48,35 @@ def test_a_curve_that_rises_in_the_training_range_has_rank_correlation_one(resul
 def test_correlation_over_the_deployed_range_is_that_of_the_means(result):
     deployed = [s for s in SWEEP.scores if 0 <= s <= 6]
     bump = [HYBRID.get(s, 0.0) for s in deployed]
-    value = result["fig2.hybrid.r"]
+    value = result["r of hybrid"]
     assert value.value == pytest.approx(np.corrcoef(deployed, bump)[0, 1])
     assert value.low < value.value < value.high
     assert (value.n, value.paper) == (len(deployed), paper_value("fig2.hybrid_r"))
-    assert result["fig2.sft.r"].paper is None
+    assert result["r of sft"].paper is None
 
 
 def test_ranges_and_lift(result):
-    reward = result["fig2.hybrid.reward_range"]
+    reward = result["reward_range of hybrid"]
     assert reward.value == pytest.approx(0.04)
     assert reward.paper == paper_value("fig2.hybrid_reward_range_text")
-    fad = result["fig2.hybrid.fad_range"]
+    fad = result["fad_range of hybrid"]
     assert fad.value == pytest.approx(0.0, abs=1e-9)
     assert fad.paper == paper_value("fig2.hybrid_fad_range")
-    assert result["fig2.sft.fad_range"].value == pytest.approx(4.0**2 - 1.0)
-    assert result["fig2.sft.reward_range"].value == pytest.approx(2**0.5 + 6.0)
+    assert result["fad_range of sft"].value == pytest.approx(4.0**2 - 1.0)
+    assert result["reward_range of sft"].value == pytest.approx(2**0.5 + 6.0)
 
 
 def test_lift_is_read_at_scores_fixed_beforehand(result):
-    lift = result["fig2.sft.lift2"]
+    lift = result["reward of sft at s=2 against s=0"]
     assert lift.value == pytest.approx(2**0.5)
     assert lift.low == pytest.approx(lift.high)
     assert lift.paper == pytest.approx(0.47 - 0.16)
-    assert result["fig2.hybrid.lift5"].paper is None
+    assert result["reward of hybrid at s=5 against s=0"].paper is None
 
 
 def test_scores_below_zero_are_shown_but_no_part_of_the_reading(result):
-    assert result["fig2.sft.s-0.5.reward"].value == pytest.approx(0.5)
-    assert "fig2.bandwidth1.s2.reward" in result.values
-    assert "fig2.bandwidth1.rho" not in result.values
+    assert result["reward of sft at s=-0.5"].value == pytest.approx(0.5)
+    assert result.find("reward of bandwidth 1 at s=2")
+    assert not result.find("rho of bandwidth 1")
     for s in SWEEP.scores:
-        assert result[f"fig2.hybrid.s{s:g}.fad"].value == pytest.approx(1.0)
+        assert result[f"fad of hybrid at s={s:g}"].value == pytest.approx(1.0)

@@ -1,11 +1,12 @@
 import pytest
 
-from attm_companion.study.results import Result, Value
-from attm_companion.tables.summary import MECHANISMS, summarize, verdict
+from attm_companion.study.results import QUERY, Result, Value
+from attm_companion.tables.summary import MECHANISMS, Mechanism, summarize, verdict
 
 
 def difference(value: float, half: float) -> Value:
-    return Value(value, "difference", n=100, low=value - half, high=value + half)
+    low, high = value - half, value + half
+    return Value(row="a", metric="reward", value=value, unit="reward", n=100, low=low, high=high)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +26,23 @@ def test_the_interval_alone_decides(value, half, direction, expected):
 
 
 def test_a_value_without_interval_decides_nothing():
-    assert verdict(Value(0.3, "FAD"), 1) == "no interval"
+    assert verdict(Value(row="a", metric="fad", value=0.3, unit="FAD"), 1) == "no interval"
+
+
+def add_deciding(result: Result, mechanism: Mechanism, value: float, half: float) -> None:
+    """Add the line that a mechanism is decided by."""
+    match = QUERY.match(mechanism.query)
+    s = float(match["s"]) if match["s"] else None
+    facts = {"against": match["against"] or "", "s": s, "n": 100}
+    ends = {"low": value - half, "high": value + half}
+    result.add(match["row"], match["metric"], value, "1", **facts, **ends)
 
 
 def test_every_mechanism_has_a_line():
     results: dict[str, Result] = {}
     for mechanism in MECHANISMS:
         result = results.setdefault(mechanism.experiment, Result(mechanism.experiment, "mini"))
-        result.values[mechanism.key] = difference(0.5, 0.1)
+        add_deciding(result, mechanism, 0.5, 0.1)
     table = summarize(results)
     assert list(table.index) == [mechanism.name for mechanism in MECHANISMS]
     assert set(table["mini study"]) == {"shows", "contradicts"}

@@ -1,0 +1,68 @@
+"""Per-prompt scores as committed files, so that every p value can be recomputed without a model.
+
+``results/<profile>/prompts/<experiment>.csv`` has a line per condition and prompt; what the prompts
+are stands in ``captions.csv`` beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from attm_companion.study.conditions import ConditionStage
+from attm_companion.study.result_files import result_path, results_folder, write_table
+from attm_companion.study.study import Study
+from attm_core.errors import ResultError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEADING = ("row", "s", "training_seed", "generation_seed", "prompt")
+FOLDER = "prompts"
+
+
+def write_prompts(
+    study: Study, experiment: str, scored: Iterable[tuple[str, ConditionStage]]
+) -> None:
+    """Write the per-prompt scores of an experiment's conditions, and the captions.
+
+    Args:
+        study: names the profile.
+        experiment: name of the file.
+        scored: row and condition.
+    """
+    lines = [line for row, stage in scored for line in _lines(row, stage)]
+    if not lines:
+        return
+    path = results_folder(study.profile.name) / FOLDER / f"{experiment}.csv"
+    write_table(path, lines[0], lines)
+    captions = [
+        {"split": protocol.split, "prompt": number, "caption": caption}
+        for protocol in (study.evaluation, study.validation)
+        for number, caption in enumerate(protocol.captions(study.frozen))
+    ]
+    write_table(path.with_name("captions.csv"), captions[0], captions)
+
+
+def _lines(row: str, stage: ConditionStage) -> Iterator[dict[str, Any]]:
+    """A line per prompt: the condition, then every score that is one number per prompt."""
+    scores = {name: array for name, array in vars(stage.scores()).items() if array.ndim == 1}
+    seeds = (stage.weights.seed, stage.protocol.seed)
+    for number, values in enumerate(zip(*scores.values(), strict=True)):
+        known = (None if value != value else float(value) for value in values)  # NaN: not measured
+        leading = dict(zip(LEADING, (row, stage.s, *seeds, number), strict=True))
+        yield leading | dict(zip(scores, known, strict=True))
+
+
+def read_prompts(profile: str, experiment: str) -> pd.DataFrame:
+    """Per-prompt scores of an experiment, a line per condition and prompt.
+
+    Raises:
+        ResultError: there are none.
+    """
+    import pandas as pd
+
+    path = result_path(f"{profile}/{FOLDER}", experiment)
+    if not path.is_file():
+        raise ResultError(f"{path} is missing; run `attm study --profile {profile}`")
+    return pd.read_csv(path)
