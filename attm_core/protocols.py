@@ -70,6 +70,6 @@ class Separator(Protocol):
 
     sample_rate_hz: int
 
-    def no_vocals(self, wave: Tensor) -> Tensor:
-        """The sum of all non-vocal stems, (C, S) → (C, S), deterministic."""
+    def no_vocals(self, waves: Tensor) -> Tensor:
+        """The sum of all non-vocal stems of each clip, (B, C, S) → (B, C, S), deterministic."""
         ...

@@ -40,7 +40,7 @@ from attm_core.files import read_json, write_json
 from attm_core.generation.separation import DemucsSeparator
 from attm_core.modules import build
 from attm_core.randomness import numpy_generator, torch_generator
-from attm_core.ranker.scorer import RewardModel
+from attm_core.ranker.reward_model import RewardModel
 from attm_core.ranker.tunejury import TuneJuryHead
 
 N_CLIPS, N_TRACKS = 535_000, 55_701  # the paper's clips; tracks of the data set's public score file
@@ -97,13 +97,13 @@ def small_cast(spent: list[float]) -> ExtractionCast:
 
     mert = build(lambda: MiniMert(MiniMertConfig(width=16, tower=tower)), draw).eval()
     demucs = MiniDemucsConfig(channels=4, depth=2, sample_rate_hz=44_100, segment_s=14.0)
-    judge = RewardModel(clap(), mert, TuneJuryHead(16, 16, (8,)))
+    ranker = RewardModel(clap(), mert, [TuneJuryHead(16, 16, (8,))])
     roles = {
         "codec": MMAudioCodec(vae, None),
         "text": text,
         "clap": clap(),
         "separator": DemucsSeparator(build_mini_demucs(demucs, draw)),
-        "judge": judge,
+        "ranker": ranker,
     }
     return ExtractionCast(**{name: Clocked(r, spent) for name, r in roles.items()}, uid="small")
 

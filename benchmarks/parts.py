@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,6 @@ from sampling import random_weights
 from side_by_side import RESULTS, gflop, machine, matmul_gflops, summary, timed
 from torch import Tensor, nn
 
-from attm_companion.commands.account import Account, count_parameters
 from attm_companion.world.random_demucs import random_mdx_extra
 from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mert
 from attm_core.backbone.flux_audio import Conditions
@@ -44,7 +44,7 @@ MEANING = {
     "processor_s": "processor seconds of one call, all threads together, best of the rounds",
     "rounds": "calls that were timed",
     "shared": "whether the machine was busy with something else",
-    "peak_memory_mb": "10⁶ bytes that the process held during the calls; Python, PyTorch and the "
+    "peak_memory_mb": "most 10⁶ bytes that the part's process held; Python, PyTorch and the "
     "weights of the part's class are in it, no other part is",
     "parameters": "weights that a call uses",
     "matmul_gflops": "plain float32 matrix-product rate just before the part; machine's if absent",
@@ -130,7 +130,7 @@ def training_step(generator: torch.Generator) -> Part:
 def separation(generator: torch.Generator) -> Part:
     """One pass of the whole bag; the post-processing makes three."""
     separator, wave = random_mdx_extra(generator), clip(generator)
-    return Part(lambda: separator.no_vocals_batch(wave), separator.model)
+    return Part(lambda: separator.no_vocals(wave[None]), separator.model)
 
 
 def separation_model(generator: torch.Generator) -> Part:
@@ -164,11 +164,10 @@ def measure(make: Callable[[torch.Generator], Part], options: argparse.Namespace
     torch.set_num_threads(options.threads)
     part = make(torch_generator(0, "benchmarks", "parts", make.__name__))
     operations = gflop(part.call, part.network)  # the first call also sets libraries up
-    rate, account = matmul_gflops(torch.float32), Account()
-    with account, account.charging(make.__name__):
-        pairs: list[tuple[float, float]] = []
-        while len(pairs) < options.rounds or sum(wall for wall, _ in pairs) < options.seconds:
-            pairs.append(timed(part.call))
+    rate = matmul_gflops(torch.float32)
+    pairs: list[tuple[float, float]] = []
+    while len(pairs) < options.rounds or sum(wall for wall, _ in pairs) < options.seconds:
+        pairs.append(timed(part.call))
     times = summary(pairs)
     processor_s = times["processor_s_best"]
     return {
@@ -178,8 +177,8 @@ def measure(make: Callable[[torch.Generator], Part], options: argparse.Namespace
         "processor_s": processor_s,
         "rounds": times["rounds"],
         "shared": options.shared,
-        "peak_memory_mb": account.parts[make.__name__].peak_memory_mb,
-        "parameters": count_parameters(part.network),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6,
+        "parameters": sum(weights.numel() for weights in part.network.parameters()),
         "matmul_gflops": rate,
     }
 

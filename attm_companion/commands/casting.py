@@ -1,13 +1,14 @@
-"""The cast of a profile for generating and judging: trained by the study, or untrained."""
+"""The networks of a profile for generating and scoring: trained by the study, or untrained."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from attm_companion.study.chain import Weights, flux_config
 from attm_companion.study.features import latent_shapes
@@ -21,10 +22,29 @@ from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.errors import AssetError
 from attm_core.files import sha256_file
-from attm_core.generation.clips import Cast, Listener
+from attm_core.generation.guidance import VelocityModel
+from attm_core.generation.pipeline import FixedNetworks
 from attm_core.randomness import torch_generator
+from attm_core.ranker.reward_model import RewardModel
 
 StageName = Literal["sft", "expert", "crpo"]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What `generate` and scoring need.
+
+    Attributes:
+        model: the backbone, ready for sampling.
+        networks: what is around it.
+        reward: the ranker with the evaluation CLAP model; None for untrained networks.
+        uid: identity of the weights, for the record.
+    """
+
+    model: VelocityModel
+    networks: FixedNetworks
+    reward: RewardModel | None
+    uid: str
 
 
 def weights_of(study: Study, stage: StageName, head: HeadName) -> Weights:
@@ -52,36 +72,31 @@ def provide(study: Study, stages: Sequence[Stage], train: bool) -> None:
     ensure(stages)
 
 
-def trained_listener(study: Study, train: bool = True) -> Listener:
-    """The ranker and the evaluation CLAP model of a study."""
+def trained_reward(study: Study, train: bool = True) -> RewardModel:
+    """The ranker of a study, on its evaluation CLAP model."""
     provide(study, [study.ranker], train)
-
-    def reward(waves: Tensor, rate: int, prompts: Sequence[str]) -> list[float]:
-        scored: list[float] = study.ranker.score(waves, rate, prompts).tolist()
-        return scored
-
-    return Listener(study.frozen.evaluation_clap.model(), reward)
+    return study.ranker.reward_model
 
 
-def trained_cast(study: Study, weights: Weights, train: bool = True) -> Cast:
+def trained(study: Study, weights: Weights, train: bool = True) -> Loaded:
     """A trained model of a study with everything around it."""
     provide(study, [weights, study.frozen.separator], train)
-    return _cast_around(study, weights.model(), weights.uid, train)
+    return _around(study, weights.model(), weights.uid, train)
 
 
-def given_cast(study: Study, path: Path, forward: HeadName, train: bool = True) -> Cast:
-    """A backbone from a file with a study's frozen parts and judges around it.
+def given(study: Study, path: Path, forward: HeadName, train: bool = True) -> Loaded:
+    """A backbone from a file with a study's fixed networks around it.
 
     Args:
-        study: whose frozen parts, and whose sizes for a file that does not state its own.
+        study: whose networks, and whose sizes for a file that does not state its own.
         path: what `attm_core.backbone.checkpoint.save_model` wrote, or a state dict of the
             reference, such as the authors' submission.
         forward: the score head to run it in.
-        train: whether frozen parts that are missing may be trained.
+        train: whether networks that are missing may be trained.
 
     Raises:
         CheckpointError: the file is unreadable or does not fit.
-        AssetError: a frozen part is missing.
+        AssetError: a network is missing.
     """
     frozen = study.frozen
     provide(study, [frozen.text, frozen.conditioning_clap, frozen.codec, frozen.separator], train)
@@ -90,25 +105,17 @@ def given_cast(study: Study, path: Path, forward: HeadName, train: bool = True) 
     else:
         config = flux_config(study.profile.backbone, forward, study.features.shapes())
         model = load_reference_state_dict(path, config)
-    return _cast_around(study, model.eval(), f"{path.name}-{sha256_file(path)[:12]}", train)
+    return _around(study, model.eval(), f"{path.name}-{sha256_file(path)[:12]}", train)
 
 
-def _cast_around(study: Study, model: FluxAudio, uid: str, train: bool) -> Cast:
-    device = study.features.device
-    return Cast(
-        backbone=sampling_model(model, device),
-        device=device,
-        latent_shape=(model.config.n_latents, model.config.n_channels),
-        encode_text=study.features.encode_text,
-        codec=study.frozen.codec.model(),
-        separator=study.frozen.separator.model(),
-        listener=trained_listener(study, train),
-        uid=uid,
-    )
+def _around(study: Study, model: FluxAudio, uid: str, train: bool) -> Loaded:
+    ready = sampling_model(model, study.features.device)
+    networks = study.features.networks(separator=True)
+    return Loaded(ready, networks, trained_reward(study, train), uid)
 
 
-def untrained_cast(study: Study, head: HeadName) -> Cast:
-    """A study's networks at birth: sizes, memory and time are real, the sound is not."""
+def untrained(study: Study, head: HeadName) -> Loaded:
+    """A study's networks with random weights: sizes, memory and time are real, the sound is not."""
     frozen = study.frozen
 
     def generator(role: str) -> Generator:
@@ -126,12 +133,7 @@ def untrained_cast(study: Study, head: HeadName) -> Cast:
     empty = encode_text([""])
     model.set_null_text(empty.tokens[0], empty.pooled[0])
     model.set_latent_statistics(torch.zeros(codec.n_channels), torch.ones(codec.n_channels))
-    return Cast(
-        backbone=sampling_model(model, torch.device("cpu")),
-        latent_shape=(codec.n_latents, codec.n_channels),
-        encode_text=encode_text,
-        codec=codec,
-        separator=frozen.separator.untrained(generator("separator")),
-        listener=None,
-        uid=f"untrained-{study.profile.name}-{study.training_seed}",
-    )
+    separator = frozen.separator.untrained(generator("separator"))
+    networks = FixedNetworks(encode_text, codec, separator)
+    uid = f"untrained-{study.profile.name}-{study.training_seed}"
+    return Loaded(sampling_model(model, torch.device("cpu")), networks, None, uid)

@@ -4,55 +4,107 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 from collections.abc import Sequence
-from contextlib import nullcontext
+from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attm_companion.commands import cli_options
 from attm_core.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from attm_companion.commands.casting import Loaded
     from attm_companion.study.study import Study
-    from attm_core.generation.clips import Cast, Clip, Heard, Request
+    from attm_core.generation.pipeline import Clips, GenerationConfig
+    from attm_core.ranker.reward_model import RewardModel
 
+HEAD_CHOICES = ("v1", "v2", "v3", "v4", "v5")
 MIN_SCORED_S = 1.0
 MAX_SCORED_S = 120.0  # the ranker hears clips of 4 to 10 s; songs should be cut first
-ACCOUNT = "account.json"
+SLUG_CHARACTERS = 40
 
 
-def add_parsers(subparsers: cli_options.Subparsers) -> None:
+def add_parsers(subparsers: Any) -> None:
     """Add the three commands; each parser's ``run`` default takes the parsed arguments."""
-    cli_options.add_generate(subparsers).set_defaults(run=run_generate)
-    cli_options.add_score(subparsers).set_defaults(run=run_score)
-    cli_options.add_submission(subparsers).set_defaults(run=run_submission)
+    generate = subparsers.add_parser("generate", help="music from prompts, with its scores")
+    generate.add_argument("prompts", nargs="+", metavar="PROMPT", help="how it should sound")
+    generate.add_argument("--prompt", dest="more", action="append", default=[], help="one more")
+    generate.add_argument("--out", type=Path, default=Path("generated"), metavar="FOLDER")
+    _add_model(generate)
+    generate.add_argument("--s", type=float, help="score scalar (paper: 5.0)")
+    generate.add_argument("--w", type=float, help="guidance scale (paper: 4.0)")
+    generate.add_argument("--steps", type=int, help="Euler steps (paper: 25)")
+    generate.add_argument("--seed", type=int, help="seed of the first prompt's noise (paper: 42)")
+    generate.add_argument("--negative", metavar="TEXT", help="in place of the null text")
+    generate.add_argument("--prefix", metavar="TEXT", help="put before every prompt")
+    generate.add_argument("--no-post", action="store_true", help="no separation, no loudness")
+    generate.set_defaults(run=run_generate)
+    score = subparsers.add_parser("score", help="reward and CLAP score of audio files")
+    score.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC, OGG, MP3 …")
+    score.add_argument("--prompt", default="", help="what the files should sound like")
+    score.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    _add_profile(score)
+    score.set_defaults(run=run_score)
+    submission = subparsers.add_parser("submission", help="the challenge's zip: a clip per prompt")
+    submission.add_argument("--out", type=Path, required=True, help="the .zip to write")
+    submission.add_argument("--prompts", type=Path, help=".json or .csv (default: the profile's)")
+    _add_model(submission)
+    seeds = submission.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=int, help="seed of the first prompt's noise")
+    seeds.add_argument("--sub", type=int, choices=(1, 2), help="the seed of Sub. 1 or Sub. 2")
+    submission.set_defaults(run=run_submission)
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--profile", default="mini", help="smoke, mini (default), paper or FILE.yaml"
+    )
+    parser.add_argument("--no-train", action="store_true", help="fail if a model is not cached")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    _add_profile(parser)
+    parser.add_argument("--stage", choices=("sft", "expert", "crpo"), default="crpo")
+    parser.add_argument(
+        "--head", choices=HEAD_CHOICES, default="v1", help="whose chain (crpo runs it in v2)"
+    )
+    source = parser.add_mutually_exclusive_group()
+    given = "a backbone from a file, the authors' or one of ours, instead of the study's"
+    source.add_argument("--weights", type=Path, metavar="FILE", help=given)
+    untrained = "untrained networks of the profile's size: no asset, no training, no music"
+    source.add_argument("--random-weights", action="store_true", help=untrained)
 
 
 def run_generate(args: argparse.Namespace) -> int:
-    """Generate, judge and write clips with their records.
+    """Generate, score and write clips with their records.
 
     Raises:
-        InputError: unusable prompt, setting or folder.
-        AssetError: a model is missing and ``--no-train`` is given.
+        AttmError: unusable prompt, setting or folder; or a model is missing under ``--no-train``.
     """
-    from attm_companion.commands.account import accounted
     from attm_companion.study.study import Study
-    from attm_core.generation.clips import check_folder, make_clips, write_clips
+    from attm_core.generation.pipeline import check_prompt, generate
+    from attm_core.generation.sampler import prompt_seeds
 
     study = Study(args.profile)
-    request = _request(args, study, [*args.prompts, *args.more])
-    check_folder(args.out)
-    cast = _cast(args, study)
-    timed, account = accounted(cast) if args.account else (cast, None)
-    with account or nullcontext():
-        clips = make_clips(request, timed)
-    record = _record(args, request, cast)
-    paths = write_clips(args.out, clips, cast.codec.sample_rate_hz, record)
-    print(_clip_table(paths, clips))
-    if account is not None:
-        print(f"\n{account.table()}\nwritten: {account.write(args.out / ACCOUNT)}")
+    prompts = [check_prompt(text) for text in (*args.prompts, *args.more)]
+    config = _config(args, study)
+    seeds = prompt_seeds(study.seed if args.seed is None else args.seed, len(prompts))
+    _check_folder(args.out)
+    loaded = _load(args, study)
+    clips = generate(loaded.model, prompts, config, loaded.networks, seeds)
+    rate = clips.sample_rate_hz
+    scores: list[tuple[float | None, float | None]] = [(None, None)] * len(clips)
+    if loaded.reward is not None:
+        scores = [*_scores(loaded.reward, clips.waves, rate, prompts)]
+    paths = _write_clips(args.out, clips, scores, _record(args, config, loaded))
+    cells = [report.describe() if report else "left as generated" for report in clips.loudness]
+    header = ("file", "seed", "reward", "CLAP", "loudness")
+    rows = zip(paths, seeds, scores, cells, strict=True)
+    print(text_table(header, [(str(p), str(n), *_printed(s), c) for p, n, s, c in rows]))
     return 0
 
 
@@ -62,124 +114,158 @@ def run_score(args: argparse.Namespace) -> int:
     Raises:
         InputError: a file is missing, corrupt, empty, too short or too long.
     """
-    from attm_companion.commands.casting import trained_listener
+    from attm_companion.commands import casting
     from attm_companion.study.study import Study
-    from attm_core.generation.clips import check_prompt
+    from attm_core.generation.pipeline import check_prompt
 
     if args.prompt:
         check_prompt(args.prompt)
     study = Study(args.profile)
     sounds = [_mono(path) for path in args.files]  # before any training: a bad file costs nothing
-    listener = trained_listener(study, not args.no_train)
-    heard = [listener.listen(wave, rate, [args.prompt])[0] for wave, rate in sounds]
-    print(_score_json(args, heard) if args.json else _score_table(args.files, heard))
+    reward = casting.trained_reward(study, not args.no_train)
+    scores = [_scores(reward, wave[None], rate, [args.prompt])[0] for wave, rate in sounds]
+    pairs = list(zip(map(str, args.files), scores, strict=True))
+    if args.json:
+        files = [{"file": name, "reward": one, "clap_score": fit} for name, (one, fit) in pairs]
+        tree = {"profile": args.profile, "prompt": args.prompt or None, "files": files}
+        print(json.dumps(tree, indent=1, ensure_ascii=False))
+    else:
+        rows = [(name, *_printed(score)) for name, score in pairs]
+        print(text_table(("file", "reward", "CLAP"), rows))
     return 0
 
 
 def run_submission(args: argparse.Namespace) -> int:
-    """Generate a clip for each prompt, write the archive and verify it.
+    """Generate a clip for each prompt and write the archive, by the deployed inference.
 
     Raises:
-        InputError: unusable prompt list or path; nothing is written then.
+        InputError: unusable prompt list, id, seed or path; nothing is generated then.
     """
     from attm_companion.study.study import Study
-    from attm_core.files import write_atomic
-    from attm_core.generation.clips import check_folder, make_clips
-    from attm_core.generation.submission import build_submission, verify_submission
+    from attm_core.generation.pipeline import generate
+    from attm_core.generation.sampler import prompt_seeds
+    from attm_core.generation.submission import write_submission
 
-    _check_zip(args.out)
-    check_folder(args.out.parent)
+    if args.out.suffix.lower() != ".zip" or args.out.is_dir():
+        raise InputError(f"{args.out} is not the name of a .zip file")
+    _check_folder(args.out.parent)
     study = Study(args.profile)
     prompts = _submission_prompts(args, study)
-    request = _submission_request(args, study, list(prompts.values()))
-    cast = _cast(args, study)
-    clips = make_clips(request, cast)
-    waves = {name: clip.wave[None] for name, clip in zip(prompts, clips, strict=True)}
-    record = _record(args, request, cast) | {"seed": request.seed, "prompts": prompts}
-
-    def write(part: Path) -> None:
-        build_submission(part, waves, cast.codec.sample_rate_hz, record)
-        verify_submission(part, prompts)
-
-    write_atomic(args.out, write)
-    print(f"{args.out}: {verify_submission(args.out, prompts).describe()}")
+    texts = list(prompts.values())
+    generation = study.profile.generation
+    own = generation.sub2_seed if args.sub == 2 else study.seed
+    seed = own if args.seed is None else args.seed
+    seeds, config = prompt_seeds(seed, len(texts)), generation.config(generation.s)
+    loaded = _load(args, study)
+    clips = generate(loaded.model, texts, config, loaded.networks, seeds)
+    waves = dict(zip(prompts, clips.waves, strict=True))
+    record = _record(args, config, loaded) | {"seed": seed, "prompts": prompts}
+    write_submission(args.out, waves, clips.sample_rate_hz, record)
+    seconds = clips.waves.shape[-1] / clips.sample_rate_hz
+    print(f"{args.out}: {len(clips)} clips of {seconds:.3f} s at {clips.sample_rate_hz} Hz")
     return 0
 
 
-def _request(args: argparse.Namespace, study: Study, prompts: Sequence[str]) -> Request:
-    from attm_core.generation.clips import Request
-    from attm_core.generation.sampler import GenerationConfig
-
-    own = study.profile.generation
-    config = GenerationConfig(
-        s=own.s if args.s is None else args.s,
-        w=own.w if args.w is None else args.w,
-        n_steps=own.n_steps if args.steps is None else args.steps,
-        batch_size=own.batch_size,
-    )
-    return Request(
-        prompts=tuple(prompts),
-        config=config,
-        seed=study.seed if args.seed is None else args.seed,
-        prefix=own.prefix if args.prefix is None else args.prefix,
-        negative=args.negative,
-        post=not args.no_post,
-    )
+def _config(args: argparse.Namespace, study: Study) -> GenerationConfig:
+    """The profile's inference with the options that were given."""
+    named = {"s": args.s, "w": args.w, "n_steps": args.steps, "prefix": args.prefix}
+    changes = {name: value for name, value in named.items() if value is not None}
+    config = replace(study.evaluation.config, negative_prompt=args.negative, **changes)
+    return config.without_postprocessing() if args.no_post else config
 
 
-def _submission_request(args: argparse.Namespace, study: Study, prompts: list[str]) -> Request:
-    """The deployed inference of Section III-E: nothing but the seed can be chosen."""
-    deployed = {"s": None, "w": None, "steps": None, "prefix": None, "negative": None}
-    seed = study.profile.generation.sub2_seed if args.sub == 2 else args.seed
-    options = argparse.Namespace(**deployed, no_post=False, seed=seed)
-    return _request(options, study, prompts)
-
-
-def _cast(args: argparse.Namespace, study: Study) -> Cast:
-    from attm_companion.commands.casting import given_cast, trained_cast, untrained_cast, weights_of
+def _load(args: argparse.Namespace, study: Study) -> Loaded:
+    from attm_companion.commands import casting
     from attm_companion.study.study import HEADS, SUBMITTED_FORWARD
 
     head, train = HEADS[args.head], not args.no_train
     if args.random_weights:
-        return untrained_cast(study, head)
+        return casting.untrained(study, head)
     if args.weights is not None:
         forward = SUBMITTED_FORWARD if args.stage == "crpo" else head
-        return given_cast(study, args.weights, forward, train)
-    return trained_cast(study, weights_of(study, args.stage, head), train)
+        return casting.given(study, args.weights, forward, train)
+    return casting.trained(study, casting.weights_of(study, args.stage, head), train)
 
 
-def _record(args: argparse.Namespace, request: Request, cast: Cast) -> dict[str, Any]:
+def _record(args: argparse.Namespace, config: GenerationConfig, loaded: Loaded) -> dict[str, Any]:
     from attm_core import __version__
 
+    origin = args.stage if args.weights is None else "given"
     return {
-        **request.settings(),
+        **asdict(config),
         "profile": args.profile,
-        "stage": _origin(args),
+        "stage": "untrained" if args.random_weights else origin,
         "head": args.head,
-        "weights": cast.uid,
+        "weights": loaded.uid,
         "version": __version__,
     }
 
 
-def _origin(args: argparse.Namespace) -> str:
-    if args.random_weights:
-        return "untrained"
-    return args.stage if args.weights is None else "given"
-
-
 def _submission_prompts(args: argparse.Namespace, study: Study) -> dict[str, str]:
-    from attm_companion.commands.casting import provide
+    from attm_companion.commands import casting
     from attm_companion.commands.prompt_lists import number_prompts, read_prompts
 
     if args.prompts is not None:
         return read_prompts(args.prompts)
-    provide(study, [study.frozen.corpus], not args.no_train)
+    casting.provide(study, [study.frozen.corpus], not args.no_train)
     return number_prompts(study.evaluation.captions(study.frozen))
 
 
-def _check_zip(path: Path) -> None:
-    if path.suffix.lower() != ".zip" or path.is_dir():
-        raise InputError(f"{path} is not the name of a .zip file")
+def _scores(
+    reward: RewardModel, waves: Tensor, rate: int, prompts: Sequence[str]
+) -> list[tuple[float, float | None]]:
+    """Reward and, under a prompt, CLAP score of each clip."""
+    from attm_core.evaluation.clap_score import cosine_per_item
+    from attm_core.ranker.reward_model import embed_audio
+
+    audio = embed_audio(reward.clap, waves, rate)
+    rewards = reward.score(waves, rate, prompts, audio).tolist()
+    fits = cosine_per_item(reward.clap.embed_text(prompts), audio).tolist()
+    rows = zip(rewards, fits, prompts, strict=True)
+    return [(value, fit if prompt else None) for value, fit, prompt in rows]
+
+
+def _write_clips(
+    folder: Path,
+    clips: Clips,
+    scores: Sequence[tuple[float | None, float | None]],
+    record: dict[str, Any],
+) -> list[Path]:
+    """Write each clip as ``<words>-<hash>.wav`` with ``<words>-<hash>.json`` beside it.
+
+    The hash covers prompt, seed and ``record``: the same request gives the same names, another
+    request never overwrites them. The JSON is written after its WAV, so a record has its audio.
+    """
+    from attm_core.audio import save_audio
+    from attm_core.files import write_json
+
+    paths = []
+    for row, (prompt, seed) in enumerate(zip(clips.prompts, clips.seeds, strict=True)):
+        identity = json.dumps([prompt, seed, record], sort_keys=True).encode()
+        words = re.sub(r"[^a-z0-9]+", "-", prompt.lower()).strip("-")[:SLUG_CHARACTERS].strip("-")
+        path = folder / f"{words or 'clip'}-{sha256(identity).hexdigest()[:8]}.wav"
+        # Without loudness normalisation a sample may exceed ±1, which 16-bit files clip.
+        paths.append(save_audio(path, clips.waves[row], clips.sample_rate_hz, "PCM_16"))
+        report, (reward, fit) = clips.loudness[row], scores[row]
+        facts = {"prompt": prompt, "seed": seed, "reward": reward, "clap_score": fit}
+        facts["loudness"] = None if report is None else _finite(asdict(report))
+        facts |= {"sample_rate_hz": clips.sample_rate_hz, "file": path.name}
+        write_json(path.with_suffix(".json"), {**record, **facts})
+    return paths
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Levels of silence (−∞) become None, which JSON can write."""
+    return {name: None if value == -math.inf else value for name, value in values.items()}
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that is, or lies below, a file."""
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise InputError(f"{place} is a file; name a folder with --out")
+            return
 
 
 def _mono(path: Path) -> tuple[Tensor, int]:
@@ -193,37 +279,9 @@ def _mono(path: Path) -> tuple[Tensor, int]:
     return to_mono(wave), rate
 
 
-def _clip_table(paths: Sequence[Path], clips: Sequence[Clip]) -> str:
-    rows = [
-        (
-            str(path),
-            str(clip.seed),
-            *_scores(clip.heard),
-            clip.loudness.describe() if clip.loudness else "left as generated",
-        )
-        for path, clip in zip(paths, clips, strict=True)
-    ]
-    return text_table(("file", "seed", "reward", "CLAP", "loudness"), rows)
-
-
-def _score_table(files: Sequence[Path], heard: Sequence[Heard]) -> str:
-    rows = [(str(path), *_scores(item)) for path, item in zip(files, heard, strict=True)]
-    return text_table(("file", "reward", "CLAP"), rows)
-
-
-def _score_json(args: argparse.Namespace, heard: Sequence[Heard]) -> str:
-    rows = [
-        {"file": str(path), "reward": item.reward, "clap_score": item.clap}
-        for path, item in zip(args.files, heard, strict=True)
-    ]
-    tree = {"profile": args.profile, "prompt": args.prompt or None, "files": rows}
-    return json.dumps(tree, indent=1, ensure_ascii=False)
-
-
-def _scores(heard: Heard | None) -> tuple[str, str]:
-    reward = "–" if heard is None else f"{heard.reward:+.3f}"
-    clap = "–" if heard is None or heard.clap is None else f"{heard.clap:.3f}"
-    return reward, clap
+def _printed(score: tuple[float | None, float | None]) -> tuple[str, str]:
+    reward, fit = score
+    return "–" if reward is None else f"{reward:+.3f}", "–" if fit is None else f"{fit:.3f}"
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from attm_core.errors import InputError
 from attm_core.files import read_json
-from attm_core.generation.clips import check_prompt
-from attm_core.generation.submission import CLIP_ID
+from attm_core.generation.pipeline import check_prompt
+from attm_core.generation.submission import check_ids
 
 MAX_PROMPTS = 10_000
 FORMS = (
@@ -45,11 +45,10 @@ def read_prompts(path: Path) -> dict[str, str]:
     for name, text in readers[path.suffix.lower()](path):
         if name in prompts:
             raise InputError(f"{path}: id {name!r} appears twice")
-        if not CLIP_ID.fullmatch(name):
-            raise InputError(f"{path}: id {name!r} has other than letters, digits, '.', '_', '-'")
         prompts[name] = check_prompt(text)
     if not 1 <= len(prompts) <= MAX_PROMPTS:
         raise InputError(f"{path} holds {len(prompts)} prompts; 1 to {MAX_PROMPTS} are allowed")
+    check_ids(prompts)
     return prompts
 
 

@@ -15,11 +15,10 @@ from attm_companion.study.conditions import AnchorStage, ConditionStage, Inferen
 from attm_companion.study.paper_features import ShardedFeaturesStage
 from attm_companion.study.profile import Generation, Training
 from attm_companion.study.stage import Stage
-from attm_core.generation.separation import N_PASSES
 
 GUIDED = 2  # velocity evaluations a guided step: with and without conditions
 SIDES = 2  # winner and loser
-JUDGED = Counter(clap_audio=2, mert=1, clap_text=1)  # reward and CLAP score of one clip
+JUDGED = Counter(clap_audio=1, mert=1, clap_text=1)  # reward and CLAP score of one clip
 DECODED = Counter(vae_decode=1, vocoder=1)
 ANCHORS = 4
 
@@ -61,7 +60,7 @@ def _(stage: CrpoStage) -> Counter[str]:
 @work_of.register
 def _(stage: ConditionStage) -> Counter[str]:
     protocol, n = stage.protocol, stage.protocol.n_prompts
-    velocity = Counter(text=1, velocity=protocol.n_steps * GUIDED)
+    velocity = Counter(text=1, velocity=protocol.config.n_steps * GUIDED)
     return _times(n, velocity + DECODED + JUDGED + _separation(protocol))
 
 
@@ -82,7 +81,7 @@ def _training(training: Training) -> Counter[str]:
 
 
 def _separation(protocol: InferenceProtocol) -> Counter[str]:
-    return Counter(separation=1 if protocol.post == "none" else N_PASSES)
+    return Counter(separation=protocol.config.n_passes + protocol.vocals)
 
 
 def _times(n: int, calls: Counter[str]) -> Counter[str]:

@@ -155,8 +155,9 @@ class ExpertStage(TrainedStage):
         features = self.features
         rows = features.draw_rows("train", self.config.n_samples, self.seed, "expert")
         model, s = self.start.model(), self.config.s
-        latents = sample(model, features, rows, s, self.generation, self.seed)
-        reward, clap = features.judge(latents, rows)
+        made = sample(model, features, rows, self.generation.config(s), self.seed)
+        latents, clap, reward = made.latents, made.clap, made.reward
+        assert reward is not None
         kept = select_top_decile(reward, clap, self.config.n_keep)
         write_json(folder / "selection.json", _selection(reward, clap, kept))
         samples = {"reward": reward, "clap": clap}
@@ -238,8 +239,9 @@ class CrpoStage(TrainedStage):
         rows = features.draw_rows("train", self.config.n_prompts, self.seed, "crpo")
         repeated: Rows = np.repeat(rows, n)
         model, s = self._start_model(), self.config.s
-        latents = sample(model, features, repeated, s, self.generation, self.seed)
-        _, clap = features.judge(latents, repeated)
+        config = self.generation.config(s)
+        made = sample(model, features, repeated, config, self.seed, with_reward=False)
+        latents, clap = made.latents, made.clap
         chosen = build_pairs(clap.reshape(-1, n))
         gap = clap[chosen.prompts * n + chosen.winners] - clap[chosen.prompts * n + chosen.losers]
         facts = {"n": len(gap), "skipped": chosen.n_skipped, "mean_gap": float(gap.mean())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,32 +14,26 @@ from torch import Tensor
 from attm_companion.study.arrays import Array
 from attm_companion.study.chain import Features, Weights
 from attm_companion.study.condition_scores import Scores
-from attm_companion.study.features import embed_in_parts
 from attm_companion.study.profile import HeadName
 from attm_companion.study.roles import Frozen, RankerRole
 from attm_companion.study.sampling import sampling_model
 from attm_companion.study.stage import Stage
 from attm_core.backbone.checkpoint import cross_load
-from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.errors import ConfigError
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_atomic
-from attm_core.generation.postprocess import PostprocessConfig, postprocess
-from attm_core.generation.sampler import (
-    GenerationConfig,
-    generate_latents,
-    initial_noise,
-    prompt_seeds,
-)
+from attm_core.generation.pipeline import GenerationConfig, generate
+from attm_core.generation.sampler import prompt_seeds
 from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
+from attm_core.ranker.reward_model import embed_audio
 from attm_core.training.ema import load_ema
 
 SCORES = "scores.npz"
 AUDIO = "audio.npy"
 NOISE_LEVEL = 0.1  # standard deviation of the white-noise anchor
-
-Post = Literal["none", "as_written", "as_released"]
+CONFIG_FIELDS = frozenset(field.name for field in fields(GenerationConfig))
 
 
 class InferenceProtocol(pydantic.BaseModel):
@@ -50,95 +44,98 @@ class InferenceProtocol(pydantic.BaseModel):
     split: Literal["prompts", "valid"]
     reference: Literal["reference", "valid"]
     seed: int
-    w: float
-    n_steps: int
-    prefix: str
-    post: Post
-    batch_size: int
+    config: GenerationConfig
     n_listening: int
-    negative: str | None = None
     one_seed: bool = False
     sigma_rel: float | None = None
+    vocals: bool = False  # whether the level of the voice is measured
     n_prompts: int = 0  # 0: all
 
     def changed(self, **changes: Any) -> InferenceProtocol:
-        """The same protocol but for some fields; unknown names are errors."""
-        return InferenceProtocol.model_validate({**self.model_dump(), **changes})
-
-    def captions(self, frozen: Frozen) -> list[str]:
-        """The prompts, un-prefixed."""
-        return frozen.corpus.captions(self.split)[: self.n_prompts or None]
+        """The same protocol but for some fields, its own or those of its `GenerationConfig`."""
+        own = {name: value for name, value in changes.items() if name not in CONFIG_FIELDS}
+        config = replace(self.config, **{name: changes[name] for name in changes.keys() - own})
+        return InferenceProtocol.model_validate({**dict(self), **own, "config": config})
 
     def with_seed(self, seed: int) -> InferenceProtocol:
         """The same protocol under another generation seed."""
         return self.changed(seed=seed)
 
+    def captions(self, frozen: Frozen) -> list[str]:
+        """The prompts, un-prefixed.
 
-class Judge(pydantic.BaseModel):
-    """Everything that turns waves into scores."""
+        Raises:
+            ConfigError: ``n_prompts`` is negative or more than there are.
+        """
+        captions = frozen.corpus.captions(self.split)
+        if not 0 <= self.n_prompts <= len(captions):
+            raise ConfigError(
+                f"n_prompts must be from 0 (all) to {len(captions)}, got {self.n_prompts}"
+            )
+        return captions[: self.n_prompts or None]
+
+
+class Evaluator(pydantic.BaseModel):
+    """The networks that turn waves into scores."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
     frozen: Frozen
     ranker: RankerRole
 
-    @cached_property
+    @property
     def clap(self) -> ClapModel:
-        """The evaluation CLAP model."""
-        return self.frozen.evaluation_clap.model()
+        """The evaluation CLAP model, which the ranker reads, too."""
+        return self.ranker.reward_model.clap
 
-    def score(self, waves: Tensor, captions: list[str], separated: bool) -> Scores:
-        """CLAP score, reward, embedding and vocal level of waves (n, S).
+    def embed(self, waves: Tensor) -> Tensor:
+        """Evaluation-CLAP embeddings (n, P) of waves (n, C, S)."""
+        return embed_audio(self.clap, waves, self.frozen.corpus.sample_rate_hz)
 
-        The vocal level of clips that the separator has been through says nothing and is left NaN.
-        """
-        vocals_db = np.full(len(waves), np.nan) if separated else self.vocals_db(waves)
-        rate = self.frozen.corpus.sample_rate_hz
-        audio = embed_in_parts(self.clap, waves, rate)
+    def score(self, waves: Tensor, captions: list[str], vocals: bool = False) -> Scores:
+        """CLAP score, reward, embedding and, if asked for, vocal level of waves (n, C, S)."""
+        audio, rate = self.embed(waves), self.frozen.corpus.sample_rate_hz
+        reward = self.ranker.reward_model.score(waves, rate, captions, audio)
         return Scores(
             clap=cosine_per_item(self.clap.embed_text(captions), audio),
-            reward=self.ranker.score(waves, rate, captions),
+            reward=reward.numpy(),
             embeddings=audio.double().numpy(),
-            vocals_db=vocals_db,
+            vocals_db=self.vocals_db(waves) if vocals else np.full(len(waves), np.nan),
         )
 
     def vocals_db(self, waves: Tensor) -> Array:
         """Level of what one separation pass takes out, relative to the clip, in dB (n,)."""
-        kept = self.frozen.separator.model().no_vocals_batch(waves)
-        vocals = (waves - kept).square().mean(dim=1)
-        level = vocals / waves.square().mean(dim=1).clamp_min(1e-12)
+        kept = self.frozen.separator.model().no_vocals(waves)
+        vocals = (waves - kept).square().mean(dim=(1, 2))
+        level = vocals / waves.square().mean(dim=(1, 2)).clamp_min(1e-12)
         decibels: Array = (10 * torch.log10(level.clamp_min(1e-6))).double().numpy()
         return decibels
 
-    def finish(self, waves: Tensor, post: Post) -> Tensor:
-        """Post-processed waves (n, S)."""
-        if post == "none":
-            return waves
-        config = PostprocessConfig(separation=post, loudness=post)
-        rate = self.frozen.corpus.sample_rate_hz
-        return postprocess(waves, rate, self.frozen.separator.model(), config)[0]
-
 
 class ConditionStage(Stage):
-    """Generate one clip a prompt and score it."""
+    """Generate one clip per prompt and score it."""
 
     kind: Literal["condition"] = "condition"
     weights: Weights
     forward: HeadName
-    s: float | None
     protocol: InferenceProtocol
-    judge: Judge
+    evaluator: Evaluator
 
     def run(self, folder: Path) -> None:
-        """Sample, decode, post-process, score; keep a few clips to listen to."""
-        captions = self.protocol.captions(self.judge.frozen)
-        latents = self._latents(captions)
-        codec = self.judge.frozen.codec.model()
-        parts = [codec.decode(part) for part in latents.split(self.protocol.batch_size)]
-        waves = self.judge.finish(torch.cat(parts), self.protocol.post)
-        separated = self.protocol.post != "none"
-        self.judge.score(waves, captions, separated).save(folder / SCORES)
-        _save_audio(folder / AUDIO, waves[: self.protocol.n_listening])
+        """Generate and score; keep a few clips to listen to."""
+        protocol, features = self.protocol, self.weights.features
+        captions = protocol.captions(self.evaluator.frozen)
+        model = sampling_model(self._model(), features.device)
+        networks = features.networks(separator=protocol.config.n_passes > 0)
+        seeds = prompt_seeds(protocol.seed, len(captions), protocol.one_seed)
+        waves = generate(model, captions, protocol.config, networks, seeds).waves
+        self.evaluator.score(waves, captions, protocol.vocals).save(folder / SCORES)
+        _save_audio(folder / AUDIO, waves[: protocol.n_listening])
+
+    @property
+    def s(self) -> float | None:
+        """The input score."""
+        return self.protocol.config.s
 
     def scores(self) -> Scores:
         """What the condition scored."""
@@ -147,26 +144,6 @@ class ConditionStage(Stage):
     def audio(self) -> Tensor:
         """The first clips (n_listening, S)."""
         return load_clips(self.artefact(AUDIO))
-
-    def _latents(self, captions: list[str]) -> Tensor:
-        protocol, model, features = self.protocol, self._model(), self.weights.features
-        seeds = prompt_seeds(protocol.seed, len(captions), protocol.one_seed)
-        noise = initial_noise(seeds, (model.config.n_latents, model.config.n_channels))
-        config = GenerationConfig(
-            s=self.s,
-            w=protocol.w,
-            n_steps=protocol.n_steps,
-            batch_size=protocol.batch_size,
-            device=features.device,
-            bf16=features.device.type != "cpu",
-        )
-        conditions = features.encode_text([protocol.prefix + caption for caption in captions])
-        negative = None
-        if protocol.negative is not None:
-            one = features.encode_text([protocol.negative])
-            negative = _repeated(one, len(captions))
-        ready = sampling_model(model, features.device)
-        return generate_latents(ready, conditions, config, noise, negative)
 
     def _model(self) -> FluxAudio:
         model = self.weights.model()
@@ -181,40 +158,37 @@ class AnchorStage(Stage):
     """Scores of what is no model's output: noise, noise latents, round trip, real clips."""
 
     kind: Literal["anchors"] = "anchors"
-    judge: Judge
+    evaluator: Evaluator
     features: Features
     protocol: InferenceProtocol
 
     def run(self, folder: Path) -> None:
         """Score every anchor on the prompts of the protocol."""
-        captions = self.protocol.captions(self.judge.frozen)
-        for name, waves in self._waves().items():
-            scores = self.judge.score(waves, captions, separated=False)
-            scores.save(folder / f"{name}.npz")
+        captions = self.protocol.captions(self.evaluator.frozen)
+        for name, waves in self._waves(len(captions)).items():
+            self.evaluator.score(waves, captions).save(folder / f"{name}.npz")
             _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
-        reference = self.judge.frozen.corpus.waves(self.protocol.reference)
-        rate = self.judge.frozen.corpus.sample_rate_hz
-        embedded = embed_in_parts(self.judge.clap, reference, rate).double().numpy()
+        reference = self.evaluator.frozen.corpus.waves(self.protocol.reference)[:, None]
+        embedded = self.evaluator.embed(reference).double().numpy()
         write_atomic(folder / "reference.npy", lambda part: np.save(part, embedded))
-        text = self.judge.clap.embed_text(captions).double().numpy()
+        text = self.evaluator.clap.embed_text(captions).double().numpy()
         write_atomic(folder / "text.npy", lambda part: np.save(part, text))
 
-    def _waves(self) -> dict[str, Tensor]:
-        codec = self.judge.frozen.codec.model()
-        real = self.judge.frozen.corpus.waves(self.protocol.split)[
-            : self.protocol.n_prompts or None
-        ]
+    def _waves(self, n: int) -> dict[str, Tensor]:
+        codec = self.evaluator.frozen.codec.model()
+        real = self.evaluator.frozen.corpus.waves(self.protocol.split)[:n]
         generator = torch_generator(self.protocol.seed, "anchors")
         mean, std = self.features.latents("train", "reward_score").statistics()
         shape = (len(real), codec.n_latents, codec.n_channels)
         random_latents = mean + std * torch.randn(shape, generator=generator)
-        round_trip = [codec.encode(part)[0] for part in real.split(self.protocol.batch_size)]
-        return {
+        round_trip = [codec.encode(part)[0] for part in real.split(self.protocol.config.batch_size)]
+        anchors = {
             "noise": NOISE_LEVEL * torch.randn(real.shape, generator=generator),
             "random_latents": codec.decode(random_latents),
             "round_trip": torch.cat([codec.decode(latents) for latents in round_trip]),
             "real": real,
         }
+        return {name: waves[:, None] for name, waves in anchors.items()}
 
     def audio(self, name: str) -> Tensor:
         """The first clips (n_listening, S) of an anchor."""
@@ -236,12 +210,8 @@ class AnchorStage(Stage):
         return embeddings
 
 
-def _repeated(one: Conditions, n: int) -> Conditions:
-    return Conditions(one.tokens.expand(n, -1, -1), one.pooled.expand(n, -1))
-
-
 def _save_audio(path: Path, waves: Tensor) -> None:
-    pcm = (waves.clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
+    pcm = (waves[:, 0].clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
     write_atomic(path, lambda part: np.save(part, pcm))
 
 

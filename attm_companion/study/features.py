@@ -5,19 +5,20 @@ from __future__ import annotations
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from attm_companion.study.arrays import Array, Rows
+from attm_companion.study.arrays import Rows
 from attm_companion.study.ranking import RankerStage
 from attm_companion.study.roles import Frozen, RankerRole
 from attm_companion.study.stage import Stage
 from attm_core.backbone.config import Conditions
 from attm_core.files import load_tensors, save_tensors
+from attm_core.generation.pipeline import FixedNetworks, encode_distinct
 from attm_core.protocols import ClapModel, Codec, TextEncoder
 from attm_core.randomness import numpy_generator
 from attm_core.training.data import LatentSet
@@ -27,7 +28,7 @@ ENCODE_BATCH = 64
 
 
 class TrainingData(Stage):
-    """What training and its judges ask of the clips, whichever cast encoded them."""
+    """What training and generation ask of the clips, whichever cast encoded them."""
 
     frozen: Frozen
     ranker: RankerRole
@@ -63,14 +64,14 @@ class TrainingData(Stage):
         empty = self.encode_text([""])
         return empty.tokens[0], empty.pooled[0]
 
+    def networks(self, separator: bool = False) -> FixedNetworks:
+        """What `generate` needs besides the backbone; the separator if it is wanted."""
+        loaded = self.frozen.separator.model() if separator else None
+        return FixedNetworks(self.encode_text, self.frozen.codec.model(), loaded)
+
     def conditions(self, rows: Rows) -> Conditions:
         """Text features for the captions of corpus rows, un-prefixed."""
-        captions = self.frozen.corpus.captions_of(rows)
-        unique = list(dict.fromkeys(captions))
-        encoded = self.encode_text(unique)
-        index = {caption: row for row, caption in enumerate(unique)}
-        at = torch.tensor([index[caption] for caption in captions])
-        return Conditions(encoded.tokens[at], encoded.pooled[at])
+        return encode_distinct(self.encode_text, self.frozen.corpus.captions_of(rows))
 
     def draw_rows(self, split: str, n: int, seed: int, purpose: str) -> Rows:
         """``n`` rows of a split for their captions; each occurs once before any occurs twice."""
@@ -79,20 +80,6 @@ class TrainingData(Stage):
         rounds = [rng.permutation(rows) for _ in range(-(-n // len(rows)))]
         drawn: Rows = np.concatenate(rounds)[:n]
         return drawn
-
-    def judge(self, latents: Tensor, rows: Rows) -> tuple[Array, Array]:
-        """Reward and conditioning-CLAP similarity (n,) of generated latents to their captions."""
-        # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
-        # model, so that the evaluation model's score is never optimised directly.
-        codec, rate = self.frozen.codec.model(), self.frozen.corpus.sample_rate_hz
-        reward, captions = self.ranker.reward_model, self.frozen.corpus.captions_of(rows)
-        heard, audio = [], []
-        for part in latents.split(ENCODE_BATCH):  # waves are dropped as soon as they are judged
-            waves = codec.decode(part)
-            heard.append(reward.hear(waves, rate))
-            audio.append(self.conditioning.embed_audio(waves, rate))
-        clap = (torch.cat(audio) * self.conditioning.embed_text(captions)).sum(dim=1).numpy()
-        return self.ranker.calibrated(reward.score_heard(heard, captions)), clap
 
 
 class FeaturesStage(TrainingData):
@@ -156,9 +143,3 @@ def latent_shapes(codec: Codec, text: TextEncoder, clap: ClapModel) -> dict[str,
         "token_width": text.width,
         "pooled_width": clap.width,
     }
-
-
-def embed_in_parts(model: Any, waves: Tensor, rate: int) -> Tensor:
-    """Audio embeddings (n, P) of waves (n, S), a batch at a time."""
-    parts = [model.embed_audio(part, rate) for part in waves.split(ENCODE_BATCH)]
-    return torch.cat(parts)

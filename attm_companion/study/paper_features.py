@@ -45,7 +45,7 @@ class ShardedFeaturesStage(TrainingData):
             text=self._text,
             clap=self.conditioning,
             separator=frozen.separator.model(),
-            judge=self.ranker.reward_model,
+            ranker=self.ranker.reward_model,
             uid=self.uid,
         )
         config = ExtractionConfig(self.shard_size)

@@ -7,7 +7,6 @@ this machine's device, and `untrained` gives the same network at birth, for whic
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -15,7 +14,6 @@ from typing import Literal
 import torch
 from torch import Generator
 
-from attm_companion.study.arrays import Array
 from attm_companion.study.stage import Stage
 from attm_companion.world.random_demucs import random_mdx_extra
 from attm_companion.world.random_networks import random_flan_t5, random_laion_clap
@@ -30,7 +28,7 @@ from attm_core.errors import AssetError
 from attm_core.files import write_json
 from attm_core.generation.separation import DemucsSeparator, load_mdx_extra
 from attm_core.ranker.checkpoint import FeatureWidths, load_head
-from attm_core.ranker.scorer import RewardModel
+from attm_core.ranker.reward_model import RewardModel
 
 FILES = "files.json"
 ACCEPTED: tuple[State, ...] = ("verified", "unverified")
@@ -199,21 +197,12 @@ class TuneJuryStage(AssetStage):
 
     @property
     def reward_model(self) -> RewardModel:
-        """The released head with its encoders."""
+        """The released head with its encoders; its own units are the paper's."""
         path = asset_folder("tunejury") / find_asset("tunejury").files[0].path
         return _reward_model(path, self.clap.model(), self.mert.model())
-
-    def calibrated(self, raw: torch.Tensor) -> Array:
-        """The head's own units are the paper's."""
-        scores: Array = raw.double().numpy()
-        return scores
-
-    def score(self, waves: torch.Tensor, rate: int, prompts: Sequence[str]) -> Array:
-        """Rewards (n,) of waves (n, S) under their prompts."""
-        return self.calibrated(self.reward_model.score(waves, rate, prompts))
 
 
 @cache
 def _reward_model(path: Path, clap: LaionClap, mert: Mert) -> RewardModel:
     widths = FeatureWidths(clap.width, mert.width, clap.width)
-    return RewardModel(clap, mert, load_head(path, widths))
+    return RewardModel(clap, mert, [load_head(path, widths)])

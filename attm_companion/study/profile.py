@@ -25,6 +25,7 @@ from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.data.jamendo import WindowConfig
 from attm_core.encoders.laion_clap_network import ClapArchitecture
 from attm_core.errors import ConfigError
+from attm_core.generation.pipeline import GenerationConfig
 from attm_core.ranker.training import RankerTrainingConfig
 from attm_core.training.optimisation import OptimConfig
 
@@ -105,6 +106,12 @@ class Generation(Section):
     batch_size: int
     n_listening: int
     n_prompts: int = 0  # 0: all of the split
+
+    def config(self, s: float | None) -> GenerationConfig:
+        """How clips are generated at a score."""
+        return GenerationConfig(
+            s=s, w=self.w, n_steps=self.n_steps, prefix=self.prefix, batch_size=self.batch_size
+        )
 
 
 class Sweep(Section):

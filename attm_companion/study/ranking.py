@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +11,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attm_companion.study.arrays import Array
 from attm_companion.study.frozen import QUALITY, WEIGHTS, ClapStage, CorpusStage, MertStage
 from attm_companion.study.profile import Ranker
 from attm_companion.study.stage import Stage
@@ -26,10 +24,8 @@ from attm_core.files import read_json, write_atomic, write_json
 from attm_core.randomness import torch_generator
 from attm_core.ranker.calibration import accuracy_by, calibration_report
 from attm_core.ranker.checkpoint import load_head, save_head
-from attm_core.ranker.columns import reward_columns
-from attm_core.ranker.pairs import PairFeatures, gather_pairs
-from attm_core.ranker.scorer import RewardModel
-from attm_core.ranker.training import train_ranker
+from attm_core.ranker.reward_model import RewardModel, reward_columns
+from attm_core.ranker.training import PairFeatures, gather_pairs, train_ranker
 from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
 
 KINDS = ("mix", "instrumental")
@@ -130,16 +126,9 @@ class RankerStage(Stage):
 
     @cached_property
     def reward_model(self) -> RewardModel:
-        """The trained ranker with its encoders (uncalibrated scores)."""
-        head = load_head(self.artefact(WEIGHTS))
-        return RewardModel(self.clap.model(), self.mert.model(), head)
-
-    def calibrated(self, raw: Tensor) -> Array:
-        """Rewards in the paper's units from the head's own."""
+        """The trained ranker with its encoders, in the paper's units."""
+        heads = [load_head(self.artefact(WEIGHTS))]
         map_ = read_json(self.artefact("calibration.json"))
-        scored: Array = map_["scale"] * raw.numpy().astype(np.float64) + map_["offset"]
-        return scored
-
-    def score(self, waves: Tensor, rate: int, prompts: Sequence[str]) -> Array:
-        """Calibrated rewards (n,) of waves (n, S) under their prompts."""
-        return self.calibrated(self.reward_model.score(waves, rate, prompts))
+        return RewardModel(
+            self.clap.model(), self.mert.model(), heads, map_["scale"], map_["offset"]
+        )

@@ -14,7 +14,12 @@ from attm_companion.study.chain import (
     SFTStage,
     Weights,
 )
-from attm_companion.study.conditions import AnchorStage, ConditionStage, InferenceProtocol, Judge
+from attm_companion.study.conditions import (
+    AnchorStage,
+    ConditionStage,
+    Evaluator,
+    InferenceProtocol,
+)
 from attm_companion.study.features import FeaturesStage
 from attm_companion.study.paper_features import ShardedFeaturesStage
 from attm_companion.study.profile import HeadName, MiniCast, Profile, Resources, load_profile
@@ -121,26 +126,20 @@ class Study:
     @cached_property
     def evaluation(self) -> InferenceProtocol:
         """Tables II and III, Fig. 2: prompts and reference of unseen pieces, post-processing."""
-        return self._protocol(
-            split="prompts",
-            reference="reference",
-            prefix=self.profile.generation.prefix,
-            post="as_written",
-        )
+        return self._protocol(split="prompts", reference="reference")
 
     @cached_property
     def validation(self) -> InferenceProtocol:
         """Table I: validation captions and clips, no post-processing."""
         # PAPER-SILENT: whether Table I's prompts carry the prefix; they are read as plain captions.
-        return self._protocol(split="valid", reference="valid", prefix="", post="none")
+        plain = self._protocol(split="valid", reference="valid")
+        return plain.changed(prefix="", n_passes=0, target_lufs=None)
 
     def _protocol(self, **fields: Any) -> InferenceProtocol:
         generation = self.profile.generation
         return InferenceProtocol(
             seed=self.seed,
-            w=generation.w,
-            n_steps=generation.n_steps,
-            batch_size=generation.batch_size,
+            config=generation.config(generation.s),
             n_listening=generation.n_listening,
             n_prompts=generation.n_prompts,
             **fields,
@@ -158,21 +157,20 @@ class Study:
         return ConditionStage(
             weights=weights,
             forward=forward or own,
-            s=s,
-            protocol=protocol,
-            judge=self.judge,
+            protocol=protocol.changed(s=s),
+            evaluator=self.evaluator,
             launch=self.resources.generation,
         )
 
     @cached_property
-    def judge(self) -> Judge:
+    def evaluator(self) -> Evaluator:
         """What scores waves."""
-        return Judge(frozen=self.frozen, ranker=self.ranker)
+        return Evaluator(frozen=self.frozen, ranker=self.ranker)
 
     def anchors(self, protocol: InferenceProtocol | None = None) -> AnchorStage:
         """Floor and ceiling under a protocol; they also embed its reference."""
         return AnchorStage(
-            judge=self.judge,
+            evaluator=self.evaluator,
             features=self.features,
             protocol=protocol or self.evaluation,
             launch=self.resources.generation,

@@ -27,10 +27,8 @@ def conditions(study: Study) -> dict[str, ConditionStage]:
         "full_mix": "reward_score",
     }
     models = {name: study.sft("input_add", reward=column) for name, column in columns.items()}
-    return {
-        name: study.condition(model, study.validation, s=INPUT_SCORE)
-        for name, model in models.items()
-    }
+    protocol = study.validation.changed(vocals=True)
+    return {name: study.condition(model, protocol, s=INPUT_SCORE) for name, model in models.items()}
 
 
 def tabulate(study: Study) -> Result:

@@ -23,9 +23,9 @@ def conditions(study: Study) -> dict[str, ConditionStage]:
     changes = {
         WRITTEN: protocol,
         "one_seed": protocol.changed(one_seed=True),
-        "negative_prompt": protocol.changed(negative=RELEASED_NEGATIVE_PROMPT),
-        "post_as_released": protocol.changed(post="as_released"),
-        "no_post": protocol.changed(post="none"),
+        "negative_prompt": protocol.changed(negative_prompt=RELEASED_NEGATIVE_PROMPT),
+        "post_as_released": protocol.changed(variant="as_released"),
+        "no_post": protocol.changed(n_passes=0, target_lufs=None),
         "no_prefix": protocol.changed(prefix=""),
         "ema": protocol.changed(sigma_rel=0.05),
         "w1": protocol.changed(w=1.0),

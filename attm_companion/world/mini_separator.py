@@ -269,7 +269,7 @@ def separation_quality(
         raise InputError("separation quality needs clips with a voice and clips without")
     estimates = [instrumental + vocals]
     for _ in range(3):
-        estimates.append(separator.no_vocals_batch(estimates[-1]))
+        estimates.append(separator.no_vocals(estimates[-1][:, None])[:, 0])
     ratios = [si_sdr_db(estimate, instrumental) for estimate in estimates]
     untouched, one, three = (float(ratios[i][voiced].median()) for i in (0, 1, 3))
     return SeparationQuality(untouched, one, three, float(ratios[3][~voiced].median()))

@@ -136,7 +136,10 @@ class FluxAudio(nn.Module):
     def velocity(
         self, x_t: Tensor, t: Tensor, projected: Conditions, s: Tensor | None = None
     ) -> Float[Tensor, "B N C"]:
-        """As :meth:`forward`, from conditions that :meth:`project` has projected once."""
+        """As :meth:`forward`, from conditions that :meth:`project` has projected once.
+
+        Guidance asks for k·B times, conditions and scores at B latents: k branches at one x_t.
+        """
         entry = self._enter(x_t, t, projected, s)
         audio, streams_c = entry.audio, entry.c
         extra = entry.extra or (None,) * (self.config.n_joint + self.config.n_fused)
@@ -158,6 +161,8 @@ class FluxAudio(nn.Module):
             )
         # The residual streams stay float32 under autocast: only the products are bfloat16.
         audio = self.audio_input_proj(x_t).float()
+        if len(projected) > len(audio):  # the branches of guidance share x_t
+            audio = audio.repeat(len(projected) // len(audio), 1, 1)
         c = (self.t_embed(t).float() + projected.pooled.float())[:, None]
         entry = Entry(audio, projected.tokens.float(), c)
         if self.score_head is None:

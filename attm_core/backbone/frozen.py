@@ -2,9 +2,8 @@
 
 Training needs weights that change; sampling evaluates fixed ones fifty times a clip. A
 :class:`FrozenFluxAudio` holds a copy of the model in which weights are already in the product's
-dtype and layout, kernel-3 feed-forward layers use Winograd's products, and the two copies of x_t
-that joint guidance (Eq. 2) makes are projected once. Like the model it keeps the residual streams,
-norms and rotations in float32.
+dtype and layout, and kernel-3 feed-forward layers use Winograd's products. Like the model it keeps
+the residual streams, norms and rotations in float32.
 """
 
 from __future__ import annotations
@@ -49,7 +48,6 @@ class FrozenFluxAudio:
         with torch.no_grad():
             self.frozen = copy.deepcopy(model).eval().requires_grad_(False)
             _freeze_children(self.frozen, dtype, use)
-            self.frozen.audio_input_proj = _OncePerPair(self.frozen.audio_input_proj)  # type: ignore[assignment]
 
     def __call__(
         self,
@@ -157,19 +155,3 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor, table: Tensor) -> Heads:
         scales = (self.q_norm.weight, self.k_norm.weight)
         return split_heads(self.qkv(x), self.n_heads, scales, table)
-
-
-class _OncePerPair(nn.Module):
-    """A projection that computes one half of a batch made of two equal halves."""
-
-    def __init__(self, project: nn.Module):
-        super().__init__()
-        self.project = project
-
-    def forward(self, x: Tensor) -> Tensor:
-        half, odd = divmod(x.shape[0], 2)
-        if odd or x.device.type != "cpu" or not torch.equal(x[:half], x[half:]):
-            out: Tensor = self.project(x)
-            return out
-        once: Tensor = self.project(x[:half])
-        return torch.cat([once, once])

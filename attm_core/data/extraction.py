@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,7 +19,6 @@ from attm_core.audio import fit_length, resample, to_mono
 from attm_core.data.track_audio import TrackWindows, read_windows
 from attm_core.errors import ConfigError, InputError
 from attm_core.protocols import ClapModel, Codec, Separator, TextEncoder
-from attm_core.ranker.scorer import Heard
 
 TRACK_PEAK = 0.95
 SILENCE = 1e-6
@@ -28,15 +27,11 @@ UNREADABLE, SILENT = "unreadable", "silent"
 SCORES = ("clip_id", "mix", "instrumental", "problem")
 
 
-class Judge(Protocol):
-    """What is asked of the ranker; `attm_core.ranker.scorer.RewardModel` meets it."""
+class Ranker(Protocol):
+    """What is asked of the ranker; `attm_core.ranker.reward_model.RewardModel` meets it."""
 
-    def hear(self, waves: Tensor, sample_rate_hz: int) -> Heard:
-        """Audio embeddings of waves (B, S)."""
-        ...
-
-    def score_heard(self, parts: Sequence[Heard], prompts: Sequence[str]) -> Tensor:
-        """Reward (B,) of clips heard in parts, each under its prompt."""
+    def score(self, waves: Tensor, sample_rate_hz: int, prompts: Sequence[str]) -> Tensor:
+        """Reward (B,) of waves (B, C, S), each under its prompt."""
         ...
 
 
@@ -49,7 +44,7 @@ class ExtractionCast:
         text: captions to token states.
         clap: the conditioning CLAP model, captions to pooled embeddings.
         separator: takes the vocals out.
-        judge: the ranker.
+        ranker: gives the scores.
         uid: identity of all their weights; a folder is filled under one uid only.
     """
 
@@ -57,7 +52,7 @@ class ExtractionCast:
     text: TextEncoder
     clap: ClapModel
     separator: Separator
-    judge: Judge
+    ranker: Ranker
     uid: str
 
 
@@ -108,10 +103,8 @@ class _Gathered:
 
     mean: Tensor
     std: Tensor
+    scores: NDArray[np.float64]  # (n, 2): mixture, stem
     problems: list[str]
-    places: list[int] = field(default_factory=list)
-    mix: list[Heard] = field(default_factory=list)
-    stem: list[Heard] = field(default_factory=list)
 
 
 class ClipExtractor:
@@ -151,38 +144,27 @@ class ClipExtractor:
         gathered = self._empty(len(rows))
         clips = self._clips(rows.reset_index(drop=True), gathered.problems)
         while batch := list(islice(clips, self.config.batch_size)):
-            self._encode(batch, gathered)
-        scores = self._scores(rows["caption"].tolist(), gathered)
+            self._encode(batch, rows["caption"].tolist(), gathered)
+        scores = dict(zip(("mix", "instrumental"), gathered.scores.T, strict=True))
         table = {"clip_id": rows["clip_id"].to_numpy(), **scores, "problem": gathered.problems}
         return {"mean": gathered.mean, "std": gathered.std}, pd.DataFrame(table)
 
     def _empty(self, n: int) -> _Gathered:
         mean, std = torch.zeros(2, n, *self.latent_shape, dtype=DTYPES[self.config.dtype])
-        return _Gathered(mean, std, [""] * n)
+        return _Gathered(mean, std, np.full((n, 2), np.nan), [""] * n)
 
-    def _encode(self, batch: Sequence[_Clip], into: _Gathered) -> None:
-        codec, judge = self.cast.codec, self.cast.judge
-        places = [clip.place for clip in batch]
+    def _encode(self, batch: Sequence[_Clip], captions: Sequence[str], into: _Gathered) -> None:
+        codec, places = self.cast.codec, [clip.place for clip in batch]
         mix, stem = (
             torch.stack([getattr(clip, name) for clip in batch]) for name in ("mix", "stem")
         )
         for store, found in zip((into.mean, into.std), codec.encode(stem), strict=True):
             store[places] = found.cpu().to(store.dtype)
-        into.places += places
-        into.mix.append(judge.hear(mix, codec.sample_rate_hz))
-        into.stem.append(judge.hear(stem, codec.sample_rate_hz))
-
-    def _scores(
-        self, captions: Sequence[str], gathered: _Gathered
-    ) -> dict[str, NDArray[np.float64]]:
-        columns = {name: np.full(len(captions), np.nan) for name in ("mix", "instrumental")}
-        if gathered.places:
-            # PAPER-SILENT: which prompt the ranker reads with a training clip; it is its caption.
-            prompts = [captions[place] for place in gathered.places]
-            for column, heard in zip(columns.values(), (gathered.mix, gathered.stem), strict=True):
-                scored = self.cast.judge.score_heard(heard, prompts)
-                column[gathered.places] = scored.double().cpu().numpy()
-        return columns
+        # PAPER-SILENT: which prompt the ranker reads with a training clip; it is its caption.
+        prompts = [captions[place] for place in places]
+        both = torch.cat([mix, stem])[:, None]
+        scored = self.cast.ranker.score(both, codec.sample_rate_hz, prompts * 2)
+        into.scores[places] = scored.double().cpu().numpy().reshape(2, -1).T
 
     def _clips(self, rows: pd.DataFrame, problems: list[str]) -> Iterator[_Clip]:
         """The shard's clips, track by track; what is wrong with the others goes to ``problems``."""
@@ -222,7 +204,7 @@ class ClipExtractor:
         separator, codec = self.cast.separator, self.cast.codec
         # PAPER-SILENT: the Demucs model, its passes and what it hears. One pass of the cast's
         # separator over each 10-s window in stereo: the paper segments first and separates then.
-        stem = separator.no_vocals(resample(wave, rate, separator.sample_rate_hz))
+        stem = separator.no_vocals(resample(wave, rate, separator.sample_rate_hz)[None])[0]
 
         def as_codec(side: Tensor, from_hz: int) -> Tensor:
             mono = resample(to_mono(side), from_hz, codec.sample_rate_hz)[0]

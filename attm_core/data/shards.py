@@ -35,7 +35,7 @@ from attm_core.data.sharded_rows import ShardedRows
 from attm_core.errors import AssetError, InputError
 from attm_core.files import save_tensors, write_atomic
 from attm_core.progress import track
-from attm_core.ranker.columns import REWARD_COLUMNS, reward_columns
+from attm_core.ranker.reward_model import REWARD_COLUMNS, reward_columns
 from attm_core.training.data import LatentSet
 
 __all__ = ["ExtractionCast", "ExtractionConfig", "extract", "open_latents", "open_table"]

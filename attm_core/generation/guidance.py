@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attm_core.backbone.config import Conditions
 from attm_core.errors import ConfigError, InputError
-
-if TYPE_CHECKING:
-    from attm_core.backbone.flux_audio import Conditions
-
-GuidedAxis = Literal["joint", "text", "score"]
 
 # What the released command puts in the place of ∅_t (the default of its script).
 RELEASED_NEGATIVE_PROMPT = (
@@ -32,11 +29,15 @@ class VelocityModel(Protocol):
         ...
 
     def velocity(self, x_t: Tensor, t: Tensor, projected: Conditions, s: Tensor | None) -> Tensor:
-        """Velocity (B, N, C) at ``x_t`` (B, N, C) and ``t`` (B,) under scores ``s`` (B,)."""
+        """Velocity (kB, N, C) at ``x_t`` (B, N, C) for k·B times, conditions and scores."""
         ...
 
     def null_conditions(self, batch: int) -> Conditions:
         """The text-null ∅_t repeated ``batch`` times."""
+        ...
+
+    def unnormalize(self, latents: Tensor) -> Tensor:
+        """Latents (B, N, C) at the codec's scale."""
         ...
 
 
@@ -60,66 +61,46 @@ def joint_guidance(
 
 
 @dataclass(frozen=True)
-class JointGuidance:
+class GuidedVelocity:
     """The guided velocity field of one batch of prompts, ``guided(x_t, t) -> ṽ``.
 
-    Both branches run as one batch of 2B; at ``w`` = 1 or 0 one branch has no weight and is skipped.
+    All branches run as one batch; branches without weight (``w`` = 1 or 0) are skipped.
 
     Attributes:
         model: the backbone.
-        conditions: c for B prompts.
-        null_conditions: what stands in the unconditional branch for B prompts.
-        s: input scores (B,), or None for a backbone without score head.
-        null_s: scores of the unconditional branch (B,), or None with ``s``.
-        w: guidance scale.
+        branches: conditions for B prompts and scores (B,) of each branch: unconditional, with the
+            text alone if ``w_score`` is given, with text and score.
+        w: guidance scale of Eq. (2), of the text alone if ``w_score`` is given.
+        w_score: guidance scale of the score given the text, or None to guide both jointly.
     """
 
     model: VelocityModel
-    conditions: Conditions
-    null_conditions: Conditions
-    s: Tensor | None
-    null_s: Tensor | None
+    branches: tuple[tuple[Conditions, Tensor | None], ...]
     w: float
-
-    def __post_init__(self) -> None:
-        if (self.s is None) != (self.null_s is None):
-            raise InputError("s and null_s must both be given or both be None")
-        sizes = [self.conditions.pooled.shape[0], self.null_conditions.pooled.shape[0]]
-        sizes += [score.shape[0] for score in (self.s, self.null_s) if score is not None]
-        if len(set(sizes)) > 1:
-            raise InputError(f"conditions and scores differ in batch size: {sizes}")
+    w_score: float | None = None
 
     @cached_property
-    def branches(self) -> tuple[Conditions, Tensor | None]:
+    def projected(self) -> tuple[Conditions, Tensor | None, int]:
         """Projected conditions and scores of what has to run, built once for all steps."""
-        if self.w == 1.0:
-            return self.model.project(self.conditions), self.s
-        if self.w == 0.0:
-            return self.model.project(self.null_conditions), self.null_s
-        conditions = concatenate_conditions(self.conditions, self.null_conditions)
-        scores = None
-        if self.s is not None and self.null_s is not None:
-            scores = torch.cat([self.s, self.null_s])
-        return self.model.project(conditions), scores
+        branches = self.branches
+        if self.w_score is None and self.w in (0.0, 1.0):
+            branches = branches[-1:] if self.w == 1.0 else branches[:1]
+        scores = [s for _, s in branches if s is not None]
+        conditions = Conditions.cat([conditions for conditions, _ in branches])
+        s = torch.cat(scores) if scores else None
+        return self.model.project(conditions), s, len(branches)
 
     def __call__(self, x_t: Float[Tensor, "B N C"], t: float) -> Float[Tensor, "B N C"]:
         """ṽ at ``x_t`` and flow time ``t`` in [0, 1] (1 is noise)."""
-        projected, scores = self.branches
-        copies = projected.pooled.shape[0] // x_t.shape[0]
-        times = x_t.new_full((copies * x_t.shape[0],), t)
-        velocity = self.model.velocity(torch.cat([x_t] * copies), times, projected, scores)
-        if copies == 1:
-            return velocity
-        v_cond, v_null = velocity.chunk(2)
-        return joint_guidance(v_cond, v_null, self.w)
-
-
-def concatenate_conditions(first: Conditions, second: Conditions) -> Conditions:
-    """Stack two batches of conditions along the batch axis."""
-    return type(first)(
-        tokens=torch.cat([first.tokens, second.tokens]),
-        pooled=torch.cat([first.pooled, second.pooled]),
-    )
+        conditions, s, n_branches = self.projected
+        times = x_t.new_full((n_branches * len(x_t),), t)
+        v = self.model.velocity(x_t, times, conditions, s).chunk(n_branches)
+        if n_branches == 1:
+            return v[0]
+        if self.w_score is None:
+            return joint_guidance(v[1], v[0], self.w)
+        # Eq. (2) along the chain ∅ → c → (c, s); equal scales give Eq. (2) itself.
+        return joint_guidance(v[1], v[0], self.w) + self.w_score * (v[2] - v[1])
 
 
 def guide(
@@ -128,33 +109,33 @@ def guide(
     s: Tensor | None,
     w: float,
     negative: Conditions | None = None,
-    axis: GuidedAxis = "joint",
-) -> JointGuidance:
-    """Choose what the unconditional branch of Eq. (2) sees.
+    w_score: float | None = None,
+) -> GuidedVelocity:
+    """The guided velocity field of B prompts.
 
     Args:
         model: the backbone.
         conditions: c for B prompts.
-        s: input scores (B,), or None without score head.
+        s: input scores (B,), or None for a backbone without score head.
         w: guidance scale.
-        negative: conditions of a negative prompt in place of ∅_t.
-        axis: ``"joint"`` nulls text and score (the paper); ``"text"`` keeps ``s`` in both branches,
-            so that only the text is amplified; ``"score"`` keeps the text.
-
-    Returns:
-        The guided velocity field.
+        negative: conditions of a negative prompt for B prompts, in place of ∅_t.
+        w_score: a scale of its own for the score; ``w`` is then that of the text.
 
     Raises:
-        ConfigError: unknown axis, ``"score"`` without scores or with a negative prompt.
+        ConfigError: ``w_score`` without a score.
+        InputError: conditions, scores or negative differ in batch size.
     """
-    if axis not in ("joint", "text", "score"):
-        raise ConfigError(f"guided axis {axis!r} is not one of joint, text, score")
-    if axis == "score" and (s is None or negative is not None):
-        raise ConfigError("axis 'score' needs a score and keeps the text: give s, not negative")
+    n = len(conditions)
     # ∅_t as the paper writes it; the released command encodes RELEASED_NEGATIVE_PROMPT instead,
     # which `negative` reproduces.
-    null = model.null_conditions(conditions.pooled.shape[0]) if negative is None else negative
-    if axis == "score":
-        null = conditions
-    null_s = s if s is None or axis == "text" else torch.full_like(s, NULL_SCORE)
-    return JointGuidance(model, conditions, null, s, null_s, w)
+    null = model.null_conditions(n) if negative is None else negative
+    sizes: Sequence[int] = [n, len(null), *([] if s is None else [len(s)])]
+    if len(set(sizes)) > 1:
+        raise InputError(f"conditions and scores differ in batch size: {sizes}")
+    if s is None:
+        if w_score is not None:
+            raise ConfigError("w_score needs a score s and a backbone with a score head")
+        return GuidedVelocity(model, ((null, None), (conditions, None)), w)
+    null_s = torch.full_like(s, NULL_SCORE)
+    text_only = () if w_score is None else ((conditions, null_s),)
+    return GuidedVelocity(model, ((null, null_s), *text_only, (conditions, s)), w, w_score)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.assets import find_asset
-from attm_core.audio import check_wave
 from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
 from attm_core.files import sha256_file
 from attm_core.protocols import Separator
@@ -29,15 +28,6 @@ ASSET = "demucs"  # its name in the manifest
 MDX_EXTRA_URL = "https://dl.fbaipublicfiles.com/demucs/mdx_final/"
 
 SeparationVariant = Literal["as_written", "as_released"]
-
-
-@runtime_checkable
-class BatchSeparator(Protocol):
-    """A separator that also takes many mono clips at once."""
-
-    def no_vocals_batch(self, waves: Tensor) -> Tensor:
-        """The non-vocal sum of each of (B, S) mono clips."""
-        ...
 
 
 class DemucsSeparator:
@@ -69,97 +59,66 @@ class DemucsSeparator:
         self.channels = int(model.audio_channels)  # type: ignore[arg-type]
         self.kept = [index for index, name in enumerate(sources) if name != VOCALS]
 
-    def no_vocals(self, wave: Float[Tensor, "C S"]) -> Float[Tensor, "C S"]:
-        """The sum of all non-vocal sources of one clip at ``sample_rate_hz``.
+    @torch.no_grad()
+    def no_vocals(self, waves: Float[Tensor, "B C S"]) -> Float[Tensor, "B C S"]:
+        """The sum of all non-vocal sources of each clip at ``sample_rate_hz``.
+
+        A model of several channels gets a mono clip on all of them; their mean is kept.
 
         Raises:
-            InputError: not audio, see ``audio.check_wave``.
+            InputError: not (B, C, S), or neither mono nor of the model's channels.
         """
-        check_wave(wave)
-        if wave.shape[0] == self.channels:
-            return self._separate(wave[None])[0]
-        return self.no_vocals_batch(wave)
-
-    @torch.no_grad()
-    def no_vocals_batch(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
-        """The non-vocal sum of each mono clip; a stereo model hears it on both channels."""
-        # PAPER-SILENT: the generator is mono and mdx_extra is stereo. As in the released script
-        # the clip is duplicated to the model's channels and their mean is kept.
-        mix = waves[:, None].expand(-1, self.channels, -1)
-        return self._separate(mix).mean(dim=1)
-
-    @torch.no_grad()
-    def _separate(self, mix: Float[Tensor, "B C S"]) -> Float[Tensor, "B C S"]:
         from demucs.apply import apply_model
 
+        if waves.ndim != 3 or waves.shape[1] not in (1, self.channels):
+            raise InputError(
+                f"waves must have shape (B, 1 or {self.channels}, S), got {tuple(waves.shape)}"
+            )
+        # PAPER-SILENT: the generator is mono and mdx_extra is stereo. As in the released script
+        # the clip is duplicated to the model's channels and their mean is kept.
+        mix = waves.expand(-1, self.channels, -1)
         # PAPER-DEVIATION: demucs' default shifts each model by a random offset (Python's global
         # generator), which makes the paper's step irreproducible; shifts=0 is deterministic.
         sources = apply_model(
             self.model, mix.float(), shifts=0, overlap=self.overlap, device=self.device
         )
-        kept: Tensor = sources[:, self.kept].sum(dim=1) if self.kept else mix - sources[:, 0]
-        return kept
+        left: Tensor = sources[:, self.kept].sum(dim=1) if self.kept else mix - sources[:, 0]
+        return left if waves.shape[1] == self.channels else left.mean(dim=1, keepdim=True)
 
 
-def three_passes(
-    wave: Float[Tensor, "C S"],
+def remove_vocals(
+    waves: Float[Tensor, "B C S"],
     separator: Separator,
-    variant: SeparationVariant = "as_written",
     n_passes: int = N_PASSES,
-) -> Float[Tensor, "C S"]:
-    """Apply the separator ``n_passes`` times in sequence to one clip.
+    variant: SeparationVariant = "as_written",
+) -> Float[Tensor, "B C S"]:
+    """Apply the separator ``n_passes`` times in sequence to B clips.
 
     Args:
-        wave: audio at ``separator.sample_rate_hz``.
+        waves: audio at ``separator.sample_rate_hz``.
         separator: what removes vocals.
-        variant: ``"as_released"`` also brings the peak of every pass to 0.95.
         n_passes: number of passes.
+        variant: ``"as_released"`` also brings the peak of every clip to 0.95 after each pass.
 
     Returns:
         What is left, same shape.
 
     Raises:
-        InputError: not audio.
+        InputError: not (B, C, S), or NaN or infinite samples.
         ConfigError: unknown variant.
     """
-    _check_variant(variant)
-    left = check_wave(wave)
-    for _ in range(n_passes):
-        left = separator.no_vocals(left)
-        if variant == "as_released":
-            left = _to_released_peak(left)
-    return left
-
-
-def three_passes_batch(
-    waves: Float[Tensor, "B S"],
-    separator: Separator,
-    variant: SeparationVariant = "as_written",
-    n_passes: int = N_PASSES,
-) -> Float[Tensor, "B S"]:
-    """As ``three_passes`` on each of B mono clips, together where the separator can."""
-    _check_variant(variant)
-    if waves.ndim != 2:
-        raise InputError(f"waves must have shape (B, S), got {tuple(waves.shape)}")
-    if not isinstance(separator, BatchSeparator):
-        left = [three_passes(wave[None], separator, variant, n_passes)[0] for wave in waves]
-        return torch.stack(left) if left else waves
-    for _ in range(n_passes if len(waves) else 0):
-        waves = separator.no_vocals_batch(waves)
-        if variant == "as_released":
-            waves = _to_released_peak(waves[:, None])[:, 0]
-    return waves
-
-
-def _to_released_peak(waves: Tensor) -> Tensor:
-    """Scale (…, C, S) so that the peak over channels and time is 0.95."""
-    peak = waves.abs().amax(dim=(-2, -1), keepdim=True)
-    return waves / (peak + RELEASED_EPSILON) * RELEASED_PEAK
-
-
-def _check_variant(variant: str) -> None:
     if variant not in ("as_written", "as_released"):
         raise ConfigError(f"separation variant {variant!r} is not as_written or as_released")
+    if waves.ndim != 3:
+        raise InputError(f"waves must have shape (B, C, S), got {tuple(waves.shape)}")
+    if bad := [i for i, wave in enumerate(waves) if not torch.isfinite(wave).all()]:
+        raise InputError(f"clips {bad[:10]} hold NaN or infinite samples")
+    for _ in range(n_passes if len(waves) else 0):
+        waves = separator.no_vocals(waves)
+        if variant == "as_released":
+            peak = waves.abs().amax(dim=(1, 2), keepdim=True)
+            waves = waves / (peak + RELEASED_EPSILON) * RELEASED_PEAK
+    return waves
 
 
 def load_mdx_extra(folder: Path, device: str | torch.device = "cpu") -> DemucsSeparator:

@@ -27,7 +27,7 @@ from published_files import (
 )
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from toy_cast import ToyStudio
+from toy_networks import ToyStudio
 from vae_weights import TINY, formula_state
 from vocoder_settings import TINY_BIGVGAN
 
@@ -366,16 +366,16 @@ def studio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ToyStudio:
     studio = ToyStudio()
     studio.asked = []
 
-    def cast(*asked: object) -> object:
+    def trained(*asked: object) -> object:
         studio.asked.append(asked)
-        return studio.cast()
+        return casting.Loaded(studio.backbone, studio.networks(), studio.reward, "toys")
 
-    def listener(*asked: object) -> object:
+    def reward(*asked: object) -> object:
         studio.asked.append(asked)
-        return studio.listener
+        return studio.reward
 
-    monkeypatch.setattr(casting, "trained_cast", cast)
-    monkeypatch.setattr(casting, "trained_listener", listener)
+    monkeypatch.setattr(casting, "trained", trained)
+    monkeypatch.setattr(casting, "trained_reward", reward)
     return studio
 
 
@@ -480,7 +480,11 @@ PROMPTS: dict[str, tuple[str, bytes]] = {
     "no prompt": ("0 prompts", b"[]"),
     "blank": ("a prompt is empty", b'["calm", "  "]'),
     "too long": ("5000 characters", b'["' + b"x" * 5_000 + b'"]'),
-    "way out": ("'../up' has other than", b'{"../up": "calm"}'),
+    "invisible": ("a prompt is empty", b'["calm", "\\u200b\\u2060"]'),
+    "way out": ("'../up' is no usable prompt id", b'{"../up": "calm"}'),
+    "two dots": ("'a..b' is no usable prompt id", b'{"a..b": "calm"}'),
+    "last dot": ("'a.' is no usable prompt id", b'{"a.": "calm"}'),
+    "twins": ("differ in case", b'{"a": "calm", "A": "calm"}'),
     "twice": (
         "'a' appears twice",
         b'[{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}]',
@@ -520,9 +524,16 @@ def test_a_prompt_list_that_is_no_file_makes_no_submission(
         (["caf\udce9"], "is not UTF-8"),
         (["calm", "--prefix", "caf\udce9"], "is not UTF-8"),
         (["calm", "--prompt", "caf\udce9"], "is not UTF-8"),
-        (["calm", "--s", "inf"], "must be finite"),
-        (["calm", "--w", "nan"], "must be finite"),
-        (["calm", "--steps", "-1"], "at least 1"),
+        (["\u200b\u2060\u3164"], "a prompt is empty"),
+        (["calm", "--negative", "\u200b"], "a prompt is empty"),
+        (["calm", "--prefix", "x" * 2001], "prefix has over 2000"),
+        (["calm", "--s", "inf"], "s must be from -1000 to 1000"),
+        (["calm", "--s", "1e39"], "s must be from -1000 to 1000"),
+        (["calm", "--w", "nan"], "w must be from 0 to 1000"),
+        (["calm", "--w", "-1"], "w must be from 0 to 1000"),
+        (["calm", "--steps", "-1"], "n_steps must be from 1 to 10000"),
+        (["calm", "--steps", str(10**12)], "n_steps must be from 1 to 10000"),
+        (["calm", "--seed", "-1"], "is not in 0 … 2^63"),
         (["calm", "--seed", "99999999999999999999"], "is not in 0 … 2^63"),
     ],
 )
@@ -555,8 +566,8 @@ def test_bad_weights_end_a_command(
     studio, monkeypatch, tmp_path: Path, capsys, command: str, problem: str
 ) -> None:
     path = weights_that(problem, tmp_path, tmp_path / "ran")
-    monkeypatch.setattr(casting, "trained_cast", lambda *_: load_head(path))
-    monkeypatch.setattr(casting, "trained_listener", lambda *_: load_head(path))
+    monkeypatch.setattr(casting, "trained", lambda *_: load_head(path))
+    monkeypatch.setattr(casting, "trained_reward", lambda *_: load_head(path))
     out = existing(tmp_path / "out")
     (tmp_path / "prompts.json").write_text('["calm"]')
     words = {

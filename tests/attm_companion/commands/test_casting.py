@@ -5,10 +5,10 @@ import torch
 
 from attm_companion.commands import casting
 from attm_companion.commands.casting import (
-    given_cast,
+    given,
     provide,
-    trained_cast,
-    untrained_cast,
+    trained,
+    untrained,
     weights_of,
 )
 from attm_companion.study.profile import Profile, load_profile
@@ -18,8 +18,7 @@ from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.backbone.frozen import FrozenFluxAudio
 from attm_core.errors import AssetError, CheckpointError
-from attm_core.generation.clips import Request, make_clips
-from attm_core.generation.sampler import GenerationConfig
+from attm_core.generation.pipeline import FixedNetworks, GenerationConfig, generate
 from attm_core.precision import fast_dtype
 
 
@@ -40,7 +39,7 @@ def test_what_is_missing_is_named_and_not_trained(monkeypatch):
     monkeypatch.setattr(casting, "ensure", started.append)
     study = Study("smoke")
     with pytest.raises(AssetError, match=r"not trained yet \(Corpus.*`attm study --profile smoke`"):
-        trained_cast(study, study.crpo(), train=False)
+        trained(study, study.crpo(), train=False)
     assert started == []
     provide(study, [study.frozen.corpus], train=True)
     assert [stage.uid for stage in started[0]] == [study.frozen.corpus.uid]
@@ -49,24 +48,24 @@ def test_what_is_missing_is_named_and_not_trained(monkeypatch):
 @pytest.mark.parametrize("head", ["global_adaln", "input_add", "text_prepend"])
 def test_an_untrained_cast_has_the_profile_s_sizes_and_makes_sound(head):
     codec = load_profile("smoke").cast.codec
-    cast = untrained_cast(Study("smoke", seed=1), head)
-    assert cast.latent_shape == (codec.n_samples // 2048, codec.n_channels)
-    assert cast.listener is None
-    config = GenerationConfig(s=5.0, w=4.0, n_steps=1)
-    request = Request(("calm piano",), config, seed=42, prefix="", negative="noise", post=False)
-    first, again = (make_clips(request, cast)[0] for _ in range(2))
-    assert first.wave.shape == (codec.n_samples,)
-    assert torch.isfinite(first.wave).all()
-    assert first.wave.std() > 0
-    assert torch.equal(first.wave, again.wave)
-    assert first.heard is None
+    loaded = untrained(Study("smoke", seed=1), head)
+    assert loaded.networks.codec.n_latents == codec.n_samples // 2048
+    assert loaded.reward is None
+    config = GenerationConfig(n_steps=1, negative_prompt="noise").without_postprocessing()
+    first, again = (
+        generate(loaded.model, ["calm piano"], config, loaded.networks, [42]).waves for _ in "12"
+    )
+    assert first.shape == (1, 1, codec.n_samples)
+    assert first.std() > 0
+    assert torch.equal(first, again)
 
 
 def test_untrained_weights_come_from_the_seed():
     n_channels = load_profile("smoke").cast.codec.n_channels
     noise = torch.randn(1, 32, n_channels, generator=torch.Generator().manual_seed(0))
     one, same, other = (
-        untrained_cast(Study("smoke", seed), "input_add").codec.decode(noise) for seed in (1, 1, 2)
+        untrained(Study("smoke", seed), "input_add").networks.codec.decode(noise)
+        for seed in (1, 1, 2)
     )
     assert torch.equal(one, same)
     assert not torch.allclose(one, other)
@@ -103,14 +102,16 @@ class KnownParts(Study):
             for name in ("n_channels", "n_latents", "n_tokens", "token_width", "pooled_width")
         }
         return SimpleNamespace(
-            device=torch.device("cpu"), encode_text=lambda texts: texts, shapes=lambda: shapes
+            device=torch.device("cpu"),
+            networks=lambda separator: FixedNetworks(lambda texts: texts, "codec", "separator"),
+            shapes=lambda: shapes,
         )
 
 
 @pytest.fixture
 def known(monkeypatch) -> KnownParts:
     monkeypatch.setattr(casting, "provide", lambda study, stages, train: None)
-    monkeypatch.setattr(casting, "trained_listener", lambda study, train: None)
+    monkeypatch.setattr(casting, "trained_reward", lambda study, train: None)
     values = load_profile("smoke").model_dump()
     small = {"n_heads": 1, "head_width": 8, "n_joint_blocks": 1, "n_fused_blocks": 1}
     values["backbone"] |= small | {"ffn_multiple": 8}
@@ -124,13 +125,12 @@ def test_a_given_backbone_keeps_its_weights_and_takes_the_forward_asked_for(know
         save_model(model, path)
     else:
         torch.save(model.state_dict(), path)
-    cast = given_cast(known, path, "input_add")
-    assert cast.latent_shape == (8, 4)
-    assert cast.uid.startswith(f"{name}-")
+    loaded = given(known, path, "input_add")
+    assert loaded.uid.startswith(f"{name}-")
     hybrid = FrozenFluxAudio(cross_load(model, "input_add").eval(), fast_dtype())
     t, s = torch.full((2,), 0.5), torch.ones(2)
     x, conditions = torch.ones(2, 8, 4), model.null_conditions(2)
-    ours, theirs = (built(x, t, conditions, s) for built in (cast.backbone, hybrid))
+    ours, theirs = (built(x, t, conditions, s) for built in (loaded.model, hybrid))
     assert torch.equal(ours, theirs)
     assert ours.std() > 0
 
@@ -138,4 +138,4 @@ def test_a_given_backbone_keeps_its_weights_and_takes_the_forward_asked_for(know
 def test_a_given_file_that_fits_no_backbone_is_refused(known, tmp_path):
     torch.save({"net.0.weight": torch.ones(2, 2)}, tmp_path / "head.pt")
     with pytest.raises(CheckpointError, match=r"head\.pt"):
-        given_cast(known, tmp_path / "head.pt", "input_add")
+        given(known, tmp_path / "head.pt", "input_add")

@@ -65,7 +65,7 @@ def test_the_work_of_a_condition_is_that_of_its_prompts():
     assert deployed["velocity"] == 100 * 50
     assert deployed["separation"] == 300
     plain = work_of(study.condition(study.crpo(), study.validation, s=5.0))
-    assert plain["separation"] == 100
+    assert plain["separation"] == 0  # nothing reads the level of the voice
 
 
 def test_every_kind_of_work_has_a_price():

@@ -4,7 +4,6 @@ import pytest
 
 from attm_companion.commands.prompt_lists import MAX_PROMPTS, number_prompts, read_prompts
 from attm_core.errors import InputError
-from attm_core.generation.submission import CLIP_ID, build_submission
 
 PROMPTS = {"a1": "calm piano", "7": "fast, loud drums"}
 
@@ -49,8 +48,10 @@ def test_prompts_without_ids_are_numbered(tmp_path, name, content):
         ("p.json", '{"a": 2}', "no prompt list"),
         ("p.json", "[]", "holds 0 prompts"),
         ("p.json", '[""]', "is empty"),
-        ("p.json", '{"../up": "calm"}', "has other than letters"),
-        ("p.json", '{"": "calm"}', "has other than letters"),
+        ("p.json", '{"../up": "calm"}', "no usable prompt id"),
+        ("p.json", '{"": "calm"}', "no usable prompt id"),
+        ("p.json", '{"a..b": "calm"}', "no usable prompt id"),
+        ("p.json", '{"a": "calm", "A": "fast"}', "differ in case"),
         ("p.json", '[{"id": "a"}]', "entry 1 has no text"),
         ("p.json", '[{"id": null, "prompt": "calm"}]', "entry 1 has no text"),
         ("p.json", json.dumps([{"id": "a", "prompt": "x"}] * 2), "'a' appears twice"),
@@ -70,19 +71,3 @@ def test_other_files_are_refused(tmp_path, name, content, said):
 def test_a_missing_file_is_named(tmp_path, name):
     with pytest.raises(InputError, match=name):
         read_prompts(tmp_path / name)
-
-
-@pytest.mark.parametrize("name", ["a", "7.b_c-d", "x" * 100, "x" * 101, "-a", "a b", "é", ".a"])
-def test_ids_are_those_that_the_archive_takes(tmp_path, name, sine):
-    if CLIP_ID.fullmatch(name):
-        build_submission(tmp_path / "x.zip", {name: sine}, 16_000, {})
-    else:
-        with pytest.raises(InputError, match="no usable prompt id"):
-            build_submission(tmp_path / "x.zip", {name: sine}, 16_000, {})
-
-
-@pytest.fixture
-def sine():
-    import torch
-
-    return 0.1 * torch.sin(torch.arange(1000) / 10)[None]

@@ -45,7 +45,7 @@ def test_rows_are_the_deployed_chain_under_every_seed():
         for seed, cell in by_seed.items():
             assert (row_of(cell.asked), cell.asked.protocol.seed) == (row, seed)
             assert (cell.asked.s is None) == (row == "row0")
-            assert cell.asked.protocol.post == "as_written"
+            assert cell.asked.protocol.config.n_passes == 3
     assert cells["row3"][42].asked.weights.uid == cells["row2"][42].asked.weights.uid
     assert (cells["row2"][42].asked.forward, cells["row3"][42].asked.forward) == (
         "global_adaln",

@@ -34,8 +34,8 @@ def test_every_head_is_run_at_every_input_score_and_the_baseline_without():
             assert (cell.asked.s, cell.asked.head, cell.asked.forward) == (s, head, head)
     protocols = {cell.asked.protocol for row in cells.values() for cell in row.values()}
     (protocol,) = protocols
-    assert (protocol.split, protocol.reference, protocol.post) == ("valid", "valid", "none")
-    assert protocol.prefix == ""
+    assert (protocol.split, protocol.reference, protocol.config.n_passes) == ("valid", "valid", 0)
+    assert protocol.config.prefix == ""
 
 
 def test_reward_that_follows_s_exactly_correlates_perfectly(result):

@@ -1,3 +1,5 @@
+from dataclasses import asdict
+
 import pytest
 from studies import Asked, KnownStudy, noise, scores
 
@@ -7,15 +9,19 @@ from attm_companion.tables.variants import conditions, tabulate
 def draw(asked: Asked):
     """Without guidance prompts are followed less; nothing else matters."""
     protocol = asked.protocol
-    change = -0.1 if protocol.w == 1.0 else 0.0
+    change = -0.1 if protocol.config.w == 1.0 else 0.0
     wiggle = noise(protocol.model_dump_json(), 0.02)
     return scores(clap=0.3 + change + wiggle + noise("prompts", 0.2), reward=wiggle)
 
 
-def test_each_variant_changes_one_field_of_the_protocol():
+def flat(protocol) -> dict:
+    return protocol.model_dump(exclude={"config"}) | asdict(protocol.config)
+
+
+def test_each_variant_changes_one_thing_of_the_protocol():
     cells = {name: cell.asked for name, cell in conditions(KnownStudy(draw)).items()}
     base = cells.pop("as_written")
-    written = base.protocol.model_dump()
+    written = flat(base.protocol)
     changed = {}
     for name, asked in cells.items():
         assert (asked.weights.uid, asked.s, asked.forward) == (
@@ -23,16 +29,16 @@ def test_each_variant_changes_one_field_of_the_protocol():
             base.s,
             base.forward,
         )
-        values = asked.protocol.model_dump()
-        (changed[name],) = [key for key in values if values[key] != written[key]]
+        values = flat(asked.protocol)
+        changed[name] = [key for key in values if values[key] != written[key]]
     assert changed == {
-        "one_seed": "one_seed",
-        "negative_prompt": "negative",
-        "post_as_released": "post",
-        "no_post": "post",
-        "no_prefix": "prefix",
-        "ema": "sigma_rel",
-        "w1": "w",
+        "one_seed": ["one_seed"],
+        "negative_prompt": ["negative_prompt"],
+        "post_as_released": ["variant"],
+        "no_post": ["n_passes", "target_lufs"],
+        "no_prefix": ["prefix"],
+        "ema": ["sigma_rel"],
+        "w1": ["w"],
     }
 
 

@@ -54,21 +54,18 @@ class ToySeparator:
 
     sample_rate_hz = 2 * RATE_HZ
 
-    def no_vocals(self, wave):
-        return wave.mean(dim=0, keepdim=True).expand_as(wave)
+    def no_vocals(self, waves):
+        return waves.mean(dim=1, keepdim=True).expand_as(waves)
 
 
-class ToyJudge:
+class ToyRanker:
     """Louder is better, and so is a longer caption."""
 
-    def hear(self, waves, sample_rate_hz):
+    def score(self, waves, sample_rate_hz, prompts):
         assert sample_rate_hz == RATE_HZ
-        loudness = waves.abs().mean(dim=1, keepdim=True)
-        return loudness, loudness
-
-    def score_heard(self, parts, prompts):
-        loudness = torch.cat([part[0] for part in parts])[:, 0]
-        return loudness + torch.tensor([len(prompt) / 1000 for prompt in prompts])
+        return waves.abs().mean(dim=(1, 2)) + torch.tensor(
+            [len(prompt) / 1000 for prompt in prompts]
+        )
 
 
 def toy_cast(**roles) -> ExtractionCast:
@@ -77,7 +74,7 @@ def toy_cast(**roles) -> ExtractionCast:
         "text": ToyText(),
         "clap": ToyClap(),
         "separator": ToySeparator(),
-        "judge": ToyJudge(),
+        "ranker": ToyRanker(),
         "uid": "toys",
     }
     return ExtractionCast(**{**given, **roles})

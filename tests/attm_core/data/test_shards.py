@@ -32,7 +32,7 @@ from attm_core.data.track_audio import read_windows
 from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import torch_generator
-from attm_core.ranker.columns import REWARD_COLUMNS
+from attm_core.ranker.reward_model import REWARD_COLUMNS
 from attm_core.training.data import LatentSet
 from attm_core.training.expert_iteration import ExpertIterationConfig, train_expert_iteration
 from attm_core.training.objective import TrainConfig

@@ -1,17 +1,10 @@
-from dataclasses import dataclass
-
 import pytest
 import torch
 from torch import Tensor
 
+from attm_core.backbone.config import Conditions as Text
 from attm_core.errors import ConfigError, InputError
-from attm_core.generation.guidance import JointGuidance, guide, joint_guidance
-
-
-@dataclass(frozen=True)
-class Text:
-    tokens: Tensor
-    pooled: Tensor
+from attm_core.generation.guidance import guide, joint_guidance
 
 
 class LinearField:
@@ -24,7 +17,8 @@ class LinearField:
         return conditions
 
     def velocity(self, x_t: Tensor, t: Tensor, conditions: Text, s: Tensor | None) -> Tensor:
-        self.batches.append(len(x_t))
+        self.batches.append(len(conditions))
+        x_t = x_t.repeat(len(conditions) // len(x_t), 1, 1)
         score = 0 if s is None else s[:, None, None]
         return x_t + t[:, None, None] + conditions.pooled[:, :1, None] + score
 
@@ -52,19 +46,18 @@ def test_affine_in_w_between_the_branches() -> None:
 
 
 @pytest.mark.parametrize(
-    ("axis", "negative", "expected"),
+    ("negative", "w_score", "expected"),
     [
-        ("joint", None, 0.5 - 1 + 4 * (2 + 1 + 5)),  # ∅ = −1, c = 2, s = 5, ∅_s = 0, t = 0.5
-        ("joint", -3.0, 0.5 - 3 + 4 * (2 + 3 + 5)),
-        ("text", None, 0.5 - 1 + 5 + 4 * (2 + 1)),
-        ("score", None, 0.5 + 2 + 4 * 5),
+        (None, None, 0.5 - 1 + 4 * (2 + 1 + 5)),  # ∅ = −1, c = 2, s = 5, ∅_s = 0, t = 0.5
+        (-3.0, None, 0.5 - 3 + 4 * (2 + 3 + 5)),
+        (None, 4.0, 0.5 - 1 + 4 * (2 + 1 + 5)),  # equal scales: the joint guidance
+        (None, 2.0, 0.5 - 1 + 4 * (2 + 1) + 2 * 5),
+        (None, 0.0, 0.5 - 1 + 4 * (2 + 1)),
     ],
 )
-def test_variants_of_the_unconditional_branch(
-    axis: str, negative: float | None, expected: float
-) -> None:
+def test_branches_by_hand(negative: float | None, w_score: float | None, expected: float) -> None:
     other = None if negative is None else text(2, negative)
-    guided = guide(LinearField(), text(2, 2.0), S, 4.0, other, axis)
+    guided = guide(LinearField(), text(2, 2.0), S, 4.0, other, w_score)
     assert guided(X, 0.5)[0, 0, 0].item() == pytest.approx(expected)
 
 
@@ -87,17 +80,15 @@ def test_without_score_head() -> None:
     assert guided(X, 0.0)[0, 0, 0].item() == pytest.approx(-1 + 4 * 3)
 
 
-def test_conditions_are_stacked_once_for_all_steps() -> None:
+def test_conditions_are_projected_once_for_all_steps() -> None:
     guided = guide(LinearField(), text(2, 2.0), S, 4.0)
-    assert guided.branches[0] is guided.branches[0]
+    assert guided.projected[0] is guided.projected[0]
 
 
 def test_bad_requests_are_refused() -> None:
-    with pytest.raises(ConfigError, match="'audio' is not one of"):
-        guide(LinearField(), text(2, 2.0), S, 4.0, None, "audio")
-    with pytest.raises(ConfigError, match="needs a score"):
-        guide(LinearField(), text(2, 2.0), None, 4.0, None, "score")
+    with pytest.raises(ConfigError, match="w_score needs a score"):
+        guide(LinearField(), text(2, 2.0), None, 4.0, None, 1.0)
     with pytest.raises(InputError, match="batch size"):
-        JointGuidance(LinearField(), text(2, 2.0), text(3, 0.0), S, S, 4.0)
-    with pytest.raises(InputError, match="both be given"):
-        JointGuidance(LinearField(), text(2, 2.0), text(2, 0.0), S, None, 4.0)
+        guide(LinearField(), text(2, 2.0), S, 4.0, text(3, 0.0))
+    with pytest.raises(InputError, match="batch size"):
+        guide(LinearField(), text(2, 2.0), S[:1], 4.0)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attm_core.errors import InputError
-from attm_core.ranker.pairs import gather_pairs, targets
+from attm_core.ranker.training import gather_pairs, targets
 
 VOTES = pd.DataFrame(
     {

@@ -7,8 +7,8 @@ import torch
 
 from attm_core.errors import ConfigError, InputError
 from attm_core.randomness import torch_generator
-from attm_core.ranker.pairs import PairFeatures
 from attm_core.ranker.training import (
+    PairFeatures,
     RankerTrainingConfig,
     batches,
     ranknet_loss,

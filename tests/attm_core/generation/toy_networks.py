@@ -1,11 +1,12 @@
-"""A cast whose answers are known: what each role got is kept, and nothing is trained."""
+"""Networks whose answers are known: what each got is kept, and nothing is trained."""
 
 from dataclasses import dataclass, field
 
 import torch
 
 from attm_core.backbone.config import Conditions
-from attm_core.generation.clips import Cast, Listener
+from attm_core.generation.pipeline import FixedNetworks
+from attm_core.ranker.tunejury import ClipFeatures
 
 RATE_HZ = 16_000
 N_SAMPLES = 8_000
@@ -15,7 +16,7 @@ WIDTH = 3
 
 @dataclass
 class ToyBackbone:
-    """Velocity −s · pooled, so that latents tell which conditions and score they came from."""
+    """Velocity = mean of the pooled text, so that latents tell which conditions they came from."""
 
     scores: list[float | None] = field(default_factory=list)
 
@@ -23,8 +24,10 @@ class ToyBackbone:
         return conditions
 
     def velocity(self, x_t, t, projected, s):
-        self.scores.append(None if s is None else float(s[0]))
-        return torch.zeros_like(x_t) + projected.pooled.mean(dim=1)[:, None, None]
+        self.scores.append(None if s is None else float(s[-1]))
+        copies = len(projected) // len(x_t)
+        zeros = torch.zeros_like(x_t).repeat(copies, 1, 1)
+        return zeros + projected.pooled.mean(dim=1)[:, None, None]
 
     def null_conditions(self, batch):
         return Conditions(torch.zeros(batch, 1, 1), torch.zeros(batch, WIDTH))
@@ -34,7 +37,7 @@ class ToyBackbone:
 
 
 class ToyCodec:
-    """A tone a latent, its pitch from the latent's mean, so different noise sounds different."""
+    """A tone per latent, its pitch from the latent's mean, so different noise sounds different."""
 
     sample_rate_hz = RATE_HZ
     n_samples = N_SAMPLES
@@ -60,10 +63,7 @@ class ToySeparator:
     sample_rate_hz = RATE_HZ
     calls = 0
 
-    def no_vocals(self, wave):
-        return self.no_vocals_batch(wave)
-
-    def no_vocals_batch(self, waves):
+    def no_vocals(self, waves):
         self.calls += 1
         return 0.5 * waves
 
@@ -80,26 +80,28 @@ class ToyClap:
         return torch.tensor([0.5, 0.75**0.5, 0.0]).expand(len(waves), -1)
 
 
-class ToyEars:
+class ToyReward:
     """Rewards 1, 2, … and remembers for which prompts and rate."""
 
     def __init__(self) -> None:
-        self.prompts, self.rates = [], []
+        self.clap, self.prompts, self.rates = ToyClap(), [], []
 
-    def reward(self, waves, rate, prompts):
+    def score(self, waves, rate, prompts, clap_audio):
         self.prompts += list(prompts)
         self.rates.append(rate)
-        return [float(number) for number in range(1, len(waves) + 1)]
+        return torch.arange(1.0, len(waves) + 1)
+
+    def score_features(self, features: ClipFeatures):
+        raise NotImplementedError
 
 
 class ToyStudio:
-    """A cast, and all that was asked of it."""
+    """A backbone with all that is around it, and all that was asked of them."""
 
     def __init__(self, codec=None) -> None:
-        self.backbone, self.separator, self.ears = ToyBackbone(), ToySeparator(), ToyEars()
+        self.backbone, self.separator, self.reward = ToyBackbone(), ToySeparator(), ToyReward()
         self.codec = codec or ToyCodec()
         self.texts = []
-        self.listener = Listener(ToyClap(), self.ears.reward)
 
     def encode_text(self, texts):
         self.texts.append(texts)
@@ -107,13 +109,5 @@ class ToyStudio:
         pooled = lengths[:, None].expand(-1, WIDTH)
         return Conditions(torch.zeros(len(texts), 1, 1), pooled / 100)
 
-    def cast(self) -> Cast:
-        return Cast(
-            self.backbone,
-            SHAPE,
-            self.encode_text,
-            self.codec,
-            self.separator,
-            self.listener,
-            "toy-weights",
-        )
+    def networks(self) -> FixedNetworks:
+        return FixedNetworks(self.encode_text, self.codec, self.separator)

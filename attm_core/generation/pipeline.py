@@ -1,0 +1,288 @@
+"""From prompts to finished clips (Section III-E): text → latents → waves → post-processing.
+
+    clips = generate(model, ["calm piano"], GenerationConfig(s=5.0), networks, [42])
+
+The study's conditions, the sampling of Stages 2 and 3, the command line and the notebooks all call
+``generate``. Audio is (B, C, S) throughout.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attm_core.audio import fit_length, resample
+from attm_core.backbone.config import Conditions
+from attm_core.errors import ConfigError, InputError
+from attm_core.generation.guidance import VelocityModel, guide
+from attm_core.generation.loudness import (
+    CEILING_DBTP,
+    TARGET_LUFS,
+    LoudnessReport,
+    normalize_loudness,
+)
+from attm_core.generation.sampler import euler_sample, initial_noise
+from attm_core.generation.separation import N_PASSES, remove_vocals
+from attm_core.precision import fast_autocast
+from attm_core.progress import track
+from attm_core.protocols import Codec, Separator
+
+PROMPT_PREFIX = "high quality instrumental music, "  # Section III-E(a)
+MAX_PROMPT_CHARACTERS = 2000
+SEPARATION_BATCH = 4  # stays in cache: faster on a CPU than larger ones
+BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # characters of visible categories that show nothing
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """How clips are generated; the defaults are the paper's deployed inference (Section III-E).
+
+    Attributes:
+        s: score scalar, in reward units, or None for a backbone without score head.
+        w: guidance scale of Eq. (2).
+        w_score: guidance scale of the score alone (``w`` is then the text's); None: joint.
+        n_steps: Euler steps.
+        prefix: put before every prompt.
+        negative_prompt: text in place of ∅_t, or None.
+        n_passes: separation passes; 0 leaves the separator out.
+        target_lufs: loudness wanted, or None to leave the loudness alone.
+        ceiling_dbtp: true-peak ceiling.
+        variant: post-processing as the paper writes it or as the released script does it.
+        batch_size: prompts sampled and decoded at once (a guided step runs twice as many).
+
+    Raises:
+        ConfigError: a field is out of range; the message names it.
+    """
+
+    s: float | None = 5.0
+    w: float = 4.0
+    w_score: float | None = None
+    n_steps: int = 25
+    prefix: str = PROMPT_PREFIX
+    negative_prompt: str | None = None
+    n_passes: int = N_PASSES
+    target_lufs: float | None = TARGET_LUFS
+    ceiling_dbtp: float = CEILING_DBTP
+    variant: Literal["as_written", "as_released"] = "as_written"
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "s": (-1000, 1000), "w": (0, 1000), "w_score": (0, 1000), "n_steps": (1, 10_000),
+            "n_passes": (0, 100), "target_lufs": (-70, 0), "ceiling_dbtp": (-60, 0),
+            "batch_size": (1, 100_000),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:  # NaN is in no range
+                raise ConfigError(f"{name} must be from {low} to {high}, got {value}")
+        if self.variant not in ("as_written", "as_released"):
+            raise ConfigError(f"variant must be as_written or as_released, got {self.variant!r}")
+        if len(self.prefix) > MAX_PROMPT_CHARACTERS:
+            raise ConfigError(f"prefix has over {MAX_PROMPT_CHARACTERS} characters")
+        if self.negative_prompt is not None:
+            check_prompt(self.negative_prompt)
+
+    def without_postprocessing(self) -> GenerationConfig:
+        """The same, with the codec's waves as they are."""
+        return replace(self, n_passes=0, target_lufs=None)
+
+
+@dataclass(frozen=True)
+class FixedNetworks:
+    """The networks around the backbone.
+
+    Attributes:
+        encode_text: texts to the backbone's conditions.
+        codec: latents to waves.
+        separator: for post-processing; may be None where none is wanted.
+    """
+
+    encode_text: Callable[[list[str]], Conditions]
+    codec: Codec
+    separator: Separator | None = None
+
+
+@dataclass(frozen=True)
+class Clips:
+    """B generated clips.
+
+    Attributes:
+        prompts: as the user wrote them, without the prefix.
+        seeds: noise seed of each.
+        latents: (B, N, C) at the codec's scale.
+        waves: (B, C, S), finished.
+        sample_rate_hz: their rate.
+        loudness: a report for each, or None where loudness was left alone.
+    """
+
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    latents: Float[Tensor, "B N D"]
+    waves: Float[Tensor, "B C S"]
+    sample_rate_hz: int
+    loudness: tuple[LoudnessReport | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+
+def check_prompt(text: str) -> str:
+    """Return a prompt that shows something and has at most 2000 characters.
+
+    Raises:
+        InputError: it does not, or cannot be written as UTF-8.
+    """
+    if not any(unicodedata.category(c)[0] in "LNPS" and c not in BLANKS for c in text):
+        raise InputError("a prompt is empty; write what the music should sound like")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise InputError(
+            f"a prompt has {len(text)} characters; at most {MAX_PROMPT_CHARACTERS} are allowed"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"the prompt {text!a} is not valid Unicode text") from error
+    return text
+
+
+# no_grad and not inference_mode: what a model caches while it samples must stay usable in training.
+@torch.no_grad()
+def generate(
+    model: VelocityModel,
+    prompts: Sequence[str],
+    config: GenerationConfig,
+    networks: FixedNetworks,
+    seeds: Sequence[int],
+) -> Clips:
+    """Generate one clip per prompt.
+
+    Args:
+        model: the backbone in evaluation mode; its null text tells the device to sample on.
+        prompts: B texts, without the prefix; equal ones are encoded once.
+        config: score, guidance, steps, post-processing.
+        networks: text encoders, codec, separator.
+        seeds: one per prompt, see ``sampler.prompt_seeds``.
+
+    Raises:
+        InputError: no or an unusable prompt, a wrong number of seeds, or NaN or infinite samples.
+        ConfigError: separation is wanted without a separator.
+    """
+    if not prompts or len(seeds) != len(prompts):
+        raise InputError(f"give at least one prompt and a seed for each, got {len(prompts)} and "
+                         f"{len(seeds)}")  # fmt: skip
+    texts = [config.prefix + check_prompt(prompt) for prompt in prompts]
+    codec = networks.codec
+    noise = initial_noise(seeds, (codec.n_latents, codec.n_channels))
+    conditions = encode_distinct(networks.encode_text, texts)
+    negative = None
+    if config.negative_prompt is not None:
+        negative = networks.encode_text([config.negative_prompt]).repeat(len(texts))
+    latents = generate_latents(model, conditions, config, noise, negative)
+    parts = track(latents.split(config.batch_size), f"decoding {len(latents)} clips")
+    waves = torch.cat([codec.decode(part) for part in parts])
+    if not torch.isfinite(waves).all():
+        raise InputError("the model gave NaN or infinite samples; try a smaller w")
+    rate = codec.sample_rate_hz
+    finished, reports = postprocess(waves[:, None], rate, networks.separator, config)
+    return Clips(tuple(prompts), tuple(seeds), latents, finished, rate, tuple(reports))
+
+
+def encode_distinct(
+    encode_text: Callable[[list[str]], Conditions], texts: Sequence[str]
+) -> Conditions:
+    """Conditions of all texts, each distinct one encoded once."""
+    distinct = list(dict.fromkeys(texts))
+    row_of = {text: row for row, text in enumerate(distinct)}
+    return encode_text(distinct)[[row_of[text] for text in texts]]
+
+
+@torch.no_grad()
+def generate_latents(
+    model: VelocityModel,
+    conditions: Conditions,
+    config: GenerationConfig,
+    noise: Float[Tensor, "B N D"],
+    negative: Conditions | None = None,
+) -> Float[Tensor, "B N D"]:
+    """Draw one latent per prompt by guided Euler steps.
+
+    Args:
+        model: the backbone, in evaluation mode.
+        conditions: c of B prompts.
+        config: s, w, steps, batch size.
+        noise: x_1, see ``sampler.initial_noise``.
+        negative: conditions of a negative prompt for B prompts, in place of ∅_t.
+
+    Returns:
+        Un-normalised latents, float32, on the device of ``noise``.
+
+    Raises:
+        InputError: conditions, noise or negative differ in batch size.
+    """
+    n = len(noise)
+    for name, given in (("conditions", conditions), ("negative", negative)):
+        if given is not None and len(given) != n:
+            raise InputError(f"{name} hold {len(given)} prompts but noise {n}")
+    device = model.null_conditions(1).pooled.device
+    drawn = [torch.empty_like(noise[:0])]
+    for start in track(range(0, n, config.batch_size), f"sampling {n} latents"):
+        rows = slice(start, start + config.batch_size)
+        x_1 = noise[rows].to(device)
+        null = None if negative is None else negative[rows].to(device)
+        s = None if config.s is None else x_1.new_full((len(x_1),), config.s)
+        guided = guide(model, conditions[rows].to(device), s, config.w, null, config.w_score)
+        # PAPER-SILENT: III-E names no number format. The released script samples in float32 with
+        # TF32 products; bfloat16 autocast on a GPU is faster and rounds more. x_t stays float32.
+        with fast_autocast(device.type, enabled=device.type != "cpu"):
+            x_0 = euler_sample(guided, x_1, config.n_steps)
+        drawn.append(model.unnormalize(x_0).to(noise.device))
+    return torch.cat(drawn)
+
+
+def postprocess(
+    waves: Float[Tensor, "B C S"],
+    sample_rate_hz: int,
+    separator: Separator | None,
+    config: GenerationConfig,
+) -> tuple[Float[Tensor, "B C S"], list[LoudnessReport | None]]:
+    """Separation, then loudness (Section III-E(b)).
+
+    Args:
+        waves: generated clips.
+        sample_rate_hz: their rate; the separator gets its own rate and the result comes back.
+        separator: may be None if ``config.n_passes`` is 0.
+        config: passes, target, ceiling, variant.
+
+    Returns:
+        Clips of the same shape, and a loudness report for each (None if loudness is left alone).
+
+    Raises:
+        InputError: NaN or infinite samples, or clips below 0.4 s.
+        ConfigError: separation wanted without a separator.
+    """
+    if config.n_passes:
+        if separator is None:
+            raise ConfigError("n_passes > 0 needs a separator")
+        own, left = separator.sample_rate_hz, []
+        parts = waves.split(SEPARATION_BATCH) if len(waves) else ()
+        for part in track(parts, f"separating {len(waves)} clips"):
+            part = resample(part, sample_rate_hz, own)
+            part = remove_vocals(part, separator, config.n_passes, config.variant)
+            left.append(fit_length(resample(part, own, sample_rate_hz), waves.shape[-1]))
+        waves = torch.cat(left) if left else waves
+    target = config.target_lufs
+    if target is None:
+        return waves, [None] * len(waves)
+    pairs = [
+        normalize_loudness(wave, sample_rate_hz, target, config.ceiling_dbtp, config.variant)
+        for wave in waves
+    ]
+    scaled = torch.stack([wave for wave, _ in pairs]) if pairs else waves
+    return scaled, [report for _, report in pairs]

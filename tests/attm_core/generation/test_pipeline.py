@@ -1,0 +1,224 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from toy_networks import N_SAMPLES, RATE_HZ, BrokenCodec, ToyStudio
+
+from attm_core.backbone.config import Conditions, FluxAudioConfig
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.errors import ConfigError, InputError
+from attm_core.generation.loudness import integrated_loudness
+from attm_core.generation.pipeline import (
+    GenerationConfig,
+    check_prompt,
+    generate,
+    generate_latents,
+    postprocess,
+)
+from attm_core.generation.sampler import initial_noise, prompt_seeds
+
+CONFIG = GenerationConfig(s=5.0, w=4.0, n_steps=3, batch_size=2, prefix="good music, ")
+PLAIN = CONFIG.without_postprocessing()
+
+
+def made(*prompts: str, studio=None, config=CONFIG, seed=42):
+    studio = studio or ToyStudio()
+    seeds = prompt_seeds(seed, len(prompts))
+    return generate(studio.backbone, prompts, config, studio.networks(), seeds)
+
+
+def test_each_prompt_becomes_one_finished_clip():
+    studio = ToyStudio()
+    clips = made("calm", "fast", "calm", studio=studio)
+    assert clips.prompts == ("calm", "fast", "calm")
+    assert clips.seeds == (42, 43, 44)
+    assert studio.texts == [["good music, calm", "good music, fast"]]  # each text once
+    assert clips.waves.shape == (3, 1, N_SAMPLES)
+    assert clips.latents.shape == (3, 4, 2)
+    for wave, report in zip(clips.waves, clips.loudness, strict=True):
+        assert integrated_loudness(wave, RATE_HZ) == pytest.approx(-16.5, abs=0.1)
+        assert report.after_lufs == pytest.approx(-16.5, abs=0.1)
+    assert set(studio.backbone.scores) == {5.0}
+
+
+def test_a_clip_does_not_depend_on_the_prompts_beside_it():
+    alone = made("fast", seed=43).waves[0]
+    beside = made("calm", "fast", "odd").waves[1]
+    assert torch.allclose(alone, beside, atol=1e-5)
+    assert not torch.allclose(alone, made("fast", seed=44).waves[0], atol=1e-2)
+
+
+def test_without_post_processing_the_codec_has_the_last_word():
+    studio = ToyStudio()
+    clips = made("calm", studio=studio, config=PLAIN)
+    assert clips.loudness == (None,)
+    assert studio.separator.calls == 0
+    assert torch.equal(clips.waves[:, 0], studio.codec.decode(clips.latents))
+
+
+def test_a_negative_prompt_replaces_the_null_text():
+    studio = ToyStudio()
+    pushed = made("calm", studio=studio, config=replace(PLAIN, negative_prompt="x" * 300))
+    assert studio.texts[-1] == ["x" * 300]
+    assert not torch.allclose(made("calm", config=PLAIN).waves, pushed.waves, atol=1e-2)
+
+
+def test_a_model_that_gives_nan_is_an_error():
+    with pytest.raises(InputError, match="NaN or infinite samples"):
+        made("calm", studio=ToyStudio(BrokenCodec()))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("s", 1e39), ("s", math.nan), ("w", -1.0), ("w", math.inf), ("w_score", -0.5),
+        ("n_steps", 0), ("n_steps", 10**12), ("batch_size", 0), ("n_passes", -1),
+        ("target_lufs", 3.0), ("ceiling_dbtp", math.nan), ("variant", "thrice"),
+        ("prefix", "x" * 2001),
+    ],
+)  # fmt: skip
+def test_a_setting_out_of_range_is_named(field, value):
+    with pytest.raises(ConfigError, match=field):
+        GenerationConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  ", "\u200b\u2060\ufeff", "\u2800\u3164", "x" * 2001, "half \ud800"]
+)
+def test_an_unusable_prompt_is_refused(text):
+    with pytest.raises(InputError, match="prompt"):
+        check_prompt(text)
+    with pytest.raises(InputError, match="prompt"):
+        made("calm", text)
+    with pytest.raises(InputError, match="prompt"):
+        GenerationConfig(negative_prompt=text)
+
+
+def test_prompts_and_seeds_go_in_pairs():
+    assert check_prompt("静かなピアノ 🎹") == "静かなピアノ 🎹"
+    studio = ToyStudio()
+    for prompts, seeds in (((), ()), (("calm",), (1, 2))):
+        with pytest.raises(InputError, match="a seed for each"):
+            generate(studio.backbone, prompts, CONFIG, studio.networks(), seeds)
+    for seed in (-1, 2**63):
+        with pytest.raises(InputError, match=f"seed {seed} is not in 0"):
+            prompt_seeds(seed, 1)
+
+
+class Gaussian:
+    """Exact velocity of flows whose data are one point per prompt: v = (x_t − x_0)/t."""
+
+    def project(self, conditions: Conditions) -> Conditions:
+        return conditions
+
+    def velocity(self, x_t: Tensor, t: Tensor, given: Conditions, s: Tensor | None) -> Tensor:
+        point = given.pooled[:, None, :] + (0 if s is None else s[:, None, None])
+        return (x_t.repeat(len(given) // len(x_t), 1, 1) - point) / t[:, None, None]
+
+    def null_conditions(self, batch: int) -> Conditions:
+        return Conditions(torch.zeros(batch, 1, 1), torch.zeros(batch, 3))
+
+    def unnormalize(self, latents: Tensor) -> Tensor:
+        return 10 * latents
+
+
+def texts(n: int) -> Conditions:
+    return Conditions(torch.zeros(n, 1, 1), torch.arange(float(n))[:, None].expand(n, 3))
+
+
+NOISE = initial_noise(prompt_seeds(42, 5), (4, 3))
+
+
+@pytest.mark.parametrize(("w_score", "reached"), [(None, 4 * 0.5), (4.0, 4 * 0.5), (2.0, 1.0)])
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_latents_reach_the_point_that_guidance_asks_for(w_score, reached, batch_size):
+    # With v_c − v_∅ = −(c + s)/t the guided flow ends at w·c + w_score·s; 10 is the latent scale.
+    config = GenerationConfig(s=0.5, w=4.0, w_score=w_score, n_steps=5, batch_size=batch_size)
+    latents = generate_latents(Gaussian(), texts(5), config, NOISE)
+    expected = 10 * (4 * texts(5).pooled + reached)
+    torch.testing.assert_close(latents, expected[:, None, :].expand(5, 4, 3))
+
+
+def test_negative_conditions_take_the_place_of_the_null():
+    ones = Conditions(torch.ones(5, 1, 1), torch.ones(5, 3))
+    config = GenerationConfig(s=None, w=2.0, n_steps=3)
+    latents = generate_latents(Gaussian(), texts(5), config, NOISE, negative=ones)
+    torch.testing.assert_close(latents[:, 0], 10 * (2 * texts(5).pooled - 1))
+
+
+def test_latents_can_be_trained_on_and_sizes_must_fit():
+    latents = generate_latents(Gaussian(), texts(5), GenerationConfig(n_steps=2), NOISE)
+    weight = torch.ones(3, requires_grad=True)
+    (latents * weight).sum().backward()
+    assert weight.grad is not None
+    with pytest.raises(InputError, match="conditions hold 4 prompts but noise 5"):
+        generate_latents(Gaussian(), texts(4), GenerationConfig(), NOISE)
+
+
+def test_the_real_backbone_by_separate_branches():
+    config = FluxAudioConfig.mini(width=16, n_heads=2, n_latents=4, n_channels=3, n_tokens=2)
+    config = replace(config, token_width=5, pooled_width=6, score_head="input_add")
+    generator = torch.Generator().manual_seed(0)
+    model = FluxAudio(config, generator).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    model.set_latent_statistics(torch.zeros(3), torch.ones(3))
+    model.set_null_text(torch.randn(2, 5, generator=generator), torch.zeros(6))
+    text = Conditions(torch.randn(5, 2, 5, generator=generator), torch.ones(5, 6))
+    drawn = generate_latents(model, text, GenerationConfig(s=2.0, n_steps=2, batch_size=3), NOISE)
+    x, s = NOISE, torch.full((5,), 2.0)
+    for t in (1.0, 0.5):  # two guided Euler steps, each branch on its own
+        times = torch.full((5,), t)
+        v_null = model(x, times, model.null_conditions(5), 0 * s)
+        x = x - 0.5 * (v_null + 4.0 * (model(x, times, text, s) - v_null))
+    torch.testing.assert_close(drawn, x.detach(), atol=1e-4, rtol=1e-4)
+
+
+class Subtractor:
+    """Takes a tenth away; gets audio at its own rate."""
+
+    def __init__(self, sample_rate_hz: int = RATE_HZ) -> None:
+        self.sample_rate_hz = sample_rate_hz
+        self.lengths: list[int] = []
+
+    def no_vocals(self, waves: Tensor) -> Tensor:
+        self.lengths.append(waves.shape[-1])
+        return waves * 0.9
+
+
+def tones(n: int = 5) -> Tensor:
+    time = torch.arange(RATE_HZ) / RATE_HZ
+    return torch.stack(
+        [0.05 * (i + 1) * torch.sin(2 * torch.pi * 500 * time)[None] for i in range(n)]
+    )
+
+
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 2 * RATE_HZ])
+def test_separation_runs_at_the_separator_s_rate(rate_hz):
+    separator = Subtractor(rate_hz)
+    config = GenerationConfig(target_lufs=None)
+    left, reports = postprocess(tones(), RATE_HZ, separator, config)
+    assert set(separator.lengths) == {rate_hz}
+    assert reports == [None] * 5
+    middle = slice(200, -200)
+    torch.testing.assert_close(
+        left[..., middle], (tones() * 0.9**3)[..., middle], atol=2e-3, rtol=1e-2
+    )
+
+
+def test_a_silent_clip_stays_silent_among_others():
+    waves = tones(3)
+    waves[1] = 0
+    done, reports = postprocess(waves, RATE_HZ, Subtractor(), GenerationConfig())
+    assert [report.outcome for report in reports] == ["normalized", "silent", "normalized"]
+    assert done[1].abs().max() == 0
+
+
+def test_post_processing_refuses_what_it_cannot_do():
+    with pytest.raises(ConfigError, match="needs a separator"):
+        postprocess(tones(), RATE_HZ, None, GenerationConfig())
+    with pytest.raises(InputError, match=r"clips \[0, 1, 2, 3\] hold NaN"):
+        postprocess(tones() * torch.inf, RATE_HZ, Subtractor(), GenerationConfig())
