@@ -4,11 +4,12 @@
 #                                        without a checkout of MeanAudio the reference is not
 #                                        measured; the last run that had it is kept in the files
 # make lab                              JupyterLab in the locked environment, on the notebooks
+# make torture                           kills, damaged caches, full disks, studies at once (an hour)
 # make smoke | check | serve | lock | screenshots
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help environment book study notebooks smoke test check lab serve lock screenshots benchmarks
+.PHONY: help environment book study notebooks smoke test check lab serve lock screenshots benchmarks torture
 
 PROFILE ?= mini
 JOBS ?= 2
@@ -57,6 +58,9 @@ serve: environment
 lock: environment
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 \
 	  --no-header --no-annotate --quiet --output-file requirements.lock
+
+torture: environment
+	$(BIN)/python scripts/torture.py
 
 # Every page in a real browser, as pictures to look at (needs Debian's chromium).
 screenshots: environment

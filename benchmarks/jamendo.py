@@ -33,8 +33,9 @@ from attm_companion.world.mini_separator import MiniDemucsConfig, build_mini_dem
 from attm_companion.world.minilm import MiniLM
 from attm_core.codec.mmaudio import MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig, random_mmaudio_vae
+from attm_core.data.extraction import ExtractionCast, ExtractionConfig
 from attm_core.data.jamendo import Caption, WindowConfig, window_table
-from attm_core.data.shards import ExtractionCast, ExtractionConfig, extract, open_latents
+from attm_core.data.shards import extract, open_latents
 from attm_core.data.track_audio import read_windows
 from attm_core.files import read_json, write_json
 from attm_core.generation.separation import DemucsSeparator

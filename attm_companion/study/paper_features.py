@@ -12,7 +12,7 @@ from attm_companion.study.launch import launch_processes
 from attm_companion.study.paper_corpus import JamendoStage
 from attm_companion.study.paper_frozen import work_device
 from attm_core.data.extraction import ExtractionCast, ExtractionConfig
-from attm_core.data.shards import extract, open_latents
+from attm_core.data.shards import extract, open_latents, open_table
 from attm_core.errors import ConfigError
 from attm_core.training.data import LatentSet
 
@@ -25,15 +25,20 @@ SHARDS = "shards"
 class ShardedFeaturesStage(TrainingData):
     """Latents, text features and reward columns of all windows, a few files a shard.
 
-    With ``launch.processes`` several processes share the shards.
+    With ``launch.processes`` several processes of one machine share the shards.
     """
 
     kind: Literal["sharded_features"] = "sharded_features"
     shard_size: int
 
     def run(self, folder: Path) -> None:
-        """Extract, going on where a killed run left off."""
+        """Extract, going on where a killed run left off.
+
+        Raises:
+            AssetError: a shard is still missing afterwards.
+        """
         launch_processes(self.extract, self.launch, self.device.type != "cpu")
+        open_table(folder / SHARDS)
 
     def extract(self, accelerator: Accelerator | None) -> None:
         """Take shards that nobody else is at until none is left."""

@@ -8,11 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from attm_core.audio import fit_length, resample, to_mono
@@ -23,8 +20,8 @@ from attm_core.protocols import ClapModel, Codec, Separator, TextEncoder
 TRACK_PEAK = 0.95
 SILENCE = 1e-6
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
-UNREADABLE, SILENT = "unreadable", "silent"
-SCORES = ("clip_id", "mix", "instrumental", "problem")
+PROBLEMS = ("", "unreadable", "silent")  # what can be wrong with a clip; stored as numbers
+UNREADABLE, SILENT = 1, 2
 
 
 class Ranker(Protocol):
@@ -88,25 +85,6 @@ class ExtractionConfig:
             raise ConfigError("track_peak lies in (0, 1], or is None")
 
 
-@dataclass(frozen=True)
-class _Clip:
-    """One window: its place in the shard, and (S,) waves at the codec's rate."""
-
-    place: int
-    mix: Tensor
-    stem: Tensor
-
-
-@dataclass
-class _Gathered:
-    """What is known of a shard's clips so far."""
-
-    mean: Tensor
-    std: Tensor
-    scores: NDArray[np.float64]  # (n, 2): mixture, stem
-    problems: list[str]
-
-
 class ClipExtractor:
     """Clips of a table to latents and scores, a shard at a time.
 
@@ -130,54 +108,46 @@ class ClipExtractor:
         return {"tokens": tokens.to(DTYPES[self.config.dtype]), "pooled": pooled.float()}
 
     @torch.no_grad()
-    def shard(self, rows: pd.DataFrame) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    def shard(self, rows: pd.DataFrame) -> dict[str, Tensor]:
         """Latents and scores of a shard's clips.
 
         Args:
             rows: some rows of the window table.
 
         Returns:
-            ``mean`` and ``std`` (n, N, C) of the instrumental stems, and a table `SCORES` with the
-            ranker's scores of mixture and stem. A clip that cannot be read or is silent has zeros,
-            NaN and a ``problem``.
+            ``mean`` and ``std`` (n, N, C) of the instrumental stems, ``scores`` (n, 2) float64 of
+            mixture and stem, and ``problem`` (n,), places in `PROBLEMS`. A clip that cannot be read
+            or is silent has zeros and NaN.
         """
-        gathered = self._empty(len(rows))
-        clips = self._clips(rows.reset_index(drop=True), gathered.problems)
+        n, codec = len(rows), self.cast.codec
+        problem = torch.zeros(n, dtype=torch.int8)
+        scores = torch.full((n, 2), torch.nan, dtype=torch.float64)
+        latents = torch.zeros(2, n, *self.latent_shape, dtype=DTYPES[self.config.dtype])
+        clips = self._clips(rows.reset_index(drop=True), problem)
         while batch := list(islice(clips, self.config.batch_size)):
-            self._encode(batch, rows["caption"].tolist(), gathered)
-        scores = dict(zip(("mix", "instrumental"), gathered.scores.T, strict=True))
-        table = {"clip_id": rows["clip_id"].to_numpy(), **scores, "problem": gathered.problems}
-        return {"mean": gathered.mean, "std": gathered.std}, pd.DataFrame(table)
+            here = [place for place, _, _ in batch]
+            mix, stem = (torch.stack(side) for side in zip(*(c[1:] for c in batch), strict=True))
+            for store, found in zip(latents, codec.encode(stem), strict=True):
+                store[here] = found.cpu().to(store.dtype)
+            # PAPER-SILENT: which prompt the ranker reads with a training clip; it is its caption.
+            prompts = 2 * rows["caption"].iloc[here].tolist()
+            both = torch.cat([mix, stem])[:, None]
+            scored = self.cast.ranker.score(both, codec.sample_rate_hz, prompts)
+            scores[here] = scored.double().cpu().unflatten(0, (2, -1)).T
+        return {"mean": latents[0], "std": latents[1], "scores": scores, "problem": problem}
 
-    def _empty(self, n: int) -> _Gathered:
-        mean, std = torch.zeros(2, n, *self.latent_shape, dtype=DTYPES[self.config.dtype])
-        return _Gathered(mean, std, np.full((n, 2), np.nan), [""] * n)
-
-    def _encode(self, batch: Sequence[_Clip], captions: Sequence[str], into: _Gathered) -> None:
-        codec, places = self.cast.codec, [clip.place for clip in batch]
-        mix, stem = (
-            torch.stack([getattr(clip, name) for clip in batch]) for name in ("mix", "stem")
-        )
-        for store, found in zip((into.mean, into.std), codec.encode(stem), strict=True):
-            store[places] = found.cpu().to(store.dtype)
-        # PAPER-SILENT: which prompt the ranker reads with a training clip; it is its caption.
-        prompts = [captions[place] for place in places]
-        both = torch.cat([mix, stem])[:, None]
-        scored = self.cast.ranker.score(both, codec.sample_rate_hz, prompts * 2)
-        into.scores[places] = scored.double().cpu().numpy().reshape(2, -1).T
-
-    def _clips(self, rows: pd.DataFrame, problems: list[str]) -> Iterator[_Clip]:
-        """The shard's clips, track by track; what is wrong with the others goes to ``problems``."""
+    def _clips(self, rows: pd.DataFrame, problem: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Place, mixture and stem (S,) of the clips, track by track; the others' ``problem``."""
         for path, group in rows.groupby("path", sort=False):
             heard = self._heard(str(path), group)
             for number, place in enumerate(group.index.tolist()):
-                made = heard if isinstance(heard, str) else self._clip(heard, number, place)
-                if isinstance(made, str):
-                    problems[place] = made
+                pair = heard if isinstance(heard, int) else self._pair(heard, number)
+                if isinstance(pair, int):
+                    problem[place] = pair
                 else:
-                    yield made
+                    yield place, *pair
 
-    def _heard(self, path: str, rows: pd.DataFrame) -> TrackWindows | str:
+    def _heard(self, path: str, rows: pd.DataFrame) -> TrackWindows | int:
         """The windows of one track, or what is wrong with it."""
         try:
             starts_s, duration_s = rows["start_s"].tolist(), rows["duration_s"].max()
@@ -186,28 +156,23 @@ class ClipExtractor:
             return UNREADABLE
         return heard if heard.peak > SILENCE else SILENT
 
-    def _clip(self, heard: TrackWindows, number: int, place: int) -> _Clip | str:
-        """Mixture and stem of one window, or what is wrong with them."""
-        wave = heard.waves[number]
+    def _pair(self, heard: TrackWindows, number: int) -> tuple[Tensor, Tensor] | int:
+        """Mixture and instrumental stem of one window, mono at the codec's rate and length."""
+        separator, codec = self.cast.separator, self.cast.codec
+        wave, rate = heard.waves[number], heard.sample_rate_hz
         wave = wave if len(wave) <= 2 else to_mono(wave)
         if self.config.track_peak is not None:
             wave = wave * (self.config.track_peak / heard.peak)
-        try:
-            pair = self._pair(wave, heard.sample_rate_hz)
-        except InputError:  # a sample rate that nothing can be resampled from
-            return UNREADABLE
-        loud = min(float(side.abs().max()) for side in pair) > SILENCE
-        return _Clip(place, *pair) if loud else SILENT
-
-    def _pair(self, wave: Float[Tensor, "C S"], rate: int) -> tuple[Tensor, Tensor]:
-        """Mixture and instrumental stem, mono at the codec's rate and length."""
-        separator, codec = self.cast.separator, self.cast.codec
-        # PAPER-SILENT: the Demucs model, its passes and what it hears. One pass of the cast's
-        # separator over each 10-s window in stereo: the paper segments first and separates then.
-        stem = separator.no_vocals(resample(wave, rate, separator.sample_rate_hz)[None])[0]
 
         def as_codec(side: Tensor, from_hz: int) -> Tensor:
             mono = resample(to_mono(side), from_hz, codec.sample_rate_hz)[0]
             return fit_length(mono, codec.n_samples)
 
-        return as_codec(wave, rate), as_codec(stem, separator.sample_rate_hz)
+        # PAPER-SILENT: the Demucs model, its passes and what it hears. One pass of the cast's
+        # separator over each 10-s window in stereo: the paper segments first and separates then.
+        try:
+            stem = separator.no_vocals(resample(wave, rate, separator.sample_rate_hz)[None])[0]
+            pair = as_codec(wave, rate), as_codec(stem, separator.sample_rate_hz)
+        except InputError:  # a sample rate that nothing can be resampled from
+            return UNREADABLE
+        return pair if min(float(side.abs().max()) for side in pair) > SILENCE else SILENT

@@ -1,44 +1,48 @@
 """Windows to latents, text features and reward columns, shard by shard (Section III-D(a)).
 
-`extract` works through a table of windows (`attm_core.data.jamendo`). A shard is a file of
-latents and a file of scores of the same clips, finished when both are there: a run that was killed
-goes on with the next shard, several processes may share one folder, and the files are the same
-however they came about. `open_latents` hands a finished folder to the trainers.
+`extract` works through a table of windows (`attm_core.data.jamendo`). A shard is one file, whole or
+absent: a run that was killed goes on with the next, several processes on one folder share them, and
+the files are the same however they came about. `open_latents` hands a finished folder to training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
-from attm_core.data.extraction import ClipExtractor, ExtractionCast, ExtractionConfig
-from attm_core.data.extraction_folder import (
-    MANIFEST,
-    REWARDS,
-    TABLE,
-    Claims,
-    ExtractionFolder,
-    Part,
-    discard_leftovers,
-    read_manifest,
-    settle,
-    table_digest,
+from attm_core.data.extraction import (
+    PROBLEMS,
+    ClipExtractor,
+    ExtractionCast,
+    ExtractionConfig,
 )
 from attm_core.data.jamendo import COLUMNS, Progress
-from attm_core.data.sharded_rows import ShardedRows
-from attm_core.errors import AssetError, InputError
-from attm_core.files import save_tensors, write_atomic
+from attm_core.errors import AssetError, ConfigError, InputError
+from attm_core.files import (
+    file_lock,
+    load_tensors,
+    read_json,
+    save_tensors,
+    write_atomic,
+    write_json,
+)
 from attm_core.progress import track
 from attm_core.ranker.reward_model import REWARD_COLUMNS, reward_columns
 from attm_core.training.data import LatentSet
 
-__all__ = ["ExtractionCast", "ExtractionConfig", "extract", "open_latents", "open_table"]
+MANIFEST = "extraction.json"
+TABLE = "clips.parquet"  # written last, of all clips: without it the extraction is not finished
+MAX_BLOCK = 256  # rows that `split` holds at a time: 35 MB of the paper's latents in float32
 
 
 def extract(
@@ -52,8 +56,8 @@ def extract(
     """Work out everything that training needs of the clips of ``table``; resumes.
 
     Start it in as many processes as there are GPUs or memory for, on one ``folder``: each takes
-    the shards that no other is at. The last to finish joins the scores to reward columns. Memory
-    is that of one shard and of the table, whatever the number of clips.
+    the shards that no other is at, and the last to finish joins the scores to reward columns.
+    Memory is that of one shard and of the table, whatever the number of clips.
 
     Args:
         table: what `attm_core.data.jamendo.window_table` gave.
@@ -66,114 +70,94 @@ def extract(
     Raises:
         InputError: the table is empty or lacks a column.
         ConfigError: ``folder`` belongs to an extraction of other clips, settings or weights.
+        StorageError: no disk space, or a file system without locks.
     """
     missing = [name for name in COLUMNS if name not in table]
     if missing or not len(table):
         raise InputError(f"the table has {len(table)} clips and lacks the columns {missing}")
-    run = _Extraction(table, audio_root, cast, Path(folder), config or ExtractionConfig())
-    settle(run.folder, run.identity(), table)
-    parts = list(run.parts())
-    left = [part for part in parts if not part.finished]
-    with Claims(run.folder) as claims:
-        for part in progress(left, "extraction", len(parts), len(parts) - len(left)):
-            _work(part, claims)
-        if all(part.finished for part in parts):
-            _work(run.joining(len(parts)), claims)
+    config, captions = config or ExtractionConfig(), table["caption"].unique().tolist()
+    clips = {"n_clips": len(table), "n_captions": len(captions), "table": table_digest(table)}
+    _settle(folder, {**asdict(config), **clips, "cast": cast.uid})
+    extractor, size = ClipExtractor(audio_root, cast, config), config.shard_size
+    work: list[tuple[Path, Callable[[], Mapping[str, Tensor]]]] = [
+        (path, partial(extractor.texts, captions[rows]))
+        for path, rows in _shards(folder, "texts", len(captions), size)
+    ]
+    scored = _shards(folder, "clips", len(table), size)
+    work += [(path, partial(extractor.shard, table.iloc[rows])) for path, rows in scored]
+    left = [item for item in work if not item[0].exists()]
+    for path, make in progress(left, "extraction", len(work), len(work) - len(left)):
+        _make_once(path, make)
+    if all(path.exists() for path, _ in work) and not (folder / TABLE).exists():
+        whole = _joined(table, [path for path, _ in scored])
+        write_atomic(folder / TABLE, lambda part: whole.to_parquet(part, index=False))
 
 
-def _work(part: Part, claims: Claims) -> None:
-    """Do a part unless it is done or another process is at it."""
-    with claims.claim(part.number) as ours:
-        if ours and not part.finished:
-            for path in part.paths:
-                discard_leftovers(path)
-            part.write(part)
+def table_digest(table: pd.DataFrame) -> str:
+    """SHA-256 over a table's column names and values, without its index."""
+    hashes = pd.util.hash_pandas_object(table, index=False).to_numpy(dtype=np.uint64)
+    return hashlib.sha256(repr(list(table.columns)).encode() + hashes.tobytes()).hexdigest()
 
 
-class _Extraction:
-    """One run over a table."""
-
-    def __init__(
-        self,
-        table: pd.DataFrame,
-        audio_root: Path,
-        cast: ExtractionCast,
-        folder: Path,
-        config: ExtractionConfig,
-    ) -> None:
-        self.table, self.cast, self.folder, self.config = table, cast, folder, config
-        self.captions: list[str] = table["caption"].unique().tolist()
-        self.extractor = ClipExtractor(audio_root, cast, config)
-        self.files = ExtractionFolder(folder, config.shard_size)
-
-    def identity(self) -> dict[str, Any]:
-        """What determines the files."""
-        settings = asdict(self.config)
-        n_clips, n_captions = len(self.table), len(self.captions)
-        clips = {"n_clips": n_clips, "n_captions": n_captions, "table": table_digest(self.table)}
-        return {**settings, **clips, "cast": self.cast.uid}
-
-    def parts(self) -> Iterator[Part]:
-        """All shards: captions first, then clips."""
-        files, size = self.files, self.config.shard_size
-        n_clips = len(self.table)
-        texts = [(path,) for path in files.texts(len(self.captions))]
-        clips = list(zip(files.latents(n_clips), files.scores(n_clips), strict=True))
-        for first, work, write in ((0, texts, self._texts), (len(texts), clips, self._clips)):
-            for place, paths in enumerate(work):
-                rows = slice(place * size, (place + 1) * size)
-                yield Part(paths, first + place, rows, write)
-
-    def joining(self, number: int) -> Part:
-        """What is left to do when all shards are there."""
-        root = self.folder
-        paths = (root / TABLE, root / MANIFEST, root / REWARDS)
-        return Part(paths, number, slice(0, len(self.table)), self._join)
-
-    def _texts(self, part: Part) -> None:
-        save_tensors(part.paths[0], self.extractor.texts(self.captions[part.rows]))
-
-    def _clips(self, part: Part) -> None:
-        latents, path = part.paths
-        tensors, scores = self.extractor.shard(self.table.iloc[part.rows])
-        save_tensors(latents, tensors)
-        write_atomic(path, lambda file: scores.to_parquet(file, index=False))
-
-    def _join(self, part: Part) -> None:
-        rewards = _join(self.table, self.files.scores(len(self.table)))
-        write_atomic(part.paths[-1], lambda file: rewards.to_parquet(file, index=False))
+def _shards(folder: Path, kind: str, n: int, size: int) -> list[tuple[Path, slice]]:
+    """The files of ``n`` clips or captions, and which of them each holds."""
+    starts = range(0, n, size)
+    return [
+        (folder / kind / f"{number:05d}.safetensors", slice(start, start + size))
+        for number, start in enumerate(starts)
+    ]
 
 
-def _join(table: pd.DataFrame, files: list[Path]) -> pd.DataFrame:
-    """The three reward columns and ``problem`` of every clip; NaN where there is a problem."""
-    scores = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    usable = scores["problem"] == ""
-    tracks = table[["track_id"]].reset_index(drop=True)[usable]
-    mix, instrumental = (scores.loc[usable, name] for name in ("mix", "instrumental"))
-    columns = reward_columns(tracks, mix, instrumental, track_column="track_id")
-    whole = columns.reindex(scores.index)[list(REWARD_COLUMNS)]
-    return pd.concat([scores["clip_id"], whole, scores["problem"]], axis=1)
+def _settle(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Make ``folder`` that of this extraction, or see that it is."""
+    if not (folder / MANIFEST).exists():
+        write_json(folder / MANIFEST, dict(identity))
+    found = read_json(folder / MANIFEST)
+    differing = sorted(key for key in {*found, *identity} if found.get(key) != identity.get(key))
+    if differing:
+        raise ConfigError(
+            f"{folder} belongs to an extraction that differs in {', '.join(differing)}; choose "
+            "another folder, or delete this one to start again"
+        )
+
+
+def _make_once(path: Path, make: Callable[[], Mapping[str, Tensor]]) -> None:
+    """Write a shard unless it is there or another process is at it."""
+    with file_lock(path.with_suffix(".lock")) as ours:
+        if ours and not path.exists():
+            for leftover in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
+                leftover.unlink()  # of a killed process
+            save_tensors(path, make())
+
+
+def _joined(table: pd.DataFrame, files: Sequence[Path]) -> pd.DataFrame:
+    """The table with the three reward columns and ``problem``; NaN where there is a problem."""
+    parts = [load_tensors(file, {"scores", "problem"}.__contains__) for file in files]
+    mix, instrumental = (pd.Series(side) for side in torch.cat([p["scores"] for p in parts]).T)
+    problem = np.array(PROBLEMS)[torch.cat([part["problem"] for part in parts])]
+    usable, whole = problem == "", table.reset_index(drop=True)
+    columns = reward_columns(
+        whole.loc[usable, ["track_id"]], mix[usable], instrumental[usable], track_column="track_id"
+    )
+    rewards = columns.reindex(whole.index)[list(REWARD_COLUMNS)]
+    return pd.concat([whole, rewards, pd.Series(problem, name="problem")], axis=1)
 
 
 def open_table(folder: Path) -> pd.DataFrame:
     """The clips of a finished extraction: the window table, the reward columns and ``problem``.
 
-    Args:
-        folder: what `extract` filled.
-
     Raises:
-        AssetError: it holds no extraction, or one that is not finished.
+        AssetError: ``folder`` holds no extraction, or one that is not finished.
     """
-    folder = Path(folder)
-    read_manifest(folder)
-    if not (folder / REWARDS).exists():
-        done = len(list((folder / "scores").glob("[0-9]*.parquet")))
+    if not (folder / MANIFEST).exists():
+        raise AssetError(f"{folder} holds no extraction; run `extract` first")
+    if not (folder / TABLE).exists():
+        done = len(list((folder / "clips").glob("[0-9]*.safetensors")))
         raise AssetError(
             f"the extraction in {folder} is not finished ({done} shards of clips are); run "
             "`extract` with the same arguments again"
         )
-    rewards = pd.read_parquet(folder / REWARDS).drop(columns="clip_id")
-    return pd.concat([pd.read_parquet(folder / TABLE), rewards], axis=1)
+    return pd.read_parquet(folder / TABLE)
 
 
 def open_latents(
@@ -199,19 +183,75 @@ def open_latents(
     picked = ((table["split"] == split) & (table["problem"] == "")).to_numpy()
     if not picked.any():
         raise InputError(f"{folder} has no usable clip in split {split!r}")
-    files = ExtractionFolder(Path(folder), int(read_manifest(folder)["shard_size"]))
-    clips = torch.from_numpy(np.flatnonzero(picked))
-    rows = {"mean": clips, "std": clips, "tokens": torch.arange(len(texts))}
-    rows["pooled"] = rows["tokens"]
-    sources = {name: files.latents(len(table)) for name in ("mean", "std")}
-    sources |= {name: files.texts(len(texts)) for name in ("tokens", "pooled")}
-    # ShardedRows has what LatentSet asks of a tensor.
-    sharded: dict[str, Any] = {
-        name: ShardedRows(paths, name, files.shard_size, rows[name])
-        for name, paths in sources.items()
-    }
+    size = int(read_json(folder / MANIFEST)["shard_size"])
+
+    def stored(kind: str, name: str, n: int, rows: Tensor) -> Any:  # has what is asked of a tensor
+        return ShardedRows([path for path, _ in _shards(folder, kind, n, size)], name, size, rows)
+
+    clips, every_text = torch.from_numpy(np.flatnonzero(picked)), torch.arange(len(texts))
     return LatentSet(
-        **sharded,
+        mean=stored("clips", "mean", len(table), clips),
+        std=stored("clips", "std", len(table), clips),
+        tokens=stored("texts", "tokens", len(texts), every_text),
+        pooled=stored("texts", "pooled", len(texts), every_text),
         score=torch.tensor(table.loc[picked, reward].to_numpy(), dtype=torch.float32),
         caption_index=torch.from_numpy(captions[picked]),
     )
+
+
+class ShardedRows:
+    """Some rows of a tensor that lies in many safetensors files; only rows asked for are read.
+
+    It has what `attm_core.training.data.LatentSet` asks of its tensors, so that a set of half a
+    million clips trains like one in memory. The system maps the files and may drop pages again.
+
+    Args:
+        paths: the files; all but the last have ``shard_size`` rows.
+        name: of the tensor in each file.
+        shard_size: rows of a file.
+        rows: which rows of the whole make up this tensor, in which order.
+    """
+
+    def __init__(self, paths: Sequence[Path], name: str, shard_size: int, rows: Tensor) -> None:
+        self._paths, self._name, self._shard_size, self._rows = paths, name, shard_size, rows
+        self._mapped: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def shape(self) -> torch.Size:
+        """(n, …)."""
+        return torch.Size((len(self), *self._shard(0).shape[1:]))
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._shard(0).ndim
+
+    def __getitem__(self, rows: Int[Tensor, " B"]) -> Tensor:
+        """The rows ``rows`` as a tensor of their own.
+
+        Raises:
+            InputError: ``rows`` is not an index tensor (B,).
+        """
+        if rows.ndim != 1 or rows.dtype.is_floating_point or rows.dtype == torch.bool:
+            raise InputError("rows of a sharded tensor are picked by an integer tensor (B,)")
+        wanted = self._rows[rows.cpu()]
+        shards = wanted.div(self._shard_size, rounding_mode="floor")
+        found = torch.empty(len(rows), *self.shape[1:], dtype=self._shard(0).dtype)
+        for shard in shards.unique().tolist():
+            place = (shards == shard).nonzero()[:, 0]
+            found[place] = self._shard(shard)[wanted[place] - shard * self._shard_size]
+        return found
+
+    def split(self, block: int) -> Iterator[Tensor]:
+        """All rows in order, at most ``block`` and at most 256 at a time."""
+        for rows in torch.arange(len(self)).split(min(block, MAX_BLOCK)):
+            yield self[rows]
+
+    def _shard(self, number: int) -> Tensor:
+        if number not in self._mapped:
+            wanted = {self._name}.__contains__
+            self._mapped[number] = load_tensors(self._paths[number], wanted)[self._name]
+        return self._mapped[number]

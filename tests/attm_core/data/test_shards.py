@@ -1,3 +1,4 @@
+import errno
 import signal
 import subprocess
 import sys
@@ -24,12 +25,10 @@ from extraction_toys import (
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.data import track_audio
-from attm_core.data.extraction_folder import Claims
 from attm_core.data.jamendo import COLUMNS
-from attm_core.data.sharded_rows import ShardedRows
-from attm_core.data.shards import extract, open_latents, open_table
+from attm_core.data.shards import ShardedRows, extract, open_latents, open_table
 from attm_core.data.track_audio import read_windows
-from attm_core.errors import AssetError, ConfigError, InputError
+from attm_core.errors import AssetError, ConfigError, InputError, StorageError
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import REWARD_COLUMNS
@@ -95,7 +94,7 @@ def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
     wave, rate = soundfile.read(str(audio / clip["path"]))
     mono = wave.mean(axis=1)
     window = 0.95 / np.abs(mono).max() * mono[round(clip["start_s"] * rate) :][: rate // 2]
-    shard = load_tensors(done / "latents" / "00000.safetensors")
+    shard = load_tensors(done / "clips" / "00000.safetensors")
     level = np.abs(window).reshape(4, -1).mean(axis=1)
     np.testing.assert_allclose(shard["mean"][row, :, 0], level, rtol=0.02)
     score = open_table(done)["instrumental_reward_score"][row]
@@ -203,24 +202,35 @@ def test_a_claimed_shard_is_left_to_its_process(
     audio: Path, table: pd.DataFrame, tmp_path: Path
 ) -> None:
     holder = (
-        "import sys, pathlib; from attm_core.data.extraction_folder import Claims\n"
-        "with Claims(pathlib.Path(sys.argv[1])) as claims, claims.claim(3) as ours:\n"
+        "import sys, pathlib; from attm_core.files import file_lock\n"
+        "with file_lock(pathlib.Path(sys.argv[1])) as ours:\n"
         "    print(ours, flush=True); sys.stdin.read()"
     )
     folder = tmp_path / "shared"
-    folder.mkdir()
+    lock = folder / "clips" / "00001.lock"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", holder, str(folder)], **pipes) as other:
+    with subprocess.Popen([sys.executable, "-c", holder, str(lock)], **pipes) as other:
         assert other.stdout.readline() == "True\n"
         extract(table, audio, toy_cast(), folder, CONFIG)
-        assert not (folder / "scores" / "00001.parquet").exists()  # parts 0 and 1 are captions
+        assert not lock.with_suffix(".safetensors").exists()
         with pytest.raises(AssetError, match=r"\(5 shards of clips are\)"):
             open_table(folder)
         other.kill()
-    with Claims(folder) as claims, claims.claim(3) as ours:
-        assert ours
     extract(table, audio, toy_cast(), folder, CONFIG)
     assert len(open_table(folder)) == len(table)
+
+
+def test_a_file_system_without_locks_is_an_error_and_not_nothing_done(
+    audio: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(StorageError, match=r"file system without locks \(No locks available\)"):
+        extract(table, audio, toy_cast(), tmp_path / "out", CONFIG)
+    with pytest.raises(AssetError, match="is not finished"):
+        open_table(tmp_path / "out")
 
 
 def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
