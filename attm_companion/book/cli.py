@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attm_companion.book.layout import Layout, project_root
@@ -29,7 +30,23 @@ def add_parsers(subparsers: Subparsers) -> None:
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", default="mini", help="smoke, mini (default) or paper")
+    parser.add_argument(
+        "--profile", default="mini", help="a name (mini by default), or the path of a .yaml file"
+    )
+
+
+def _layout(profile: str) -> tuple[Layout, str]:
+    """Folders of a profile, and how a notebook finds it from anywhere: its name or its path.
+
+    Raises:
+        ConfigError: there is no such profile.
+    """
+    from attm_companion.study.profile import load_profile
+
+    name = load_profile(profile).name
+    return Layout(project_root(), name), profile if profile == name else str(
+        Path(profile).resolve()
+    )
 
 
 def run_notebooks(arguments: argparse.Namespace) -> int:
@@ -39,8 +56,8 @@ def run_notebooks(arguments: argparse.Namespace) -> int:
     names = [name for name, _ in arguments.parameters]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"parameter '{twice[0]}' is given twice")
-    layout = Layout(project_root(), arguments.profile)
-    runs = plan(layout, arguments.only, dict(arguments.parameters))
+    layout, profile = _layout(arguments.profile)
+    runs = plan(layout, arguments.only, dict(arguments.parameters), profile)
     executed = execute_all(layout, runs, arguments.jobs)
     print(f"{len(executed)} notebook(s) executed, {len(runs) - len(executed)} already current")
     for run in runs:
@@ -52,6 +69,6 @@ def run_book(arguments: argparse.Namespace) -> int:
     """Build; raises PublishingError or ConfigError if something is wrong."""
     from attm_companion.book.book import build_book
 
-    index = build_book(Layout(project_root(), arguments.profile))
+    index = build_book(_layout(arguments.profile)[0])
     print(f"the book: {index}")
     return 0

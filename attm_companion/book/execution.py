@@ -21,7 +21,8 @@ from typing import Any
 from attm_companion.book import refuse
 from attm_companion.book.layout import STATIC_VARIABLE, Layout, code_hash, tree_hash
 from attm_companion.book.notebook_gates import notebook_problems, static_sources
-from attm_companion.book.parameters import check, declared, parse_value, read_notebook
+from attm_companion.notebook_parameters import check, declared, parse_value, read_notebook
+from attm_companion.study.opening import name_of_changes
 from attm_companion.study.result_files import results_hash
 from attm_core.errors import ConfigError
 from attm_core.files import write_atomic, write_text
@@ -52,15 +53,20 @@ class NotebookRun:
 
 
 def plan(
-    layout: Layout, only: Iterable[str] = (), options: Mapping[str, str] | None = None
+    layout: Layout,
+    only: Iterable[str] = (),
+    options: Mapping[str, str] | None = None,
+    profile: str = "",
 ) -> list[NotebookRun]:
     """The runs of a profile.
 
     Args:
-        layout: folders and profile; ``profile`` is handed to each notebook that declares it.
+        layout: folders and name of the profile.
         only: names of notebooks (without suffix); all if empty.
         options: parameters as written on the command line. A run with options is kept apart from
             the copies that the book shows.
+        profile: what is handed to each notebook that declares a profile, if it is not the name: the
+            path of a file.
 
     Raises:
         ConfigError: unknown notebook, unknown parameter, or a value of another type.
@@ -68,12 +74,12 @@ def plan(
     options = dict(options or {})
     folder = layout.executed
     if options:
-        digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()
-        folder = folder.with_name(f"{layout.profile}-{digest[:8]}")
+        folder = folder.with_name(name_of_changes(layout.profile, options))
     base = code_hash(layout.root) + results_hash(layout.results)
     base += tree_hash(layout.root, layout.results.parent.glob("*.json"))
     return [
-        _run_of(source, folder, layout.profile, options, base) for source in _select(layout, only)
+        _run_of(source, folder, profile or layout.profile, options, base)
+        for source in _select(layout, only)
     ]
 
 

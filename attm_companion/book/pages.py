@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from attm_companion.book.parameters import read_notebook
 from attm_companion.book.tables import table_html
+from attm_companion.notebook_parameters import read_notebook
 from attm_companion.study.result_files import read_table
 from attm_companion.study.results import Result
 

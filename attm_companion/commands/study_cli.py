@@ -11,6 +11,10 @@ def add_parsers(subparsers: Any) -> None:
     study = subparsers.add_parser("study", help="run all stages and write results/<profile>/")
     study.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
     study.add_argument("--seed", type=int, help="training seed instead of the profile's")
+    study.add_argument(
+        "--set", default="", metavar="PLACE=VALUE,…",
+        help="other numbers than the profile's, such as crpo.beta=200; results get their own name",
+    )  # fmt: skip
     study.add_argument("--jobs", type=int, help="worker processes; the number of cores if left out")
     study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
     study.add_argument(
@@ -26,11 +30,11 @@ def add_parsers(subparsers: Any) -> None:
 
 def run_study_command(options: argparse.Namespace) -> int:
     """Run the study, or one experiment of it, or list what would run."""
+    from attm_companion.study.opening import open_study
     from attm_companion.study.result_files import results_folder, results_hash
-    from attm_companion.study.study import Study
     from attm_companion.tables import experiments
 
-    study = Study(options.profile, options.seed)
+    study = open_study(options.profile, options.seed, options.set)
     if options.dry_run:
         from attm_companion.commands.plan import report
 

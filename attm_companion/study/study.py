@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -43,11 +44,18 @@ class Study:
     Args:
         profile: name of a profile, or a profile.
         seed: training seed; the profile's own if None.
+        changes: what differs from a profile of ours, by place; see `open_study`.
     """
 
-    def __init__(self, profile: str | Profile, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        profile: str | Profile,
+        seed: int | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.training_seed = self.profile.seed if seed is None else seed
+        self.changes = dict(changes or {})
 
     @property
     def resources(self) -> Resources:
@@ -193,6 +201,8 @@ class Study:
         """An empty result with the provenance of this study."""
         corpus = self.frozen.corpus
         facts = provenance(self.crpo().uid, _short(corpus.data_hash()))
+        if self.changes:
+            facts["changed"] = self.changes
         name = self.profile.name
         return Result(experiment, name, provenance=facts, training_seed=self.training_seed)
 

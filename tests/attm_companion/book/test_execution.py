@@ -28,7 +28,7 @@ def test_plan_hands_the_profile_over_and_names_the_copy(project):
 def test_plan_keeps_runs_with_options_apart(project):
     (run,) = plan(project, ["demo"], {"seed": "7"})
     assert run.parameters == {"profile": "smoke", "seed": 7}
-    assert run.output.parent.name.startswith("smoke-")
+    assert run.output.parent.name.startswith("smoke+")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import nbformat
 import pytest
 from publishing_samples import code_cell, make_notebook
 
-from attm_companion.book import parameters
+from attm_companion import notebook_parameters as parameters
 from attm_core.errors import ConfigError
 
 KNOWN = {"profile": "mini", "seed": 42, "rate": 0.5, "heads": [1, 2], "flag": True, "free": None}

@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 
 import pytest
 from publishing_samples import pretend_executed
@@ -37,6 +38,22 @@ def test_an_unknown_parameter_is_an_error(run):
 def test_a_parameter_given_twice_is_an_error(run):
     with pytest.raises(ConfigError, match="'seed' is given twice"):
         run("notebooks", "-p", "seed", "7", "-p", "seed", "8")
+
+
+def test_a_profile_by_its_path_has_the_folders_of_its_name(run, project, monkeypatch, tmp_path):
+    shipped = Path(__file__).parents[3] / "attm_companion/study/profiles/smoke.yaml"
+    own = tmp_path / "mine.yaml"
+    own.write_text(shipped.read_text().replace("name: smoke", "name: own"))
+    ran = []
+    monkeypatch.setattr(execution, "execute", lambda _, run, jobs: ran.append(run))
+    assert run("notebooks", "--profile", "mine.yaml") == 0
+    assert ran[0].parameters == {"profile": str(own)}
+    assert ran[0].output.parent == project.root / "_build" / "notebooks" / "own"
+
+
+def test_an_unknown_profile_starts_no_kernel(run):
+    with pytest.raises(ConfigError, match="no profile 'smal'"):
+        run("notebooks", "--profile", "smal")
 
 
 def test_book_prints_where_it_is(run, project, monkeypatch, capsys):

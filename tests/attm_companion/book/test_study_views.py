@@ -2,10 +2,7 @@ import pytest
 
 from attm_companion.book import result_views as views
 from attm_companion.book.result_views import comparison, plot_curve, plot_intervals
-from attm_companion.study.opening import open_study
-from attm_companion.study.profile import load_profile
 from attm_companion.study.results import Result
-from attm_core.errors import ConfigError
 
 
 @pytest.fixture
@@ -20,39 +17,6 @@ def result() -> Result:
         ends = {"low": value - 0.5, "high": value + 0.5}
         result.add("sft", "reward", value, "reward", s=s, **ends)
     return result
-
-
-def test_an_unchanged_study_keeps_its_name():
-    profile = load_profile("smoke")
-    same = open_study("smoke", profile.seed, s=profile.generation.s, w=profile.generation.w)
-    assert same.profile is open_study("smoke").profile is profile
-
-
-def test_a_changed_study_gets_a_name_of_its_own():
-    studies = [open_study("smoke", s=3.0), open_study("smoke", s=4.0), open_study("smoke", 7)]
-    names = [study.profile.name for study in studies]
-    assert len(set(names)) == 3
-    assert all(name.startswith("smoke-") for name in names)
-    assert open_study("smoke", s=3.0).profile.name == names[0]
-    assert studies[0].profile.generation.s == 3.0
-    assert studies[2].training_seed == 7
-
-
-def test_a_changed_generation_shares_the_training_and_not_the_conditions():
-    plain, changed = open_study("smoke"), open_study("smoke", w=2.0, n_prompts=4)
-    assert plain.baseline().uid == changed.baseline().uid
-    cells = [
-        study.condition(study.baseline(), study.evaluation, s=None) for study in (plain, changed)
-    ]
-    assert cells[0].uid != cells[1].uid
-
-
-@pytest.mark.parametrize("wrong", [{"w": "strong"}, {"guidance": 3.0}])
-def test_fields_that_cannot_be_are_refused(wrong):
-    with pytest.raises(ConfigError, match="generation of 'smoke'"):
-        open_study("smoke", **wrong)
-    with pytest.raises(ConfigError, match="no profile"):
-        open_study("huge", **wrong)
 
 
 def test_comparison_shows_ours_the_papers_and_the_difference(result):

@@ -43,9 +43,20 @@ def test_a_run_ends_with_the_hash_of_its_results(only, monkeypatch, capsys):
 
     monkeypatch.setattr(experiments, "run_study", run)
     monkeypatch.setattr(experiments, "run_experiment", run)
-    command = ["study", "--profile", "smoke", "--seed", "7", "--jobs", "3", *only]
+    command = [
+        "study",
+        "--profile",
+        "smoke",
+        "--seed",
+        "7",
+        "--set",
+        "crpo.beta=200",
+        "--jobs",
+        "3",
+        *only,
+    ]
     assert main(command) == 0
-    assert called == [("smoke", 7, *only[1:], 3)]
-    digest = results_hash(results_folder("smoke"))
-    assert capsys.readouterr().out == f"results hash of smoke: {digest}\n"
+    assert called == [("smoke+crpo.beta=200.0+seed=7", 7, *only[1:], 3)]
+    digest = results_hash(results_folder(called[0][0]))
+    assert capsys.readouterr().out == f"results hash of {called[0][0]}: {digest}\n"
     assert study_module.Study("smoke").training_seed != 7

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+
+from attm_companion.study.opening import LONGEST_NAME, open_study, parse_changes
+from attm_companion.study.profile import load_profile
+from attm_core.errors import ConfigError
+
+
+def test_an_unchanged_study_keeps_its_name():
+    profile = load_profile("smoke")
+    same = open_study("smoke", profile.seed, s=profile.generation.s, w=profile.generation.w)
+    assert same.profile is open_study("smoke", set="").profile is profile
+    assert same.changes == {}
+
+
+@pytest.mark.parametrize(
+    ("seed", "changes", "name"),
+    [
+        (7, "", "smoke+seed=7"),
+        (None, "crpo.beta=200", "smoke+crpo.beta=200.0"),
+        (None, "expert.n_keep=8, crpo.beta = 1.5e2", "smoke+crpo.beta=150.0+expert.n_keep=8"),
+        (7, "seed=9, generation.s=-0.5", "smoke+generation.s=-0.5+seed=7"),
+        (None, "generation.seeds=[42, 55, 77]", "smoke+generation.seeds=_42_55_77_"),
+    ],
+)
+def test_a_changed_study_is_named_by_what_differs(seed, changes, name):
+    study = open_study("smoke", seed, set=changes)
+    assert study.profile.name == name
+    assert load_profile("smoke").name == "smoke"
+
+
+def test_changes_reach_the_stages_and_only_those_that_depend_on_them():
+    plain, changed = open_study("smoke"), open_study("smoke", set="crpo.beta=200")
+    assert changed.crpo().config.beta == 200.0
+    assert changed.crpo().uid != plain.crpo().uid
+    assert changed.expert("input_add").uid == plain.expert("input_add").uid
+    assert changed.changes == {"crpo.beta": 200.0}
+
+
+def test_a_changed_generation_shares_the_baseline_and_not_the_conditions():
+    plain, changed = open_study("smoke"), open_study("smoke", w=2.0, n_prompts=4)
+    assert plain.baseline().uid == changed.baseline().uid
+    cells = [
+        study.condition(study.baseline(), study.evaluation, s=None) for study in (plain, changed)
+    ]
+    assert cells[0].uid != cells[1].uid
+
+
+def test_a_long_name_is_cut_and_still_its_own():
+    names = {
+        open_study("smoke", set=f"generation.prefix={'long ' * 40}{end}").profile.name
+        for end in ("a", "b")
+    }
+    assert len(names) == 2
+    assert all(len(name) == LONGEST_NAME for name in names)
+
+
+def test_a_profile_of_ones_own_is_opened_by_its_path(tmp_path):
+    shipped = Path("attm_companion/study/profiles/smoke.yaml").read_text()
+    own = tmp_path / "own.yaml"
+    own.write_text(shipped.replace("name: smoke", "name: own"))
+    assert open_study(str(own), set="crpo.beta=3").profile.name == "own+crpo.beta=3.0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"set": "crpo.betta=200"}, "no 'crpo.betta'; did you mean 'crpo.beta'"),
+        ({"set": "crpo=200"}, "no 'crpo'"),
+        ({"set": "crpo.beta"}, "not of the form place=value"),
+        ({"set": "crpo.beta=1, crpo.beta=2"}, "set twice"),
+        ({"set": "crpo.beta=[1"}, "is no value"),
+        ({"set": "crpo.beta=high"}, r"crpo\.beta"),
+        ({"guidance": 3.0}, "no 'generation.guidance'"),
+        ({"w": "strong"}, r"generation\.w"),
+        ({"w": -1.0}, "w = -1: guidance is 0 or more"),
+        ({"seed": -1}, "seed -1 is not in 0"),
+        ({"n_prompts": 1}, "1 prompts: give 2 … 16, or 0 for all"),
+        ({"n_prompts": 50}, "50 prompts: give 2 … 16"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        open_study("smoke", **arguments)
+
+
+def test_fewer_than_no_prompts_are_refused():
+    with pytest.raises(ConfigError, match="prompts"):
+        open_study("smoke", n_prompts=-3)
+
+
+def test_values_are_read_as_in_the_profile():
+    changes = "a.b=2, c=1.0e-5, d=[1, 2.5], e=bf16, f=null"
+    assert parse_changes(changes) == {"a.b": 2, "c": 1e-5, "d": [1, 2.5], "e": "bf16", "f": None}
