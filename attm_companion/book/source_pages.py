@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from attm_companion.book.layout import modules
+from attm_companion.book.layout import PACKAGES, modules
 from attm_core.files import write_text
+
+FORMS = ".github/ISSUE_TEMPLATE"
 
 
 def write_source_pages(root: Path, target: Path, tables: Mapping[str, Path] | None = None) -> None:
-    """Write ``target/<file>.html`` for every module and table; line n has the anchor ``L-n``.
+    """Write ``target/<file>.html`` for modules, YAML, tables; line n has the anchor ``L-n``.
 
     Args:
         root: folder of the project.
@@ -19,14 +21,16 @@ def write_source_pages(root: Path, target: Path, tables: Mapping[str, Path] | No
     """
     from pygments import highlight  # type: ignore[import-untyped]
     from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
-    from pygments.lexers import PythonLexer, TextLexer  # type: ignore[import-untyped]
+    from pygments.lexers import get_lexer_for_filename  # type: ignore[import-untyped]
 
-    files = {path.relative_to(root).as_posix(): path for path in modules(root)}
+    yaml = [path for package in PACKAGES for path in sorted((root / package).rglob("*.yaml"))]
+    own = [*modules(root), *yaml, *sorted((root / FORMS).glob("*.yml"))]
+    files = {path.relative_to(root).as_posix(): path for path in own}
     for name, path in {**files, **(tables or {})}.items():
         formatter = HtmlFormatter(
             full=True, title=name, style="a11y-high-contrast-light", linenos="table",
             lineanchors="L", anchorlinenos=True,
         )  # fmt: skip
-        lexer = PythonLexer() if path.suffix == ".py" else TextLexer()
+        lexer = get_lexer_for_filename(path.name if path.suffix != ".csv" else "table.txt")
         html = highlight(path.read_text(encoding="utf-8"), lexer, formatter)
         write_text(target / f"{name}.html", html.replace("<html>", '<html lang="en">', 1))

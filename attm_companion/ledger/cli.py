@@ -26,7 +26,7 @@ def add_parsers(subparsers: Subparsers) -> None:
         action="store_true",
         help="also write released_audit.json, the summary that stands in where the release is not",
     )
-    parser.add_argument("--show", metavar="VERDICT", help="list the claims with this verdict")
+    parser.add_argument("--show", metavar="VERDICT", help="list the lines with this verdict")
     parser.set_defaults(run=run_claims)
 
 
@@ -34,34 +34,36 @@ def run_claims(args: argparse.Namespace) -> int:
     """Build the ledger, write ``claims.json`` and print the counts.
 
     Raises:
-        ResultError: a claim lacks a check or a verdict.
+        ResultError: a line lacks a verdict or a sentence.
+        InputError: ``--show`` names no verdict.
         AssetError: ``--released`` names a folder without the release.
     """
-    from attm_companion.ledger.evidence import gather
+    from attm_companion.ledger.evidence import VERDICTS, gather
     from attm_companion.ledger.ledger import build_ledger, write_ledger
     from attm_companion.ledger.release.audit import save_audit
+    from attm_core.errors import InputError
 
+    if args.show not in (None, *VERDICTS):
+        raise InputError(f"--show {args.show}: choose one of {', '.join(VERDICTS)}")
     evidence = gather(args.released, args.results)
     entries = build_ledger(evidence)
     path = write_ledger(entries, evidence, args.results / "claims.json")
-    if args.commit_audit and evidence.audit.level == "A":
+    if args.commit_audit and evidence.audit.measured_now:
         save_audit(evidence.audit, args.results / "released_audit.json")
-    print(describe(entries, evidence.audit.level, args.show))
+    print(describe(entries, args.show))
     print(f"written: {path}")
     return 0
 
 
-def describe(entries: list[Entry], level: str, verdict: str | None = None) -> str:
-    """Counts per verdict, and the claims with one verdict if asked."""
+def describe(entries: list[Entry], verdict: str | None = None) -> str:
+    """Counts by kind and verdict, and the lines with one verdict if asked."""
     from attm_companion.ledger.ledger import count_verdicts
 
-    paper, ours = count_verdicts(entries, findings=False), count_verdicts(entries, findings=True)
-    source = "computed from the release" if level == "A" else "release figures as last committed"
-    lines = [f"{sum(paper.values())} claims and {sum(ours.values())} findings ({level}: {source})"]
-    lines += [f"  {name:20} {paper[name]:4} {ours[name]:4}" for name in paper]
-    lines += [
-        f"{e.claim.id} [{e.claim.where}] {e.claim.statement}\n     {e.outcome.reason}"
-        for e in entries
-        if e.outcome.verdict == verdict
+    lines = [
+        f"{kind:9} {sum(counts.values()):4}: {', '.join(f'{v} {n}' for v, n in counts.items())}"
+        for kind, counts in count_verdicts(entries).items()
     ]
-    return "\n".join(lines)
+    shown = [entry for entry in entries if verdict and entry.verdict == verdict]
+    return "\n".join(
+        [*lines, *(f"{e.claim.id} {e.claim.statement}\n    {e.reason}" for e in shown)]
+    )

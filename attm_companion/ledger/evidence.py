@@ -1,105 +1,127 @@
-"""What a check may look at, and what it answers."""
+"""Statements, what was found on each, and all that a check may look at."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import yaml
 
+from attm_companion.ledger.mini_values import load_mini
 from attm_companion.ledger.release.audit import Audit, available_audit
 from attm_companion.paper_numbers import Paper, load_paper
-from attm_companion.study.result_files import read_table
+from attm_companion.study.results import Result as StudyResult
 from attm_core.errors import InputError
 
 Verdict = Literal["holds", "holds_loosely", "contradicted", "ambiguous", "not_checkable_here"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+Kind = Literal["computed", "read", "finding"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 CLAIMS_FILE = Path(__file__).with_name("claims.yaml")
 READINGS_FILE = Path(__file__).with_name("readings.yaml")
 
 Figure = float | int | str | bool
+Figures = dict[str, Figure]
+Result = tuple[Verdict | None, Figures]  # of a check; a finding has no verdict
+
+_PLACE = re.compile(
+    r'^(?P<source>\w+) (?P<path>\S+)( L(?P<first>\d+)(-(?P<last>\d+))?)?( "(?P<words>.+)")?$'
+)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper or its repository.
+    """A statement of the paper or its repository, or a finding of ours.
 
     Attributes:
         id: ``C01`` … ; findings of ours from ``C130``.
         where: section, table, figure, footnote or page.
         section: key of the ledger's section filter.
-        kind: ``"a"`` arithmetic, ``"b"`` public release, ``"c"`` only by running, ``"ab"`` both.
-        statement: in our words.
-        mini: patterns of the names of values of the mini study that bear on it.
+        decided_by: ``"a"`` arithmetic, ``"b"`` public release, ``"c"`` only running the system.
+        statement: in our words; of a finding, its title.
+        check: module, function and arguments of the check; None where a person read.
+        found: template of the figures' sentence; by verdict if the sentence depends on it.
+        mini: template of a sentence with values of the mini study; says nothing on the verdict.
     """
 
     id: str
     where: str
     section: str
-    kind: str
+    decided_by: str
     statement: str
-    mini: tuple[str, ...] = ()
+    check: str | None = None
+    found: str | Mapping[str, str] = ""
+    mini: str = ""
 
     @property
     def is_finding(self) -> bool:
-        """Whether the statement is ours, derived from the paper's."""
+        """Whether it is a finding of ours: the paper makes no such statement."""
         return int(self.id[1:]) >= 130
+
+    @property
+    def kind(self) -> Kind:
+        """Finding, computed or read: how a verdict came about, if there is one."""
+        return "finding" if self.is_finding else "computed" if self.check else "read"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a check found.
+class Source:
+    """A public page or repository; without a commit it could not be read."""
 
-    Attributes:
-        verdict: on the statement as the paper prints it.
-        reason: one sentence.
-        figures: what was computed, by name.
-    """
+    name: str
+    url: str
+    commit: str = ""
+    date: str = ""
 
-    verdict: Verdict
-    reason: str
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+@dataclass(frozen=True)
+class Place:
+    """Where something stands: source, file or section, lines, and the words there."""
+
+    source: str
+    path: str
+    first: int | None = None
+    last: int | None = None
+    words: str = ""
+
+    def url(self, source: Source) -> str:
+        """Address of the line at the commit that was read."""
+        if not source.commit:
+            return source.url
+        lines = f"#L{self.first}" + (f"-L{self.last}" if self.last else "") if self.first else ""
+        return f"{source.url}/blob/{source.commit}/{self.path}{lines}"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a page or a piece of public code says where no figure decides; see ``readings.yaml``."""
+    """What a person read in public places; without a verdict, proof beside a computation."""
 
-    paper: str
-    release: str
-    same: Literal["yes", "partly", "no", "unclear", "absent"]
-    source: str
-    note: str = ""
+    places: tuple[Place, ...]
+    verdict: Verdict | None = None
+    found: str = ""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that checks read: nothing else enters a verdict.
+    """All that checks and readers looked at: nothing else enters a verdict.
 
     Attributes:
         paper: the transcription.
-        audit: summary figures of the public release, computed now (A) or last committed (B).
-        readings: public pages and code, by claim.
-        mini: lines of the mini study's tables by name (``"cumulative: fad of row4"``); empty where
-            it was not run.
+        audit: summary figures of the public release, computed now or last committed.
+        mini: tables of the mini study by experiment; empty where it was not run.
     """
 
     paper: Paper
     audit: Audit
-    readings: Mapping[str, Reading]
-    mini: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mini: Mapping[str, StudyResult] = field(default_factory=dict)
 
-    def mini_values(self, patterns: tuple[str, ...]) -> dict[str, Mapping[str, Any]]:
-        """Values of the mini study whose name fits one of ``patterns`` (``*`` is any text)."""
-        return {
-            name: value
-            for name, value in self.mini.items()
-            if any(fnmatchcase(name, pattern) for pattern in patterns)
-        }
+
+def _malformed(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path.name} is malformed: {error}; compare it with the committed file")
 
 
 @cache
@@ -111,12 +133,9 @@ def load_claims(path: Path = CLAIMS_FILE) -> dict[str, Claim]:
     """
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
-        return {
-            name: Claim(name, **{**node, "mini": tuple(node.get("mini", ()))})
-            for name, node in tree.items()
-        }
+        return {name: Claim(name, **node) for name, node in tree.items()}
     except TypeError as error:
-        raise InputError(f"{path.name} is malformed: {error}") from error
+        raise _malformed(path, error) from error
 
 
 @cache
@@ -124,23 +143,39 @@ def load_readings(path: Path = READINGS_FILE) -> dict[str, Reading]:
     """The readings, by claim id.
 
     Raises:
-        InputError: a field is missing or unknown.
+        InputError: a field is missing or unknown, or a place cannot be parsed.
     """
-    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))["readings"]
     try:
-        return {name: Reading(**node) for name, node in tree.items()}
-    except TypeError as error:
-        raise InputError(f"{path.name} is malformed: {error}") from error
+        return {
+            name: Reading(**{**node, "places": tuple(map(parse_place, node["places"]))})
+            for name, node in tree.items()
+        }
+    except (TypeError, KeyError) as error:
+        raise _malformed(path, error) from error
 
 
-def load_mini(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Lines of all tables in ``folder`` by experiment and query; empty if there is none."""
-    tables = [read_table(path, folder.name) for path in sorted(folder.glob("*.csv"))]
-    return {
-        f"{table.experiment}: {name}": asdict(value)
-        for table in tables
-        for name, value in table.named.items()
-    }
+@cache
+def load_sources(path: Path = READINGS_FILE) -> dict[str, Source]:
+    """The public sources by abbreviation."""
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))["sources"]
+    return {name: Source(**node) for name, node in tree.items()}
+
+
+def parse_place(text: str) -> Place:
+    """``SOURCE path L5-7 "words"`` as a place; lines and words may be missing.
+
+    >>> parse_place('HP run.py L63 "SUBMISSION_CFG = 4.0"').first
+    63
+
+    Raises:
+        InputError: another form, or an unknown source.
+    """
+    match = _PLACE.match(text)
+    if match is None or match["source"] not in load_sources():
+        raise InputError(f'{text!r} is not a place: write SOURCE path L5-7 "words"')
+    first, last = (int(match[name]) if match[name] else None for name in ("first", "last"))
+    return Place(match["source"], match["path"], first, last, match["words"] or "")
 
 
 def gather(
@@ -154,4 +189,4 @@ def gather(
         paper: the transcription; the committed one if None.
     """
     audit = available_audit(released, results / "released_audit.json")
-    return Evidence(paper or load_paper(), audit, load_readings(), load_mini(results / "mini"))
+    return Evidence(paper or load_paper(), audit, load_mini(results / "mini"))

@@ -2,54 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from attm_companion.ledger.ledger import Entry
 
-# Chosen by consequence: each changes how a headline of the paper reads, or what a re-run must do.
+# Chosen by consequence: first for whoever uses the system or its ranker, then for whoever re-runs
+# it or builds on its results.
 MATTER_MOST = (
-    "C131", "C95", "C10", "C132", "C133", "C87", "C32", "C83", "C06", "C73",
+    "C73", "C142", "C161", "C83", "C131", "C133", "C159", "C165", "C87", "C06",
 )  # fmt: skip
 
 # Each rests on something that a sentence from the authors would settle.
 LEAST_SURE = {
-    "C131": "Row 1 and the curve of Fig. 2 may be different SFT checkpoints",
-    "C06": "the published prompt file may simply carry the wrong name",
-    "C87": "the public baseline may be another run than Row 0",
-    "C135": "the reference tracks may have been excluded without mention",
-    "C128": "the organisers may have given participants another checkpoint",
-    "C05": "instrumental may mean the separated stems of the tracks",
-    "C146": "the reference of this paper may not be the ranker repository's",
-    "C139": "the sweep may have used shorter runs",
+    "C131": "Row 1 and the curve of Fig. 2 are different SFT checkpoints",
+    "C159": "one input score was used for FAD, or as many clips for the baseline",
+    "C06": "the published prompt file carries the wrong name",
+    "C87": "the public baseline is another run than Row 0",
+    "C135": "the reference tracks were excluded without mention",
+    "C128": "the organisers gave participants another checkpoint",
+    "C05": "instrumental means the separated stems of the tracks",
+    "C146": "the reference of this paper is not the ranker repository's",
 }
+RELEASED_CODE = ("HP", "GC")
 
 
-def chosen_rows(entries: Iterable[Entry], ids: Iterable[str]) -> pd.DataFrame:
-    """Statement, verdict and reason of some entries, in the order of ``ids``."""
-    by_id = {entry.claim.id: entry for entry in entries}
+def matter_most(entries: Iterable[Entry]) -> pd.DataFrame:
+    """The ten lines that change most."""
+    return _table({e.claim.id: e for e in entries}, MATTER_MOST)
+
+
+def least_sure(entries: Iterable[Entry]) -> pd.DataFrame:
+    """The lines we are least sure of, with what would prove us wrong."""
+    table = _table({e.claim.id: e for e in entries}, LEAST_SURE)[["statement", "verdict"]].copy()
+    table["we are wrong if"] = list(LEAST_SURE.values())
+    return table
+
+
+def departures(entries: Iterable[Entry]) -> pd.DataFrame:
+    """Where the released code does something else than the text, and what the mini study saw."""
+    found = {
+        entry.claim.id: entry
+        for entry in entries
+        if entry.verdict in ("contradicted", "holds_loosely")
+        and any(place.source in RELEASED_CODE for place in entry.places)
+    }
+    table = _table(found, found)[["statement", "what we found"]].copy()
+    table["mini study"] = [entry.mini or None for entry in found.values()]
+    return table
+
+
+def _table(by_id: Mapping[str, Entry], ids: Iterable[str]) -> pd.DataFrame:
     rows = {
         claim_id: {
             "where": by_id[claim_id].claim.where,
             "statement": by_id[claim_id].claim.statement,
-            "verdict": by_id[claim_id].outcome.verdict.replace("_", " "),
-            "what we found": by_id[claim_id].outcome.reason,
+            "verdict": (by_id[claim_id].verdict or "finding").replace("_", " "),
+            "what we found": by_id[claim_id].reason,
         }
         for claim_id in ids
     }
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index.name = "claim"
-    return table
-
-
-def matter_most(entries: Iterable[Entry]) -> pd.DataFrame:
-    """The ten lines that change most."""
-    return chosen_rows(entries, MATTER_MOST)
-
-
-def least_sure(entries: Iterable[Entry]) -> pd.DataFrame:
-    """The lines we are least sure of, with what would prove us wrong."""
-    table = chosen_rows(entries, LEAST_SURE)[["statement", "verdict"]]
-    table["we are wrong if"] = list(LEAST_SURE.values())
     return table

@@ -1,21 +1,37 @@
-"""The ledger: every claim with its check, figures, verdict and reason, in one file."""
+"""The ledger: each statement with verdict, reason and proof, each finding with its figures."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attm_companion.ledger.evidence import VERDICTS, Claim, Evidence, Figure, Outcome, load_claims
-from attm_companion.ledger.registry import Check, all_checks
+from attm_companion.ledger.evidence import (
+    CLAIMS_FILE,
+    KINDS,
+    READINGS_FILE,
+    VERDICTS,
+    Claim,
+    Evidence,
+    Figures,
+    Place,
+    Reading,
+    Verdict,
+    load_claims,
+    load_readings,
+    load_sources,
+)
+from attm_companion.ledger.mini_values import mini_sentence
 from attm_companion.ledger.release.audit import rounded
-from attm_core.errors import ResultError
+from attm_core.errors import InputError, ResultError
 from attm_core.files import write_json
 
-LEDGER_FILE = Path("results") / "claims.json"
+FOLDER = Path("attm_companion") / "ledger"
+BASES = ("the paper's printed numbers", "the public release, measured", "public pages and code")
 
 
 @dataclass(frozen=True)
@@ -23,131 +39,165 @@ class Entry:
     """One line of the ledger.
 
     Attributes:
-        claim: the statement.
-        outcome: verdict, reason and figures.
-        check: where the check stands, ``file#name``.
-        level: ``"A"`` computed in this run, ``"B"`` from committed figures, ``"C"`` quoted.
-        mini: values of the mini study that bear on it, by name; says nothing about the verdict.
+        claim: the statement, or the finding's title.
+        verdict: on the statement as the paper prints it; None for a finding.
+        reason: what was found.
+        figures: what the check computed, by name.
+        proof: file and name of the check, or file and id of the reading.
+        line: of ``proof`` in its file, from 1.
+        basis: what the line rests on.
+        places: public places that bear on it.
+        mini: what the mini study says; never enters the verdict.
     """
 
     claim: Claim
-    outcome: Outcome
-    check: str
-    level: str
-    mini: Mapping[str, Mapping[str, Any]]
+    verdict: Verdict | None
+    reason: str
+    figures: Figures
+    proof: str
+    line: int
+    basis: str
+    places: tuple[Place, ...] = ()
+    mini: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {
+        """Plain values, ready for JSON; no line of ours, which moves with the file."""
+        sources = load_sources()
+        places = [{"url": p.url(sources[p.source]), "words": p.words} for p in self.places]
+        plain: dict[str, Any] = {
             "where": self.claim.where,
             "section": self.claim.section,
-            "class": self.claim.kind,
             "statement": self.claim.statement,
-            "finding": self.claim.is_finding,
-            "check": self.check,
-            "figures": rounded(dict(self.outcome.figures)),
-            "verdict": self.outcome.verdict,
-            "reason": self.outcome.reason,
-            "level": self.level,
-            "mini": mini_summary(self.mini) if self.claim.mini or self.claim.kind == "c" else None,
+            "kind": self.claim.kind,
+            "decided_by": self.claim.decided_by,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "figures": rounded(self.figures),
+            "basis": self.basis,
+            "proof": self.proof,
         }
+        return plain | ({"places": places} if places else {})
 
 
-def mini_summary(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What the mini study says: values with intervals, the paper's beside them, and a sentence."""
-    if not values:
-        return {"sentence": "The mini study has no value on this.", "values": {}}
-    kept = ("value", "low", "high", "unit", "n", "paper", "verdict")
-    rows = {
-        name: {key: value[key] for key in kept if value.get(key) not in (None, "")}
-        for name, value in sorted(values.items())
-    }
-    parts = [f"{name} = {row['value']:.3g}" for name, row in rows.items()]
-    more = f" and {len(parts) - 4} more" if len(parts) > 4 else ""
-    return {"sentence": f"Mini study: {', '.join(parts[:4])}{more}.", "values": rounded(rows)}
-
-
-class _Watched:
-    """Evidence that remembers which parts of it a check used."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self._evidence = evidence
-        self.used: set[str] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        self.used.add(name)
-        return getattr(self._evidence, name)
-
-
-def run_check(claim: Claim, function: Check, evidence: Evidence) -> Entry:
-    """Run one check.
+def check_function(claim: Claim) -> tuple[Callable[..., Any], list[str]]:
+    """The function that ``claims.yaml`` names for a claim, and its further arguments.
 
     Raises:
-        ResultError: the check returned no sentence or an unknown verdict.
+        ResultError: there is no such function.
     """
-    watched = _Watched(evidence)
-    outcome = function(watched)  # type: ignore[arg-type]
-    if outcome.verdict not in VERDICTS or not outcome.reason.strip():
-        raise ResultError(f"the check of {claim.id} gave no verdict with a reason: {outcome}")
-    level: str = evidence.audit.level if "audit" in watched.used else "A"
-    if watched.used == {"readings"}:
-        level = "C"
-    return Entry(claim, outcome, check_location(function), level, evidence.mini_values(claim.mini))
+    name, *arguments = (claim.check or "").split()
+    module, _, function = name.partition(".")
+    try:
+        found = getattr(importlib.import_module(f"{__package__}.checks.{module}"), function)
+    except (ImportError, AttributeError) as error:
+        raise ResultError(f"{claim.id} names a check that does not exist: {name}") from error
+    return found, arguments
 
 
-def check_location(function: Check) -> str:
-    """``file#name`` of a check, for links: stable when lines move."""
-    module = inspect.getmodule(function)
-    name = getattr(function, "__qualname__", function.__name__).split(".", 1)[0]
-    return f"{(module.__name__ if module else 'unknown').replace('.', '/')}.py#{name}"
+def run_check(claim: Claim, evidence: Evidence) -> tuple[Verdict | None, Figures]:
+    """Verdict and figures of a claim's check; nothing for a claim without one."""
+    if claim.check is None:
+        return None, {}
+    function, arguments = check_function(claim)
+    sources = {"paper": evidence.paper, "audit": evidence.audit}
+    needed = [sources[n] for n in inspect.signature(function).parameters if n in sources]
+    verdict, figures = function(*needed, *arguments)
+    return verdict, figures
+
+
+def build_entry(claim: Claim, reading: Reading | None, evidence: Evidence) -> Entry:
+    """One line, from its check, its reading or its figures.
+
+    Raises:
+        ResultError: no verdict on a statement, a verdict on a finding, or no sentence.
+    """
+    verdict, figures = run_check(claim, evidence)
+    if claim.kind == "read" and reading is not None:
+        verdict = reading.verdict
+    reason = _reason(claim, reading, verdict, figures, evidence)
+    if (verdict is None) != claim.is_finding or (verdict or "holds") not in VERDICTS or not reason:
+        raise ResultError(
+            f"{claim.id} needs a sentence and, unless a finding, a verdict: {verdict}"
+        )
+    proof, line = _proof(claim)
+    places = reading.places if reading else ()
+    mini = mini_sentence(claim.mini, evidence.mini) if claim.mini else ""
+    return Entry(claim, verdict, reason, figures, proof, line, _basis(claim), places, mini)
+
+
+def _reason(
+    claim: Claim,
+    reading: Reading | None,
+    verdict: Verdict | None,
+    figures: Figures,
+    evidence: Evidence,
+) -> str:
+    found = claim.found
+    template = found if isinstance(found, str) else found.get(str(verdict), found["otherwise"])
+    try:
+        text = template.format(paper=evidence.paper, audit=evidence.audit, **figures)
+    except (KeyError, IndexError, ValueError, InputError, ResultError) as error:
+        raise ResultError(
+            f"the sentence of {claim.id} does not fit its figures: {error}"
+        ) from error
+    return f"{text.strip()} {reading.found.strip() if reading else ''}".strip()
+
+
+def _proof(claim: Claim) -> tuple[str, int]:
+    if claim.check is not None:
+        function, _ = check_function(claim)
+        path = FOLDER / "checks" / f"{function.__module__.rpartition('.')[2]}.py"
+        return f"{path.as_posix()}#{function.__name__}", inspect.getsourcelines(function)[1]
+    file = READINGS_FILE if claim.id in load_readings() else CLAIMS_FILE
+    lines = file.read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if text.strip() == f"{claim.id}:")
+    return f"{(FOLDER / file.name).as_posix()}#{claim.id}", line
+
+
+def _basis(claim: Claim) -> str:
+    uses = set(inspect.signature(check_function(claim)[0]).parameters) if claim.check else set()
+    if "audit" in uses or "audit[" in str(claim.found):
+        return BASES[1]
+    return BASES[0] if claim.check or claim.found else BASES[2]
 
 
 def build_ledger(evidence: Evidence) -> list[Entry]:
-    """Run all checks, in the order of the claims.
+    """All lines, in the order of ``claims.yaml``.
 
     Raises:
-        ResultError: a claim without check, a check without claim, or a check without verdict.
+        ResultError: a reading without claim, or a line without verdict or sentence.
     """
-    claims, checks = load_claims(), all_checks()
-    if missing := sorted(set(claims) ^ set(checks)):
-        raise ResultError(f"claims and checks do not match: {', '.join(missing)}")
-    return [run_check(claim, checks[claim.id], evidence) for claim in claims.values()]
+    claims, readings = load_claims(), load_readings()
+    if unknown := sorted(set(readings) - set(claims)):
+        raise ResultError(f"readings without a claim: {', '.join(unknown)}")
+    return [build_entry(c, readings.get(c.id), evidence) for c in claims.values()]
 
 
-def count_verdicts(entries: list[Entry], findings: bool | None = None) -> dict[str, int]:
-    """Entries per verdict; of the paper's claims or of our findings only, if asked."""
-    chosen = [e for e in entries if findings is None or e.claim.is_finding == findings]
-    counts = Counter(entry.outcome.verdict for entry in chosen)
-    return {verdict: counts[verdict] for verdict in VERDICTS}
+def count_verdicts(entries: list[Entry]) -> dict[str, dict[str, int]]:
+    """Lines by kind and verdict; findings have none."""
+    counts = Counter((entry.claim.kind, entry.verdict) for entry in entries)
+    table: dict[str, dict[str, int]] = {
+        kind: {verdict: counts[kind, verdict] for verdict in VERDICTS}
+        for kind in KINDS
+        if kind != "finding"
+    }
+    return {**table, "finding": {"found": counts["finding", None]}}
 
 
 def ledger_document(entries: list[Entry], evidence: Evidence) -> dict[str, Any]:
-    """The whole file: counts, entries and what they were computed from."""
+    """The whole file: counts, lines and what they were computed from.
+
+    Values of the mini study are left out, so that the file does not depend on a run; the page
+    shows them beside the lines.
+    """
     return {
         "claims": {entry.claim.id: entry.to_dict() for entry in entries},
-        "counts": {
-            "paper": count_verdicts(entries, findings=False),
-            "findings": count_verdicts(entries, findings=True),
-        },
-        "provenance": {
-            "release_audit": evidence.audit["provenance"],
-            "release_level": evidence.audit.level,
-            "mini_values": len(evidence.mini),
-        },
+        "counts": count_verdicts(entries),
+        "sources": {name: vars(source) for name, source in load_sources().items()},
+        "release_audit": evidence.audit["provenance"],
     }
 
 
-def write_ledger(entries: list[Entry], evidence: Evidence, path: Path = LEDGER_FILE) -> Path:
-    """Write the ledger atomically; the same evidence gives the same bytes."""
+def write_ledger(entries: list[Entry], evidence: Evidence, path: Path) -> Path:
+    """Write ``claims.json`` atomically; the same bytes from the same evidence."""
     return write_json(path, ledger_document(entries, evidence))
-
-
-def figure_text(figure: Figure) -> str:
-    """A figure for a page.
-
-    >>> figure_text(0.123456), figure_text(12), figure_text(True)
-    ('0.1235', '12', 'yes')
-    """
-    if isinstance(figure, bool):
-        return "yes" if figure else "no"
-    return f"{figure:.4g}" if isinstance(figure, float) else str(figure)

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from html import escape
+from pathlib import Path
 
+from attm_companion.book.source_pages import FORMS
+from attm_companion.book.staging import repository_url
 from attm_companion.book.tables import HtmlView
-from attm_companion.ledger.evidence import VERDICTS
-from attm_companion.ledger.ledger import Entry, count_verdicts, figure_text
-from attm_companion.ledger.registry import Check, all_checks
+from attm_companion.ledger.evidence import VERDICTS, load_sources
+from attm_companion.ledger.ledger import Entry, count_verdicts
 
 SOURCE_FOLDER = "../source"  # where the book puts the code as pages
+FORM = "author-answer.yml"
 WORDS = {
     "holds": "● holds",
     "holds_loosely": "◐ holds loosely",
     "contradicted": "✕ contradicted",
     "ambiguous": "? ambiguous",
     "not_checkable_here": "– not checkable here",
+    "found": "◆ finding",
 }
 KINDS = {
-    "a": "a: arithmetic",
-    "b": "b: public release",
-    "c": "c: only by running",
-    "ab": "a and b",
+    "computed": "computed by a check",
+    "read": "read by a person",
+    "finding": "finding of ours, no verdict",
 }
-COLUMNS = ("Id", "Where", "Statement and finding", "Verdict")
+DECIDED_BY = {
+    "a": "arithmetic",
+    "b": "the public release",
+    "c": "only running the system",
+    "ab": "arithmetic and the public release",
+}
+COLUMNS = ("Id", "Where", "Statement and what we found", "Verdict")
 SECTIONS = {
     "introduction": "Abstract and introduction",
     "table-1": "Table I",
@@ -59,7 +67,7 @@ SCRIPT = """
     const words = wanted.words.trim().toLowerCase();
     let shown = 0;
     for (const row of rows) {
-      const fits = ["verdict", "section", "kind", "origin"].every(
+      const fits = ["verdict", "section", "kind"].every(
         name => !wanted[name] || row.dataset[name] === wanted[name]);
       row.hidden = !fits || (words && !row.textContent.toLowerCase().includes(words));
       shown += !row.hidden;
@@ -79,34 +87,38 @@ def ledger_view(entries: list[Entry], source_folder: str = SOURCE_FOLDER) -> Htm
 
     Args:
         entries: as built by :func:`attm_companion.ledger.ledger.build_ledger`.
-        source_folder: where the code's pages are, seen from the page with the ledger.
+        source_folder: where the pages of our code are, seen from the page with the ledger.
     """
-    checks = all_checks()
-    rows = "".join(_row(entry, link_to(checks[entry.claim.id], source_folder)) for entry in entries)
+    rows = "".join(_row(entry, proof_link(entry, source_folder)) for entry in entries)
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     html = (
         f'<div class="ledger" id="claim-ledger"><style>{STYLE}</style>{_form()}'
-        f'<table class="attm-table"><caption>{len(entries)} statements with verdict, reason, check'
+        f'<table class="attm-table"><caption>{len(entries)} lines with verdict, reason and proof'
         f"</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"<script>{SCRIPT}</script></div>"
     )
-    return HtmlView(html, f"{len(entries)} statements: {count_verdicts(entries)}")
+    return HtmlView(html, f"{len(entries)} lines: {count_verdicts(entries)}")
 
 
-def link_to(function: Check, source_folder: str) -> str:
-    """Address of the line where a check is defined."""
-    module = inspect.getmodule(function)
-    path = (module.__name__ if module else "").replace(".", "/")
-    _, line = inspect.getsourcelines(function)
-    return f"{source_folder}/{path}.py.html#L-{line}"
+def proof_link(entry: Entry, source_folder: str = SOURCE_FOLDER) -> str:
+    """Address of the line of the check, or of the reading."""
+    return f"{source_folder}/{entry.proof.partition('#')[0]}.html#L-{entry.line}"
+
+
+def answer_form(root: Path, source_folder: str = SOURCE_FOLDER) -> HtmlView:
+    """A link to the form in which the authors can answer: on the tracker, or as a page here."""
+    address = repository_url(root)
+    link = f"{address}/issues/new?template={FORM}" if address else None
+    link = link or f"{source_folder}/{FORMS}/{FORM}.html"
+    text = "the form for an answer: which line, what is so, and where it stands"
+    return HtmlView(f'<p class="ledger-answer"><a href="{escape(link)}">{text}</a></p>', link)
 
 
 def _form() -> str:
     fields = (
-        _select("verdict", "Verdict", {name: WORDS[name] for name in VERDICTS})
+        _select("verdict", "Verdict", {name: WORDS[name] for name in (*VERDICTS, "found")})
         + _select("section", "Section", SECTIONS)
-        + _select("kind", "Class of check", KINDS)
-        + _select("origin", "Origin", {"paper": "the paper's statements", "ours": "our findings"})
+        + _select("kind", "Kind of proof", KINDS)
     )
     return (
         f'<form role="search" aria-label="Filter the ledger">{fields}'
@@ -126,44 +138,56 @@ def _select(name: str, label: str, options: Mapping[str, str]) -> str:
 
 
 def _row(entry: Entry, link: str) -> str:
-    claim, outcome = entry.claim, entry.outcome
-    data = {
-        "verdict": outcome.verdict,
-        "section": claim.section,
-        "kind": claim.kind,
-        "origin": "ours" if claim.is_finding else "paper",
-    }
-    attributes = "".join(f' data-{name}="{value}"' for name, value in data.items())
+    claim, verdict = entry.claim, entry.verdict or "found"
     return (
-        f'<tr id="claim-{claim.id}"{attributes}><th scope="row">{claim.id}</th>'
+        f'<tr id="claim-{claim.id}" data-verdict="{verdict}" data-section="{claim.section}"'
+        f' data-kind="{claim.kind}"><th scope="row">{claim.id}</th>'
         f"<td>{escape(claim.where)}</td><td><p>{escape(claim.statement)}</p>"
-        f"<p><em>{escape(outcome.reason)}</em></p>{_details(entry, link)}</td>"
-        f'<td class="verdict">{WORDS[outcome.verdict]}</td></tr>'
+        f"<p><em>{escape(entry.reason)}</em></p>{_details(entry, link)}</td>"
+        f'<td class="verdict">{WORDS[verdict]}</td></tr>'
     )
 
 
 def _details(entry: Entry, link: str) -> str:
+    sources = load_sources()
     figures = _list(
-        f"{name.replace('_', ' ')}: {figure_text(value)}"
-        for name, value in entry.outcome.figures.items()
+        escape(f"{name.replace('_', ' ')}: {f'{value:.4g}' if isinstance(value, float) else value}")
+        for name, value in entry.figures.items()
     )
-    summary = entry.to_dict()["mini"]
-    mini = f"<p>{escape(summary['sentence'])}</p>" if summary else ""
+    places = _list(
+        f'<a href="{escape(place.url(sources[place.source]))}">{escape(place.source)} '
+        f"{escape(place.path)}</a>{': ' * bool(place.words)}<q>{escape(place.words)}</q>"
+        for place in entry.places
+    )
+    mini = f"<p>{escape(entry.mini)}</p>" if entry.mini else ""
     return (
-        f"<details><summary>figures and check of {entry.claim.id}</summary>{figures}{mini}"
-        f'<p>Level {entry.level}, <a href="{escape(link)}">check</a> '
-        f"<code>{escape(entry.check)}</code></p></details>"
+        f"<details><summary>proof of {entry.claim.id}</summary>{figures}{places}{mini}"
+        f"<p>{KINDS[entry.claim.kind].capitalize()}, from {escape(entry.basis)}: "
+        f'<a href="{escape(link)}">{escape(entry.proof)}</a>. Decided by '
+        f"{DECIDED_BY[entry.claim.decided_by]}.</p></details>"
     )
 
 
 def _list(items: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
+    text = "".join(f"<li>{item}</li>" for item in items)
+    return f"<ul>{text}</ul>" if text else ""
+
+
+def source_rows() -> dict[str, dict[str, str]]:
+    """The abbreviations: what each is, and the commit that was read."""
+    return {
+        name: {
+            "what": source.name,
+            "address": source.url.removeprefix("https://"),
+            "read at": f"{source.commit[:7]} ({source.date})" if source.commit else source.date,
+        }
+        for name, source in load_sources().items()
+    }
 
 
 def count_rows(entries: list[Entry]) -> dict[str, dict[str, int]]:
-    """Counts per verdict in words, for the paper's statements and for our findings."""
-    paper, ours = count_verdicts(entries, findings=False), count_verdicts(entries, findings=True)
+    """Lines by kind and verdict, in words: the table of kinds."""
+    counts = count_verdicts(entries)
     return {
-        "the paper's statements": {WORDS[name]: paper[name] for name in VERDICTS},
-        "our findings": {WORDS[name]: ours[name] for name in VERDICTS},
+        KINDS[kind]: {WORDS[name]: counts[kind].get(name, 0) for name in WORDS} for kind in KINDS
     }

@@ -1,4 +1,4 @@
-"""Pictures of the release audit: the same from a fresh audit (A) and from committed figures (B)."""
+"""Pictures of the release audit: the same from a fresh audit and from committed figures."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def open_audit(
 
 
 def describe_audit(audit: Audit) -> str:
-    """Level and origin in a sentence."""
+    """Where the figures come from, in a sentence."""
     seen = audit["provenance.clips_seen"]
-    how = "computed now" if audit.level == "A" else "as last committed, not computed in this run"
+    how = "measured in this run" if audit.measured_now else "as last measured, not in this run"
     revisions = ", ".join(f"{k} {v[:7]}" for k, v in audit["provenance.revisions"].items())
-    return f"Level {audit.level}: {how}, from {seen} of 300 public clips ({revisions})."
+    return f"The release {how}: {seen} of 300 public clips ({revisions})."
 
 
 def plot_levels(

@@ -1,31 +1,5 @@
-"""The checks of the ledger, one module for each part of the paper; importing registers them."""
+"""The checks of the ledger, one module for each part of the paper; ``claims.yaml`` names them.
 
-from attm_companion.ledger.checks import (
-    backbone,
-    clips,
-    compute,
-    cross_mechanism,
-    cumulative,
-    expert_selection,
-    head_sweep,
-    inference,
-    ranker,
-    reference_set,
-    score_sweep,
-    significance,
-)
-
-__all__ = [
-    "backbone",
-    "clips",
-    "compute",
-    "cross_mechanism",
-    "cumulative",
-    "expert_selection",
-    "head_sweep",
-    "inference",
-    "ranker",
-    "reference_set",
-    "score_sweep",
-    "significance",
-]
+A check takes the transcription (``paper``), the release audit (``audit``) or both, and arguments
+from ``claims.yaml``; it returns a verdict, or None for a finding, and figures. It writes no prose.
+"""

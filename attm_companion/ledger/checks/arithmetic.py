@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from attm_companion.ledger.evidence import Verdict
 from attm_companion.paper_numbers import Cell, Paper
 
 HIGHER_IS_BETTER = {"fad": False, "clap": True, "reward": True, "score_r": True, "delta_out": True}
 SLACK = 1e-9
+
+
+def holds(condition: bool, otherwise: Verdict = "contradicted") -> Verdict:
+    """``"holds"``, or the verdict that applies if not."""
+    return "holds" if condition else otherwise
 
 
 def delta(paper: Paper, before: str, after: str) -> float:
@@ -24,9 +30,10 @@ def rounds_to(value: float, printed: Cell, *operands: Cell) -> bool:
     return abs(value - printed.value) <= slack + SLACK
 
 
-def agrees(value: float, printed: Cell) -> bool:
-    """Whether an exactly known ``value`` rounds to ``printed``."""
-    return abs(value - printed.value) <= printed.half_unit + SLACK
+def wrong_bold(paper: Paper, table: str, metrics: tuple[str, ...]) -> list[str]:
+    """Columns of a table whose bold cells are not exactly the best ones."""
+    columns = {metric: paper.column(table, metric) for metric in metrics}
+    return [m for m, column in columns.items() if _bold_rows(column) != best_rows(column, m)]
 
 
 def best_rows(column: Mapping[str, Cell], metric: str) -> set[str]:
@@ -36,12 +43,5 @@ def best_rows(column: Mapping[str, Cell], metric: str) -> set[str]:
     return {row for row, value in values.items() if value == best}
 
 
-def bold_rows(column: Mapping[str, Cell]) -> set[str]:
-    """Rows printed in bold."""
+def _bold_rows(column: Mapping[str, Cell]) -> set[str]:
     return {row for row, cell in column.items() if cell.bold}
-
-
-def wrong_bold(paper: Paper, table: str, metrics: tuple[str, ...]) -> list[str]:
-    """Columns of a table whose bold cells are not exactly the best ones."""
-    columns = {metric: paper.column(table, metric) for metric in metrics}
-    return [m for m, column in columns.items() if bold_rows(column) != best_rows(column, m)]

@@ -6,17 +6,18 @@ from itertools import pairwise
 
 from attm_companion.ledger.checks.arithmetic import (
     HIGHER_IS_BETTER,
-    agrees,
     delta,
+    holds,
     rounds_to,
     wrong_bold,
 )
-from attm_companion.ledger.evidence import Evidence, Outcome
-from attm_companion.ledger.registry import check
+from attm_companion.ledger.evidence import Result
+from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import Paper
 
 ROWS = ("row0", "row1", "row2", "row3", "row4")
 METRICS = ("fad", "clap", "reward")
+PER_PROMPT = ("clap", "reward")
 
 
 def steps(paper: Paper, metric: str) -> dict[str, float]:
@@ -25,152 +26,101 @@ def steps(paper: Paper, metric: str) -> dict[str, float]:
     return {b: delta(paper, f"table2.{a}.{metric}", f"table2.{b}.{metric}") for a, b in pairs}
 
 
-@check("C10")
-def dominant_step(evidence: Evidence) -> Outcome:
-    """Whether the largest FAD step of the chain is expert iteration."""
-    paper, fad = evidence.paper, steps(evidence.paper, "fad")
-    expert, largest = fad["row2"], min(fad, key=lambda row: fad[row])
-    printed = agrees(expert, paper.cell("text.expert_fad_delta"))
-    dominant = largest == "row2"
-    return Outcome(
-        "holds" if dominant and printed else "contradicted",
-        f"The step is {expert:+.4f}, {'as' if printed else 'not as'} printed; the largest step of "
-        f"Table II is {paper.label(f'table2.{largest}.label')} with {fad[largest]:+.4f}, "
-        f"{fad[largest] / expert:.1f} times as much. Among the steps after SFT it is the largest.",
-        {"expert_iteration": expert, "score_conditioned_sft": fad["row1"],
-         "ratio": fad["row1"] / expert},
-    )  # fmt: skip
+def seed_gap(paper: Paper) -> float:
+    """FAD between the two seeds of the submitted model."""
+    return abs(delta(paper, "table2.row4.fad", "table2.sub2.fad"))
 
 
-@check("C17")
-def every_step_improves(evidence: Evidence) -> Outcome:
-    """Signs of all twelve steps of Table II."""
+def dominant_step(paper: Paper) -> Result:
+    """Whether the largest FAD step of the chain is expert iteration, and its Reward step."""
+    fad, reward = steps(paper, "fad"), steps(paper, "reward")
+    largest = min(fad, key=lambda row: fad[row])
+    printed = rounds_to(fad["row2"], paper.cell("text.expert_fad_delta"))
+    return holds(largest == "row2" and printed), {
+        "expert": fad["row2"],
+        "label": paper.label(f"table2.{largest}.label"),
+        "largest": fad[largest],
+        "ratio": fad[largest] / fad["row2"],
+        "reward_expert": reward["row2"],
+        "reward_sft": reward["row1"],
+    }
+
+
+def every_step_improves(paper: Paper) -> Result:
+    """Signs of all steps of Table II."""
     worse = [
-        f"{evidence.paper.label(f'table2.{row}.label')} ({metric} {change:+.3f})"
+        f"{paper.label(f'table2.{row}.label')} ({metric} {change:+.3f})"
         for metric in METRICS
-        for row, change in steps(evidence.paper, metric).items()
+        for row, change in steps(paper, metric).items()
         if (change > 0) != HIGHER_IS_BETTER[metric]
     ]
-    return Outcome(
-        "contradicted" if worse else "holds",
-        f"{len(worse)} of {len(METRICS) * (len(ROWS) - 1)} steps go the wrong way: "
-        f"{'; '.join(worse) or 'none'}.",
-        {"steps": len(METRICS) * (len(ROWS) - 1), "wrong_way": len(worse)},
-    )
+    return holds(not worse), {"wrong": len(worse), "which": "; ".join(worse) or "none"}
 
 
-@check("C90", "C91", "C92", "C93")
-def rows_need_a_run(evidence: Evidence) -> Outcome:
-    """Rows without public per-prompt scores or audio for all parts."""
-    return Outcome(
-        "not_checkable_here",
-        "No per-prompt scores, audio or reference statistics of these values are public; they "
-        "stand in both tables alike.",
-        {"rows_with_public_scores": len(evidence.audit["scores.clap.systems"])},
-    )
-
-
-@check("C94")
-def crpo_deltas(evidence: Evidence) -> Outcome:
-    """The three printed deltas from the printed rows."""
-    paper = evidence.paper
+def crpo_deltas(paper: Paper) -> Result:
+    """The three printed deltas of CRPO from the printed rows."""
     deltas = {m: delta(paper, f"table2.row3.{m}", f"table2.row4.{m}") for m in METRICS}
     fits = all(
         rounds_to(deltas[m], paper.cell(f"text.crpo_{m}_delta"), paper.cell(f"table2.row4.{m}"))
         for m in METRICS
     )
-    return Outcome(
-        "holds" if fits else "contradicted",
-        f"Computed: FAD {deltas['fad']:+.4f}, CLAP {deltas['clap']:+.3f}, "
-        f"Reward {deltas['reward']:+.3f}.",
-        deltas,
-    )
+    return holds(fits), dict(deltas)
 
 
-@check("C99")
-def one_protocol(evidence: Evidence) -> Outcome:
-    """The demo's baseline against the protocol that all rows are said to share."""
-    clips = evidence.audit["clips.systems.baseline"]
-    gap = evidence.paper["table2.row0.clap"] - evidence.audit["scores.clap.systems.baseline.mean"]
-    return Outcome(
-        "ambiguous" if clips["on_target"] < clips["n"] else "holds",
-        f"{clips['on_target']} of {clips['n']} public baseline clips are at the target loudness, "
-        f"and their CLAP is {gap:.3f} below Row 0: either Row 0 is another run than the demo's "
-        "baseline, or it was not processed alike. The demo page calls its baseline unprocessed.",
-        {"baseline_clips_on_target": clips["on_target"], "clap_row0_minus_public": gap},
-    )
-
-
-@check("C100")
-def best_submission(evidence: Evidence) -> Outcome:
+def bold_is_best(paper: Paper) -> Result:
     """Bold cells of Table II against the best values."""
-    wrong = wrong_bold(evidence.paper, "table2", METRICS)
-    return Outcome(
-        "contradicted" if wrong else "holds",
-        f"{len(METRICS) - len(wrong)} of {len(METRICS)} columns have exactly the best value in "
-        "bold.",
-        {"wrong_columns": ", ".join(wrong) or "none"},
-    )
+    wrong = wrong_bold(paper, "table2", METRICS)
+    return holds(not wrong), {"columns": len(METRICS), "right": len(METRICS) - len(wrong)}
 
 
-@check("C131")
-def operating_point(evidence: Evidence) -> Outcome:
+def one_protocol(paper: Paper, audit: Audit) -> Result:
+    """The demo's baseline against the protocol that all rows are said to share."""
+    clips = audit["clips.systems.baseline"]
+    gap = paper["table2.row0.clap"] - audit["scores.clap.systems.baseline.mean"]
+    return holds(clips["on_target"] == clips["n"], "ambiguous"), {"clap_gap": gap}
+
+
+def baseline_row(paper: Paper, audit: Audit) -> Result:
+    """Row 0 against the public per-prompt scores of the demo's baseline."""
+    public = {m: audit[f"scores.{m}.systems.baseline"] for m in PER_PROMPT}
+    z = {m: (paper[f"table2.row0.{m}"] - s["mean"]) / s["se"] for m, s in public.items()}
+    figures = {f"z_{m}": value for m, value in z.items()}
+    return holds(max(map(abs, z.values())) <= 3, "ambiguous"), dict(figures)
+
+
+def row_matches_release(paper: Paper, audit: Audit, row: str, system: str) -> Result:
+    """A printed row against the means of the public per-prompt scores."""
+    cells = {m: paper.cell(f"table2.{row}.{m}") for m in PER_PROMPT}
+    means = {m: audit[f"scores.{m}.systems.{system}.mean"] for m in PER_PROMPT}
+    gaps = {m: means[m] - cell.value for m, cell in cells.items()}
+    exact = all(abs(gaps[m]) <= cell.half_unit for m, cell in cells.items())
+    close = max(map(abs, gaps.values())) < 0.002
+    return holds(exact, "holds_loosely" if close else "contradicted"), dict(gaps)
+
+
+def operating_point(paper: Paper) -> Result:
     """Expert iteration's Reward gain against SFT at its own better score settings."""
-    paper = evidence.paper
-    at_deployed, at_two = paper["table2.row1.reward"], paper["fig2.sft_reward_s2"]
-    after = paper["table2.row2.reward"]
-    stated, fair = round(after - at_deployed, 4), round(after - at_two, 4)
-    return Outcome(
-        "contradicted" if at_deployed < paper["fig2.sft_reward_s0"] else "holds",
-        f"At the deployed s SFT scores {at_deployed:+.3f}, less than at s = 0 "
-        f"({paper['fig2.sft_reward_s0']:+.2f}) or s = 2 ({at_two:+.2f}) in Fig. 2; against s = 2 "
-        f"the gain is {fair:+.3f} instead of {stated:+.3f}. We may be wrong if Fig. 2 sweeps "
-        "another SFT checkpoint than Row 1.",
-        {"gain_stated": stated, "gain_against_sft_at_s2": fair, "sft_at_deployed_s": at_deployed},
-    )
+    stated = delta(paper, "table2.row1.reward", "table2.row2.reward")
+    fair = delta(paper, "fig2.sft_reward_s2", "table2.row2.reward")
+    return None, {"stated": stated, "fair": fair}
 
 
-@check("C132")
-def seed_spread(evidence: Evidence) -> Outcome:
-    """Later FAD steps against the difference between two seeds of the same model."""
-    fad = steps(evidence.paper, "fad")
-    seeds = abs(delta(evidence.paper, "table2.row4.fad", "table2.sub2.fad"))
-    inside = [row for row in ("row2", "row3", "row4") if abs(fad[row]) <= seeds]
-    return Outcome(
-        "contradicted" if inside else "holds",
-        f"Two seeds differ by {seeds:.4f} FAD; {', '.join(inside) or 'no row'} moved less than "
-        f"that, and expert iteration's {abs(fad['row2']):.4f} is {abs(fad['row2']) / seeds:.1f} "
-        "times it. Two seeds give only a rough idea of the spread.",
-        {"seed_difference": seeds, "steps_within": len(inside),
-         "expert_over_seed": abs(fad["row2"]) / seeds},
-    )  # fmt: skip
+def seed_spread(paper: Paper) -> Result:
+    """FAD steps against the difference between two seeds of the same model."""
+    fad, seeds = steps(paper, "fad"), seed_gap(paper)
+    over = abs(fad["row2"]) / seeds if seeds else 0.0
+    gain = -delta(paper, "table2.row2.fad", "table2.row4.fad")
+    return None, {**fad, "seeds": seeds, "expert_over_seeds": over, "rows_2_to_4": gain}
 
 
-@check("C147")
-def crpo_goal(evidence: Evidence) -> Outcome:
+def crpo_goal(paper: Paper) -> Result:
     """CLAP after CRPO against CLAP of the expert-iteration row whose weights it fine-tunes."""
-    net = delta(evidence.paper, "table2.row2.clap", "table2.row4.clap")
-    own = delta(evidence.paper, "table2.row3.clap", "table2.row4.clap")
-    return Outcome(
-        "holds" if net > 0 else "contradicted",
-        f"CLAP changes by {own:+.3f} through CRPO itself and by {net:+.3f} from the v1 row that "
-        "it starts from, because the switch to the v2 forward costs more than CRPO wins back; "
-        "both are within noise.",
-        {"clap_row2_to_row4": net, "clap_row3_to_row4": own},
-    )
+    own, net = (delta(paper, f"table2.{row}.clap", "table2.row4.clap") for row in ("row3", "row2"))
+    return None, {"own": own, "net": net}
 
 
-@check("C154")
-def gain_by_protocol(evidence: Evidence) -> Outcome:
+def gain_by_protocol(paper: Paper) -> Result:
     """The same step, baseline to v1, in the protocols of Table I and Table II."""
-    paper = evidence.paper
     jamendo = delta(paper, "table1.baseline.fad", "table1.v1.fad")
     sdd = delta(paper, "table2.row0.fad", "table2.row1.fad")
-    ratio = sdd / jamendo
-    return Outcome(
-        "holds" if 0.5 <= ratio <= 2 else "contradicted",
-        f"{jamendo:+.3f} FAD on Jamendo-100 and {sdd:+.4f} on SDD-706, {ratio:.1f} times as much. "
-        "The paper warns that absolute values of the two do not compare; what makes the step so "
-        "much larger (post-processing, s = 5, reference, Row 0 itself) is not told apart.",
-        {"table1": jamendo, "table2": sdd, "ratio": ratio},
-    )
+    return None, {"table1": jamendo, "table2": sdd, "ratio": sdd / jamendo}

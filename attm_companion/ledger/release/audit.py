@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from attm_companion.ledger.release import clips as clip_audit
 from attm_companion.ledger.release.clips import MeasuredClip
@@ -27,8 +27,6 @@ from attm_core.randomness import numpy_generator
 AUDIT_FILE = Path("results") / "released_audit.json"
 SIGNIFICANT_DIGITS = 6
 
-Level = Literal["A", "B"]
-
 
 @dataclass(frozen=True)
 class Audit:
@@ -36,11 +34,11 @@ class Audit:
 
     Attributes:
         figures: the tree that ``results/released_audit.json`` holds.
-        level: ``"A"`` computed in this run, ``"B"`` read from the last committed result.
+        measured_now: computed in this run; else read from the last committed result.
     """
 
     figures: dict[str, Any]
-    level: Level
+    measured_now: bool
 
     def __getitem__(self, path: str) -> Any:
         """The figure at a dotted path, e.g. ``"scores.clap.systems.sub1.mean"``.
@@ -98,7 +96,7 @@ def compute_audit(
         "clips": audit_clips(measured, paper),
         "provenance": provenance(measured),
     }
-    return Audit(rounded(figures), "A")
+    return Audit(rounded(figures), measured_now=True)
 
 
 def provenance(measured: Sequence[MeasuredClip]) -> dict[str, Any]:
@@ -128,7 +126,7 @@ def load_audit(path: Path = AUDIT_FILE) -> Audit:
         raise ResultError(
             f"{path} is missing: run `attm claims --released DIR` where the release is"
         )
-    return Audit(read_json(path), "B")
+    return Audit(read_json(path), measured_now=False)
 
 
 def available_audit(folder: Path | None = None, path: Path = AUDIT_FILE) -> Audit:
@@ -154,7 +152,7 @@ def with_committed_clips(audit: Audit, committed: Audit) -> Audit:
     origin = audit["provenance"] | {"clips_from": "last committed audit"}
     origin["clips_seen"] = committed["provenance.clips_seen"]
     figures = audit.figures | {"clips": committed["clips"], "provenance": origin}
-    return Audit(figures, "B")
+    return Audit(figures, measured_now=False)
 
 
 def save_audit(audit: Audit, path: Path = AUDIT_FILE) -> Path:

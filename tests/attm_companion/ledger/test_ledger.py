@@ -1,142 +1,144 @@
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 
 import pytest
 
-from attm_companion.ledger import cli, registry
+from attm_companion.ledger import cli
 from attm_companion.ledger.evidence import (
+    KINDS,
+    VERDICTS,
     Claim,
     Evidence,
-    Outcome,
+    Place,
+    Reading,
     gather,
     load_claims,
     load_readings,
+    load_sources,
+    parse_place,
 )
 from attm_companion.ledger.ledger import (
-    VERDICTS,
+    Entry,
+    build_entry,
     build_ledger,
-    check_location,
     count_verdicts,
-    ledger_document,
-    mini_summary,
-    run_check,
+    write_ledger,
 )
-from attm_companion.ledger.registry import all_checks, check, reading_outcome
-from attm_core.errors import ConfigError, ResultError
+from attm_companion.ledger.mini_values import NOT_RUN, load_mini, mini_sentence
+from attm_companion.study.results import Result
+from attm_core.errors import InputError, ResultError
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
-    with pytest.MonkeyPatch.context() as patch:  # made before the fixture below takes effect
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("ATTM_RELEASED_DIR", raising=False)
         return dataclasses.replace(gather(None, ROOT / "results"), mini={})
 
 
 @pytest.fixture(scope="module")
-def verdicts(evidence: Evidence) -> dict[str, str]:
-    return {entry.claim.id: entry.outcome.verdict for entry in build_ledger(evidence)}
+def entries(evidence: Evidence) -> list[Entry]:
+    return build_ledger(evidence)
 
 
-@pytest.fixture(autouse=True)
-def _without_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
-
-
-def test_all_129_claims_have_a_check_a_verdict_and_a_reason(evidence: Evidence):
-    entries = build_ledger(evidence)
+def test_each_of_the_129_statements_has_a_verdict_and_each_finding_has_none(entries):
     paper = [entry for entry in entries if not entry.claim.is_finding]
     assert [entry.claim.id for entry in paper] == [f"C{number:02d}" for number in range(1, 130)]
-    assert all(entry.outcome.verdict in VERDICTS for entry in entries)
-    assert all(entry.outcome.reason.rstrip().endswith(".") for entry in entries)
-    assert sum(count_verdicts(entries, findings=False).values()) == 129
+    assert all(entry.verdict in VERDICTS for entry in paper)
+    assert all(entry.verdict is None for entry in entries if entry.claim.is_finding)
+    assert all(entry.reason.rstrip().endswith(".") for entry in entries)
+
+
+def test_a_proof_opens_the_check_or_the_reading_at_its_line(entries):
     for entry in entries:
-        path, name = entry.check.split("#")
-        assert name in (ROOT / path).read_text(encoding="utf-8")
+        path, name = entry.proof.split("#")
+        line = (ROOT / path).read_text(encoding="utf-8").splitlines()[entry.line - 1]
+        assert f"{name}:" in line or f"def {name}(" in line or "@" in line, entry.proof
+        if entry.claim.kind == "read":
+            assert entry.places, entry.claim.id
 
 
-@pytest.mark.parametrize(
-    ("key", "printed", "flips"),
-    [
-        ("table2.row0.fad", "0.4900", {"C10": "holds", "C154": "holds"}),
-        ("table3.sft.v1_v2.fad", "0.4581", {"C103": "holds", "C134": "holds"}),
-        ("table2.row0.reward", "-0.044", {"C95": "ambiguous"}),
-        ("table3.sub2.reward", "**+0.550**", {"C109": "holds"}),
-        ("hyper.stage2.n_kept", "60", {"C46": "holds"}),
-        (
-            "table2.row4.fad",
-            "**0.4219**",
-            {"C94": "contradicted", "C130": "holds", "C149": "contradicted"},
-        ),
-        ("text.total_gpu_hours", "30", {"C71": "contradicted", "C124": "contradicted"}),
-        ("table1.v4.clap", "0.260", {"C09": "contradicted", "C24": "contradicted"}),
-        ("fig2.sft_reward_s2", "+0.51", {"C117": "contradicted"}),
-        ("hyper.inference.s", "2.5", {"C75": "contradicted"}),
-        ("hyper.ranker.accuracy", "0.709", {"C44": "holds"}),
-    ],
-)
-def test_one_changed_number_flips_the_right_claims(
-    evidence: Evidence, verdicts: dict[str, str], key: str, printed: str, flips: dict[str, str]
-):
-    changed = dataclasses.replace(evidence, paper=evidence.paper.with_number(key, printed))
-    new = {entry.claim.id: entry.outcome.verdict for entry in build_ledger(changed)}
-    assert {name: new[name] for name in new if new[name] != verdicts[name]} == flips
+def test_places_are_quoted_at_a_commit():
+    sources = load_sources()
+    for claim_id, reading in load_readings().items():
+        for place in reading.places:
+            assert place.words, (claim_id, place)
+            if place.source != "paper":
+                assert place.first is not None, (claim_id, place)
+                assert len(sources[place.source].commit) == 40
+    unread = [name for name, source in sources.items() if source.date == "not to be had"]
+    assert unread == ["FluxAudio", "Preprocessing"]
 
 
-def test_a_changed_figure_of_the_release_flips_its_claim(evidence, verdicts):
-    figures = json.loads(json.dumps(evidence.audit.figures))
-    figures["scores"]["clap"]["systems"]["baseline"]["mean"] = 0.230
-    figures["scores"]["reward"]["systems"]["baseline"]["mean"] = -0.392
-    changed = dataclasses.replace(
-        evidence, audit=dataclasses.replace(evidence.audit, figures=figures)
-    )
-    new = {entry.claim.id: entry.outcome.verdict for entry in build_ledger(changed)}
-    assert {name for name in new if new[name] != verdicts[name]} == {"C87"}
-    assert new["C87"] == "holds"
+def test_a_place_is_parsed_and_addressed():
+    place = parse_place('HP run.py L62-63 "SUBMISSION_CFG = 4.0"')
+    assert place == Place("HP", "run.py", 62, 63, "SUBMISSION_CFG = 4.0")
+    url = place.url(load_sources()["HP"])
+    assert url.endswith("/blob/09b68acd284f574c2bcf617198597b665ea57b43/run.py#L62-L63")
+    assert parse_place('paper III-E(a) "seed"').url(load_sources()["paper"]).startswith("https://")
+    for wrong in ("run.py", 'XX run.py L1 "a"'):
+        with pytest.raises(InputError, match="write SOURCE path"):
+            parse_place(wrong)
 
 
-def test_levels_follow_what_a_check_looked_at(evidence: Evidence):
-    level = {entry.claim.id: entry.level for entry in build_ledger(evidence)}
-    assert (level["C08"], level["C83"], level["C73"]) == ("A", "B", "C")
+def test_counts_form_the_table_of_kinds(entries):
+    counts = count_verdicts(entries)
+    assert list(counts) == list(KINDS)
+    assert sum(counts["computed"].values()) + sum(counts["read"].values()) == 129
+    assert counts["finding"] == {"found": sum(entry.claim.is_finding for entry in entries)}
 
 
-def test_the_command_writes_the_same_file_twice(tmp_path: Path, capsys: pytest.CaptureFixture):
-    (tmp_path / "released_audit.json").write_bytes(
-        (ROOT / "results" / "released_audit.json").read_bytes()
-    )
+def test_the_committed_file_is_what_the_checks_give(entries, evidence, tmp_path):
+    written = write_ledger(entries, evidence, tmp_path / "claims.json").read_bytes()
+    committed = ROOT / "results" / "claims.json"
+    assert written == committed.read_bytes(), "run `attm claims` and commit results/claims.json"
+    again = write_ledger(build_ledger(evidence), evidence, tmp_path / "again.json").read_bytes()
+    assert again == written
+
+
+def test_the_command_writes_the_file_and_lists_a_verdict(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
+    audit = (ROOT / "results" / "released_audit.json").read_bytes()
+    (tmp_path / "released_audit.json").write_bytes(audit)
     parser = argparse.ArgumentParser()
     cli.add_parsers(parser.add_subparsers())
-    args = parser.parse_args(["claims", "--results", str(tmp_path), "--show", "ambiguous"])
+    arguments = ["claims", "--results", str(tmp_path), "--show"]
+    args = parser.parse_args([*arguments, "ambiguous"])
     assert args.run(args) == 0
-    first = (tmp_path / "claims.json").read_bytes()
-    args.run(args)
-    assert (tmp_path / "claims.json").read_bytes() == first
+    committed = (ROOT / "results" / "claims.json").read_bytes()
+    assert (tmp_path / "claims.json").read_bytes() == committed
     output = capsys.readouterr().out
-    assert "129 claims" in output
-    assert all(verdict in output for verdict in VERDICTS)
-    assert "C117 [IV-D(a)]" in output
-    document = json.loads(first)
-    assert sum(document["counts"]["paper"].values()) == 129
-    assert document["claims"]["C90"]["mini"]["sentence"].startswith("The mini study has no value")
+    assert all(f"{kind:9}" in output for kind in KINDS)
+    assert "C117 Sub. 1 at any s" in output
+    args = parser.parse_args([*arguments, "wrong"])
+    with pytest.raises(InputError, match="choose one of holds"):
+        args.run(args)
 
 
-def test_mini_values_stand_beside_the_verdict_and_leave_it_alone(evidence, verdicts):
-    value = {"value": 0.5, "low": 0.4, "high": 0.6, "unit": "FAD", "n": 100, "paper": 0.4238}
-    richer = dataclasses.replace(evidence, mini={"cumulative: fad of row4": value, "other": value})
-    document = ledger_document(build_ledger(richer), richer)
-    assert {k: v["verdict"] for k, v in document["claims"].items()} == verdicts
-    mini = document["claims"]["C90"]["mini"]
-    assert mini["sentence"] == "Mini study: cumulative: fad of row4 = 0.5."
-    assert list(mini["values"]) == ["cumulative: fad of row4"]
-    assert document["claims"]["C05"]["mini"] is None
+def test_mini_values_stand_beside_the_verdict_and_leave_it_alone(evidence, entries):
+    tables = load_mini(ROOT / "results" / "mini")
+    richer = build_ledger(dataclasses.replace(evidence, mini=tables))
+    assert [entry.verdict for entry in richer] == [entry.verdict for entry in entries]
+    assert {entry.mini for entry in entries} == {"", NOT_RUN}
 
 
-def test_a_long_mini_summary_is_cut():
-    values = {f"v{i}": {"value": float(i)} for i in range(6)}
-    assert mini_summary(values)["sentence"].endswith("v3 = 3 and 2 more.")
+def test_a_mini_sentence_names_value_interval_and_what_it_runs_over():
+    table = Result("cumulative", "mini")
+    table.add("row1", "fad", 0.1234, "FAD", low=0.1, high=0.2, over="prompts", training_seed=1)
+    table.add("all", "time", 1.0, "h")
+    tables = {"cumulative": table}
+    assert mini_sentence("x is {cumulative: fad of row1}", tables) == (
+        "Mini study: x is 0.123 [0.100, 0.200] (95 % intervals over prompts)."
+    )
+    assert mini_sentence("{cumulative: time of all} hours", tables) == "Mini study: 1.000 hours."
+    table.add("row1", "fad", 0.5, "FAD", low=0.4, high=0.6, over="8 training seeds")
+    text = mini_sentence("{cumulative: fad of row1}", tables)
+    assert text == "Mini study: 0.500 [0.400, 0.600] (95 % intervals over 8 training seeds)."
+    assert mini_sentence("{cumulative: fad of row9}", tables) == NOT_RUN
+    assert mini_sentence("{gone: fad of row1}", tables) == NOT_RUN
 
 
 def test_missing_audit_says_what_to_run(tmp_path: Path):
@@ -144,26 +146,21 @@ def test_missing_audit_says_what_to_run(tmp_path: Path):
         gather(None, tmp_path)
 
 
-def test_checks_cannot_be_registered_twice_or_left_without_claim(evidence, monkeypatch):
-    with pytest.raises(ConfigError, match="C08 has two checks"):
-        check("C08")(lambda _: Outcome("holds", "x."))
-    monkeypatch.setattr(
-        registry, "CHECKS", {**registry.CHECKS, "C999": lambda _: Outcome("holds", "x.")}
-    )
-    with pytest.raises(ResultError, match="do not match: C999"):
-        build_ledger(evidence)
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"check": "data.nowhere"}, "does not exist"),
+        ({"check": None, "found": ""}, "unless a finding, a verdict"),
+        ({"found": "{missing}"}, "does not fit its figures"),
+    ],
+)
+def test_a_line_that_says_nothing_is_refused(evidence, changed, message):
+    claim = dataclasses.replace(load_claims()["C08"], **changed)
+    with pytest.raises(ResultError, match=message):
+        build_entry(claim, None, evidence)
 
 
-def test_a_check_without_reason_is_refused(evidence: Evidence):
-    claim = Claim("C01", "I", "introduction", "a", "statement")
-    with pytest.raises(ResultError, match="gave no verdict"):
-        run_check(claim, lambda _: Outcome("holds", " "), evidence)
-
-
-def test_readings_cover_only_claims_and_map_to_verdicts():
-    readings, claims = load_readings(), load_claims()
-    assert set(readings) <= set(claims)
-    assert set(all_checks()) == set(claims)
-    assert {reading.same for reading in readings.values()} <= set(registry._BY_READING)
-    assert reading_outcome(readings["C73"]).verdict == "contradicted"
-    assert check_location(all_checks()["C73"]) == "attm_companion/ledger/registry.py#check_reading"
+def test_a_finding_with_a_verdict_is_refused(evidence):
+    claim = Claim("C199", "I", "introduction", "a", "title", "data.track_count", "text.")
+    with pytest.raises(ResultError, match="unless a finding"):
+        build_entry(claim, Reading(()), evidence)

@@ -1,62 +1,46 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from attm_companion.ledger.unpaired_bounds import (
-    minimal_detectable_difference,
-    significance_under_any_correlation,
-    smallest_significant_difference,
-)
-from attm_core.errors import InputError
+from attm_companion.ledger.checks.significance import bound, detectable
+from attm_companion.ledger.release.audit import Audit, load_audit
+from attm_companion.paper_numbers import load_paper
 from attm_core.evaluation.statistics import paired_t_test
 
-
-def test_smallest_significant_difference_by_hand() -> None:
-    # equal deviations 1, r = 0.5: variance of the difference 1; n = 4: t₃(0.975) = 3.1824, /√4.
-    value = smallest_significant_difference(1.0, 1.0, 4, 0.5)
-    assert value == pytest.approx(3.182446 / 2, rel=1e-6)
-    assert smallest_significant_difference(1.0, 1.0, 4, 1.0) == 0.0
+ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_it_is_where_the_paired_test_turns() -> None:
-    rng = np.random.default_rng(0)
-    x, noise = rng.normal(size=30), rng.normal(size=30)
-    y = x + noise - noise.mean()
-    r = float(np.corrcoef(x, y)[0, 1])
-    edge = smallest_significant_difference(x.std(ddof=1), y.std(ddof=1), 30, r)
-    level = y - y.mean() + x.mean()
-    assert (
-        paired_t_test(x, level + 1.001 * edge).p < 0.05 < paired_t_test(x, level + 0.999 * edge).p
-    )
+@pytest.fixture(scope="module")
+def audit() -> Audit:
+    return load_audit(ROOT / "results" / "released_audit.json")
 
 
-def test_verdicts_under_any_correlation() -> None:
-    worst = smallest_significant_difference(1.0, 0.5, 100, -1.0)
-    best = smallest_significant_difference(1.0, 0.5, 100, 1.0)
-    assert best < worst
-    for difference, verdict in (
-        (1.1 * worst, "always"),
-        (-0.9 * worst, "depends"),
-        (0.9 * best, "never"),
-    ):
-        assert significance_under_any_correlation(difference, 1.0, 0.5, 100) == verdict
+def test_the_bound_is_where_the_paired_test_turns(audit: Audit):
+    """Two rows of equal deviation and the needed correlation: p crosses the level there."""
+    found = bound(load_paper(), audit, "table2.row0", "table2.row1", "clap", "two-sided")
+    sd = max(system["sd"] for system in audit["scores.clap.systems"].values())
+    draw = np.random.default_rng(0)
+    x, noise = draw.standard_normal((2, 100))
+    x, noise = (stats.zscore(part, ddof=1) for part in (x, noise - noise @ x / (x @ x) * x))
+    for r, significant in ((found.needed_r - 0.02, False), (found.needed_r + 0.02, True)):
+        y = r * x + np.sqrt(1 - r**2) * noise
+        test = paired_t_test(sd * x, sd * stats.zscore(y, ddof=1) + found.change)
+        assert (test.p < 0.05) is significant
 
 
-def test_one_sided_needs_less() -> None:
-    one = smallest_significant_difference(1, 1, 20, 0.0, alternative="greater")
-    assert one < smallest_significant_difference(1, 1, 20, 0.0)
+def test_bounds_end_at_minus_and_plus_one(audit: Audit):
+    paper = load_paper()
+    always = bound(paper, audit, "table2.row0", "table2.row1", "reward", "greater")
+    never = bound(paper, audit, "table2.row2", "table2.row3", "clap", "greater")
+    assert always.needed_r == -1
+    assert never.needed_r == 1  # a loss is no improvement
+    # By hand: 0.42 = t·2·sd/√100 with t₀.₉₅ = 1.6604 gives sd = 1.2648.
+    assert always.needed_sd == pytest.approx(1.2648, abs=1e-3)
 
 
-def test_minimal_detectable_difference_has_its_power() -> None:
-    size = minimal_detectable_difference(1.0, 100, power=0.8)
-    shift = size * np.sqrt(100)
-    edge = stats.t.isf(0.025, 99)
-    power = stats.nct.sf(edge, 99, shift)
+def test_the_detectable_difference_has_its_power():
+    size = detectable(1.0, 100, 0.05)
+    power = stats.nct.sf(stats.t.isf(0.025, 99), 99, size * 10)
     assert power == pytest.approx(0.8, abs=0.01)
-
-
-def test_bad_requests_are_refused() -> None:
-    with pytest.raises(InputError, match="correlation"):
-        smallest_significant_difference(1, 1, 10, 1.2)
-    with pytest.raises(InputError, match="power"):
-        minimal_detectable_difference(1.0, 10, power=1.0)

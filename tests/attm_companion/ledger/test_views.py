@@ -5,10 +5,15 @@ import pytest
 
 from attm_companion.ledger import views
 from attm_companion.ledger.evidence import Evidence, gather
-from attm_companion.ledger.highlights import LEAST_SURE, MATTER_MOST, least_sure, matter_most
+from attm_companion.ledger.highlights import (
+    LEAST_SURE,
+    MATTER_MOST,
+    departures,
+    least_sure,
+    matter_most,
+)
 from attm_companion.ledger.ledger import build_ledger
 from attm_companion.ledger.release.clips import ClipMeasures, MeasuredClip
-from attm_companion.ledger.variants import NOT_RUN, variant_table
 from attm_core.randomness import numpy_generator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -46,8 +51,8 @@ def clip(system: str, prompt: int) -> MeasuredClip:
 def test_committed_audit_is_drawn_without_any_clip(axis, monkeypatch):
     monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
     audit, measured = views.open_audit("", AUDIT_FILE)
-    assert (audit.level, measured) == ("B", [])
-    assert "as last committed" in views.describe_audit(audit)
+    assert (audit.measured_now, measured) == (False, [])
+    assert "as last measured" in views.describe_audit(audit)
     views.plot_levels(axis, audit, measured, "loudness_lufs", -16.5)
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
     assert "promised: -16.5" in labels
@@ -100,13 +105,10 @@ def test_tables_of_the_chapter(evidence: Evidence):
     assert (lengths["Holm"] >= lengths["p two-sided"]).all()
 
 
-def test_variants_show_the_mini_study_where_it_ran(evidence: Evidence):
-    change = {"value": 0.1, "low": 0.05, "high": 0.15, "verdict": "changes"}
-    mini = {"variants: clap of negative_prompt against as_written": change}
-    table = variant_table(Evidence(evidence.paper, evidence.audit, evidence.readings, mini))
-    assert table.loc["C73", "change in CLAP"] == "+0.100 [+0.050, +0.150]: changes"
-    assert table.loc["C73", "change in Reward"] == NOT_RUN
-    assert table.loc["C57", "change in CLAP"] == NOT_RUN
+def test_departures_show_the_mini_study_where_it_ran(evidence: Evidence):
+    table = departures(build_ledger(evidence))
+    assert "negative prompt changes CLAP by" in table.loc["C73", "mini study"]
+    assert table["mini study"].isna()["C57"]
     assert "C48" not in table.index
 
 

@@ -1,0 +1,191 @@
+"""Every computed verdict can fail: some change of a number or a figure that it reads flips it."""
+
+import copy
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attm_companion.ledger.evidence import Claim, Evidence, gather, load_claims
+from attm_companion.ledger.ledger import check_function, run_check
+from attm_companion.ledger.release.audit import Audit
+from attm_companion.paper_numbers import Cell, Paper
+
+ROOT = Path(__file__).resolve().parents[3]
+COMPUTED = [claim for claim in load_claims().values() if claim.kind == "computed"]
+FACTORS = (0.5, 0.9, 1.1, 2.0, 10.0, 0.0, -1.0)
+UNITS = (-10, -5, -1, 1, 5, 10)
+# A verdict on several steps, metrics or systems at once: no single number can turn it.
+TOGETHER = {
+    "C17": {"table2.row2.clap": "0.280", "table2.row4.reward": "+0.540"},
+    "C82": {"clips.systems.sub1.on_target": 100, "clips.systems.sub2.on_target": 100},
+    "C108": {"table3.sub2.clap": "0.280", "table3.sub2.reward": "+0.500"},
+    "C83": {"clips.systems.sub1.above_ceiling": 0, "clips.systems.sub2.above_ceiling": 0},
+    "C87": {
+        "scores.clap.systems.baseline.mean": 0.230,
+        "scores.reward.systems.baseline.mean": -0.392,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("ATTM_RELEASED_DIR", raising=False)
+        return dataclasses.replace(gather(None, ROOT / "results"), mini={})
+
+
+class Watched:
+    """Paper and audit that remember which keys a check asked for."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence, self.cells, self.paths = evidence, set[str](), set[str]()
+
+    @property
+    def paper(self) -> Paper:
+        cells, source = self.cells, self.evidence.paper
+
+        class Asked(Paper):
+            def cell(self, key: str) -> Cell:
+                cells.add(key)
+                return super().cell(key)
+
+            def column(self, prefix: str, name: str) -> dict[str, Cell]:
+                found = super().column(prefix, name)
+                cells.update(f"{prefix}.{row}.{name}" for row in found)
+                return found
+
+        return Asked({cell.key: cell for cell in source}, source._labels)
+
+    @property
+    def audit(self) -> "Watched":
+        return self
+
+    def __getitem__(self, path: str) -> Any:
+        self.paths.add(path)
+        return self.evidence.audit[path]
+
+
+def leaves(path: str, node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for name, child in node.items():
+            yield from leaves(f"{path}.{name}", child)
+    else:
+        yield path, node
+
+
+def reprinted(cell: Cell, others: set[float]) -> Iterator[str]:
+    """The cell with other digits, those of another cell, another emphasis or another mark."""
+    unit = 2 * cell.half_unit
+    values = [cell.value + n * unit for n in UNITS] + [cell.value * f for f in FACTORS]
+    for value in [*values, *sorted(others - {cell.value})]:
+        yield f"{'**' * cell.bold}{value:.{cell.decimals}f}{'**' * cell.bold}{cell.mark}"
+    yield f"{'**' * (not cell.bold)}{cell.text}{'**' * (not cell.bold)}{cell.mark}"
+    yield f"{'**' * cell.bold}{cell.text}{'**' * cell.bold}{'' if cell.mark else '*'}"
+
+
+def moved(value: Any) -> Iterator[Any]:
+    if isinstance(value, int | float):
+        yield from (type(value)(value * factor) for factor in FACTORS)
+        yield from (type(value)(value + n) for n in (-1, 1))
+    elif isinstance(value, list):
+        yield from ([], [*value, *value, 7], ["other"])
+    else:
+        yield "other"
+
+
+def with_figures(evidence: Evidence, figures: dict[str, Any]) -> Evidence:
+    """The evidence with some printed numbers, or figures of the audit, changed."""
+    paper, tree = evidence.paper, None
+    for path, value in figures.items():
+        if path in paper._cells:
+            paper = paper.with_number(path, value)
+            continue
+        tree = tree or copy.deepcopy(evidence.audit.figures)
+        *folders, name = path.split(".")
+        node = tree
+        for folder in folders:
+            node = node[folder]
+        node[name] = value
+    audit = Audit(tree, measured_now=False) if tree else evidence.audit
+    return Evidence(paper, audit)
+
+
+def verdict(claim: Claim, evidence: Evidence) -> str | None:
+    try:
+        return run_check(claim, evidence)[0]
+    except (ZeroDivisionError, ValueError, IndexError, OverflowError, TypeError):
+        return "refused"
+
+
+def changes(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
+    """Each change of one number that the check reads, and the declared joint ones."""
+    watched = Watched(evidence)
+    run_check(claim, watched)
+    if together := TOGETHER.get(claim.id):
+        yield (
+            " and ".join(f"{k} = {v}" for k, v in together.items()),
+            with_figures(evidence, together),
+        )
+    others = {evidence.paper[key] for key in watched.cells}
+    for key in sorted(watched.cells):
+        for printed in reprinted(evidence.paper.cell(key), others):
+            yield f"{key} = {printed}", with_figures(evidence, {key: printed})
+    for path in sorted(watched.paths):
+        for leaf, value in leaves(path, evidence.audit[path]):
+            parent = evidence.audit[leaf.rpartition(".")[0]].values()
+            siblings = [v for v in parent if isinstance(value, int) and isinstance(v, int)]
+            for new in [*moved(value), *siblings]:
+                yield f"{leaf} = {new}", with_figures(evidence, {leaf: new})
+
+
+def flips(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """The changes after which the check gives another verdict."""
+    before = verdict(claim, evidence)
+    for change, changed in changes(claim, evidence):
+        after = verdict(claim, changed)
+        if after not in (before, "refused"):
+            yield change, str(after)
+
+
+@pytest.mark.parametrize("claim", COMPUTED, ids=lambda claim: claim.id)
+def test_some_change_flips_a_computed_verdict(claim: Claim, evidence: Evidence):
+    assert next(flips(claim, evidence), None) is not None
+
+
+@pytest.mark.parametrize("claim_id", list(TOGETHER))
+def test_declared_joint_changes_are_needed_and_enough(claim_id: str, evidence: Evidence):
+    found = list(flips(load_claims()[claim_id], evidence))
+    assert [" and " in change for change, _ in found] == [True]
+
+
+def test_no_check_answers_without_asking(evidence: Evidence):
+    for claim in COMPUTED:
+        watched = Watched(evidence)
+        run_check(claim, watched)
+        assert watched.cells or watched.paths, check_function(claim)[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "printed", "expected"),
+    [
+        ("table2.row0.fad", "0.4900", {"C10": "holds"}),
+        ("table3.sft.v1_v2.fad", "0.4581", {"C103": "holds"}),
+        ("table2.row0.reward", "-0.044", {"C95": "ambiguous"}),
+        ("table3.sub2.reward", "**+0.550**", {"C109": "holds"}),
+        ("hyper.stage2.n_kept", "60", {"C46": "holds"}),
+        ("table2.row4.fad", "**0.4219**", {"C94": "contradicted", "C115": "holds"}),
+        ("text.total_gpu_hours", "30", {"C71": "contradicted", "C124": "contradicted"}),
+        ("table1.v4.clap", "0.260", {"C09": "contradicted", "C24": "contradicted"}),
+        ("fig2.sft_reward_s2", "+0.51", {"C117": "contradicted"}),
+        ("hyper.inference.s", "2.5", {"C75": "contradicted"}),
+        ("hyper.ranker.accuracy", "0.709", {"C44": "holds"}),
+        ("public.e02_clap", "0.280", {"C120": "contradicted"}),
+    ],
+)
+def test_one_changed_number_flips_exactly_the_right_claims(evidence, key, printed, expected):
+    changed = dataclasses.replace(evidence, paper=evidence.paper.with_number(key, printed))
+    before, after = ({c.id: verdict(c, e) for c in COMPUTED} for e in (evidence, changed))
+    assert {name: new for name, new in after.items() if new != before[name]} == expected
