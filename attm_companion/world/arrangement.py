@@ -127,7 +127,8 @@ SINGERS = (
 
 TEMPO_RANGES_BPM = {"slow": (52.0, 74.0), "moderate": (84.0, 108.0), "fast": (126.0, 160.0)}
 DYNAMICS = ("soft", "medium", "loud")
-TUNE_DB, OTHERS_DB, DRUMS_DB = 0.0, -3.0, -4.0
+TUNE_DB, OTHERS_DB = 0.0, -3.0
+DRUMS_DB = {"rock": 4.0, "dance": 4.0, "swing": -4.0}  # hits are short: peaks about as the rest's
 MAX_TRANSPOSITION = 3
 DOUBLED_SHARE = 0.5  # of the sung clips, how many have an instrument doubling the voice
 
@@ -186,7 +187,8 @@ def arrange(
     lines = _share_out(parts, ensemble, first=0 if doubled else 1)
     words = tuple(dict.fromkeys(_word(ensemble, line.program) for line in lines))
     if ensemble.drums is not None:
-        lines.append(Line(-1, DRUMS_DB, drum_pattern(ensemble.drums, duration_s, beat_s)))
+        hits = drum_pattern(ensemble.drums, duration_s, beat_s)
+        lines.append(Line(-1, DRUMS_DB[ensemble.drums], hits))
         words += ("drums",)
     sung = () if singer is None else (Line(singer.program, TUNE_DB, fit_range(parts[0], singer)),)
     return Arrangement(
