@@ -17,7 +17,7 @@ from torch import Generator, nn
 
 from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors, read_metadata, save_tensors
-from attm_core.state_dicts import load_strictly
+from attm_core.state_dicts import load_strictly, require_sizes
 
 Module = TypeVar("Module", bound=nn.Module)
 Config = TypeVar("Config")
@@ -72,6 +72,7 @@ def load_module(
     tensors = load_tensors(path)
     metadata = read_metadata(path)
     config = _parse_config(path, config_type, metadata.get("config"))
+    require_sizes(dataclasses.asdict(config), tensors, str(path))  # type: ignore[call-overload]
     module = build(lambda: make(config))
     if metadata.get("class") != type(module).__name__:
         raise CheckpointError(

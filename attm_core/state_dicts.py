@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,23 +46,21 @@ def read_state_dict(
         CheckpointError: the file is missing, empty, corrupt or truncated, holds code, or is not a
             mapping from names to tensors.
     """
-    path = Path(path)
     if path.suffix == ".safetensors":
         return load_tensors(path, wanted)
-    content = _inner(read_pickle(path, constructors), inner_key)
-    place = f" under {inner_key!r}" if inner_key is not None else ""
-    return only_tensors(content, f"{path}{place}", wanted)
+    content = read_pickle(path, constructors)
+    if isinstance(content, Mapping):
+        inner = content.get(inner_key or TRAINING_KEY)
+        content = inner if inner_key or isinstance(inner, Mapping) else content
+    elif inner_key:
+        content = None
+    return only_tensors(content, f"{path}{f' under {inner_key!r}' if inner_key else ''}", wanted)
 
 
 def only_tensors(
     content: Any, source: str, wanted: Callable[[str], bool] | None = None
 ) -> dict[str, Tensor]:
-    """The named tensors that ``content`` consists of.
-
-    Args:
-        content: what should be a state dict.
-        source: what the message calls it, such as the path.
-        wanted: whether to take the tensor of a name; None takes all.
+    """The named tensors that ``content`` consists of; ``source`` is what the message calls it.
 
     Raises:
         CheckpointError: not a mapping, empty, or something else than tensors under names.
@@ -95,11 +93,8 @@ def read_pickle(path: Path, constructors: Sequence[Any] = ()) -> Any:
     Raises:
         CheckpointError: missing, empty, truncated, corrupt, or asks for any other code.
     """
-    path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist or is no file; fetch it first")
-    if not path.stat().st_size:
-        raise CheckpointError(f"{path} is empty: corrupt or truncated; fetch it again")
     try:
         with torch.serialization.safe_globals(list(constructors)):
             return torch.load(
@@ -116,7 +111,7 @@ def require_fit(
     target: str = "",
     may_be_nan: Collection[str] = (),
 ) -> None:
-    """Check names, shapes and values of a state dict before anything of it is loaded.
+    """Check names, types, shapes and values of a state dict before anything of it is loaded.
 
     Args:
         wanted: the state dict of the module to fill (the meta device will do).
@@ -126,18 +121,37 @@ def require_fit(
         may_be_nan: names whose values are not looked at.
 
     Raises:
-        CheckpointError: tensors are missing, unknown, of another shape, or not finite.
+        CheckpointError: tensors are missing, unknown, of another shape or kind, or not finite.
     """
     problems = [
-        *(f"{name} is missing" for name in wanted if name not in given and not _counts(name)),
-        *(f"{name} is unknown" for name in given if name not in wanted),
-        *_misfits(wanted, given, may_be_nan),
+        *(f"{n} is missing" for n in wanted.keys() - given.keys() if n.split(".")[-1] != COUNTER),
+        *(f"{n} is unknown" for n in given.keys() - wanted.keys()),
+        *(f"{n} {p}" for n in wanted.keys() & given.keys() for p in _misfits(wanted[n], given[n])),
+        *(f"{n} {p}" for n in given.keys() - {*may_be_nan} for p in _not_finite(given[n])),
     ]
     if problems:
-        shown = "; ".join(problems[:SHOWN_PROBLEMS]) + (" …" * (len(problems) > SHOWN_PROBLEMS))
+        shown = "; ".join(sorted(problems)[:SHOWN_PROBLEMS])
         raise CheckpointError(
-            f"{source} does not fit{target and f' {target}'}, {len(problems)} problem(s): {shown}. "
-            "Fetch or train the file that belongs to this model"
+            f"{source} does not fit{target and f' {target}'}, {len(problems)} problem(s): {shown}"
+            f"{' …' * (len(problems) > SHOWN_PROBLEMS)}. Fetch or train the file that belongs to "
+            "this model"
+        )
+
+
+def require_sizes(config: Mapping[str, Any], tensors: Mapping[str, Tensor], source: str) -> None:
+    """Refuse a file whose stated sizes exceed what it holds, before memory is taken for them.
+
+    Raises:
+        CheckpointError: a number of ``config`` is larger than the number of values in the file.
+    """
+    n_values = sum(tensor.numel() for tensor in tensors.values())
+    numbers = {name: value for name, value in config.items() if isinstance(value, int | float)}
+    numbers.pop("n_samples", None)  # of audio: no weight has that size
+    absurd = [name for name, value in numbers.items() if not -n_values <= value <= n_values]
+    if absurd:
+        raise CheckpointError(
+            f"{source} has no usable configuration: {', '.join(absurd)} cannot be, with "
+            f"{n_values} values in the file; train it again"
         )
 
 
@@ -152,38 +166,20 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) 
     module.load_state_dict(dict(tensors))
 
 
-def _counts(name: str) -> bool:
-    return name.rpartition(".")[2] == COUNTER
+def _misfits(want: Tensor, got: Tensor) -> Iterator[str]:
+    """How a tensor differs from the one it should replace."""
+    if got.shape != want.shape:
+        yield f"has shape {tuple(got.shape)}, wanted {tuple(want.shape)}"
+    if want.is_floating_point() and not got.is_floating_point():  # would be cast without a word
+        yield f"is of the type {got.dtype}, wanted {want.dtype}"
 
 
-def _misfits(
-    wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], may_be_nan: Collection[str]
-) -> list[str]:
-    problems = []
-    for name in wanted.keys() & given.keys():
-        got, want = tuple(given[name].shape), tuple(wanted[name].shape)
-        if got != want:
-            problems.append(f"{name} has shape {got}, wanted {want}")
-        elif name not in may_be_nan and (trouble := _trouble(given[name])):
-            problems.append(f"{name} {trouble}")
-    return sorted(problems)
-
-
-def _trouble(tensor: Tensor) -> str:
-    """What is wrong with the values of a tensor; empty if nothing."""
+def _not_finite(tensor: Tensor) -> Iterator[str]:
     try:
-        return "" if bool(torch.isfinite(tensor).all()) else "holds NaN or infinite values"
+        if not torch.isfinite(tensor).all():
+            yield "holds NaN or infinite values"
     except RuntimeError:  # formats of 8 and 4 bits have no arithmetic
-        return f"is of the type {tensor.dtype}, which is not supported"
-
-
-def _inner(content: Any, key: str | None) -> Any:
-    if not isinstance(content, Mapping):
-        return None if key is not None else content
-    if key is not None:
-        return content.get(key)
-    inner = content.get(TRAINING_KEY)
-    return inner if isinstance(inner, Mapping) else content
+        yield f"is of the type {tensor.dtype}, which is not supported"
 
 
 def _is_plain(name: object, value: object) -> bool:
@@ -199,19 +195,15 @@ def _is_plain(name: object, value: object) -> bool:
 def _refusal(path: Path, error: Exception) -> str:
     """Our words: PyTorch's own advise to switch the protection off."""
     said = str(error)
-    if isinstance(error, pickle.UnpicklingError) and (found := REFUSED_NAME.search(said)):
+    refused = isinstance(error, pickle.UnpicklingError)
+    if refused and (found := REFUSED_NAME.search(said)):
         return (
             f"{path} asks for code to be run ({found[1]}), which is never done: get the weights "
             "from their source, as plain tensors"
         )
-    advises = isinstance(error, pickle.UnpicklingError) or "weights_only" in said
-    reason = "" if advises else f" ({_brief(error)})"
+    first_line = said.strip().partition("\n")[0].partition(". ")[0][:200] or type(error).__name__
+    reason = "" if refused or "weights_only" in said else f" ({first_line})"
     return (
         f"{path} is no checkpoint, or is corrupt or truncated{reason}; nothing in it was run; "
         "fetch it again"
     )
-
-
-def _brief(error: Exception) -> str:
-    first_line = str(error).strip().partition("\n")[0].partition(". ")[0]
-    return first_line[:200] or type(error).__name__

@@ -20,7 +20,7 @@ from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.backbone.score_heads import HeadName
 from attm_core.errors import CheckpointError, ConfigError
 from attm_core.files import load_tensors, read_metadata, save_tensors
-from attm_core.state_dicts import read_state_dict, require_fit
+from attm_core.state_dicts import read_state_dict, require_fit, require_sizes
 
 FORMAT = "attm-flux-audio-1"
 STATISTICS = ("latent_mean", "latent_std")  # NaN on purpose until they are set
@@ -70,8 +70,9 @@ def load_model(path: Path) -> FluxAudio:
     Raises:
         CheckpointError: the file is missing, truncated, not ours, of the wrong shape, or holds NaN.
     """
-    tensors = load_tensors(Path(path))
-    return _fill_model(FluxAudio(_read_config(Path(path)), _unused_generator()), tensors, str(path))
+    tensors, config = load_tensors(Path(path)), _read_config(Path(path))
+    require_sizes(asdict(config), tensors, str(path))
+    return _fill_model(FluxAudio(config, _unused_generator()), tensors, str(path))
 
 
 def load_reference_state_dict(
