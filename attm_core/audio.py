@@ -128,3 +128,14 @@ def fit_length(wave: Tensor, n_samples: int) -> Tensor:
     if missing <= 0:
         return wave[..., :n_samples]
     return torch.nn.functional.pad(wave, (0, missing))
+
+
+def level_dbfs(waves: Tensor) -> Tensor:
+    """Root-mean-square level of each clip of (B, C, S) in dB of full scale, −120 for silence."""
+    power = waves.double().square().mean(dim=(1, 2))
+    return 10 * torch.log10(power.clamp_min(1e-12))
+
+
+def clipped_share(waves: Tensor, ceiling: float = 0.999) -> Tensor:
+    """Share (B,) of the samples of (B, C, S) at or beyond ``ceiling`` of full scale."""
+    return (waves.abs() >= ceiling).double().mean(dim=(1, 2))

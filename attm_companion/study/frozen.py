@@ -1,4 +1,4 @@
-"""The mini cast of the frozen roles, as stages: corpus, encoders, codec, separator.
+"""The mini cast of the frozen roles, as stages: corpus, text encoder, codec, separator.
 
 Besides `model`, what it trained, a stage of a network has `untrained`: the same network at birth.
 """
@@ -10,17 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
-import torch
 from torch import Generator, Tensor
 
 from attm_companion.study.arrays import Rows
 from attm_companion.study.stage import Stage
 from attm_companion.world.build import build_corpus
 from attm_companion.world.config import CorpusConfig
-from attm_companion.world.mini_clap import MiniClap, MiniClapConfig, clap_quality, train_mini_clap
 from attm_companion.world.mini_codec import MiniCodec, MiniCodecConfig, train_mini_codec
-from attm_companion.world.mini_mert import MiniMert, MiniMertConfig, mert_quality, train_mini_mert
 from attm_companion.world.mini_separator import (
     MiniDemucsConfig,
     MiniDemucsTraining,
@@ -48,8 +44,6 @@ WEIGHTS = "model.safetensors"
 QUALITY = "quality.json"
 TEXT = "text.safetensors"
 CAPTIONS = "captions.json"
-N_PROBE = 1000  # training clips behind a linear probe
-TRACKS: tuple[Track, ...] = ("mix", "instrumental")
 
 
 class CorpusStage(Stage):
@@ -126,64 +120,6 @@ class TextStage(Stage):
     def untrained(self, generator: Generator) -> MiniLM:
         """MiniLM as published: nobody trains it here, so it has no other state."""
         return MiniLM(self.n_tokens)
-
-
-class ClapStage(Stage):
-    """A two-tower CLAP stand-in; the study trains two, for conditioning and for evaluation."""
-
-    kind: Literal["clap"] = "clap"
-    corpus: CorpusStage
-    text: TextStage
-    config: MiniClapConfig
-    seed: int
-
-    def run(self, folder: Path) -> None:
-        """Train on the mixes and the instrumental versions of the training split."""
-        waves = torch.cat([self.corpus.waves("train", track) for track in TRACKS])
-        captions = self.corpus.captions("train") * 2
-        generator = torch_generator(self.seed, "clap")
-        clap = train_mini_clap(waves, captions, self.text.encoder(), self.config, generator)
-        clap.save(folder / WEIGHTS)
-        held_out = self.corpus.waves("valid"), self.corpus.captions("valid")
-        write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
-
-    def model(self) -> MiniClap:
-        """The trained model."""
-        return MiniClap.load(self.artefact(WEIGHTS), self.text.encoder())
-
-    def untrained(self, generator: Generator) -> MiniClap:
-        """The network at birth."""
-        text = self.text.untrained(generator)
-        return build(lambda: MiniClap(self.config, text), generator).eval()
-
-
-class MertStage(Stage):
-    """A self-supervised MERT stand-in, trained on training audio without labels."""
-
-    kind: Literal["mert"] = "mert"
-    corpus: CorpusStage
-    config: MiniMertConfig
-    seed: int
-
-    def run(self, folder: Path) -> None:
-        """Train, and probe how well the embedding tells the hidden production quality."""
-        mert = train_mini_mert(
-            self.corpus.waves("train", "mix"), self.config, torch_generator(self.seed, "mert")
-        )
-        mert.save(folder / WEIGHTS)
-        write_json(folder / QUALITY, self._probe(mert))
-
-    def model(self) -> MiniMert:
-        """The trained model."""
-        return MiniMert.load(self.artefact(WEIGHTS))
-
-    def _probe(self, mert: MiniMert) -> dict[str, float]:
-        """Linear probe of the hidden quality: fitted on training clips, read on held-out ones."""
-        store = self.corpus.store()
-        train = store.rows("train")[:N_PROBE]
-        rows = np.concatenate([train, store.rows("valid"), store.rows("test")])
-        quality = store.table["quality"].to_numpy()[rows]
-        return mert_quality(mert, store.waves("mix", rows), quality, len(train))
 
 
 class CodecStage(Stage):

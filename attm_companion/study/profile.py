@@ -20,6 +20,7 @@ from attm_companion.world.mini_clap import MiniClapConfig
 from attm_companion.world.mini_codec import MiniCodecConfig
 from attm_companion.world.mini_mert import MiniMertConfig
 from attm_companion.world.mini_separator import MiniDemucsConfig, MiniDemucsTraining
+from attm_companion.world.oracle import OracleConfig
 from attm_companion.world.preferences import PreferenceConfig
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.data.jamendo import WindowConfig
@@ -123,9 +124,10 @@ class Sweep(Section):
 
 
 class Ranker(Section):
-    """Section III-C."""
+    """Section III-C: a ranker's score is the mean over ``n_heads`` heads."""
 
     hidden: tuple[int, ...]
+    n_heads: int
     training: RankerTrainingConfig
     reward_mean: float
     reward_std: float
@@ -145,6 +147,7 @@ class MiniCast(Section):
     separator_training: MiniDemucsTraining
     preferences: PreferenceConfig
     ranker: Ranker
+    oracle: OracleConfig
 
 
 class PaperCast(Section):

@@ -6,12 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from attm_companion.study.frozen import QUALITY, WEIGHTS, ClapStage, CorpusStage, MertStage
+from attm_companion.study.arrays import Array
+from attm_companion.study.frozen import QUALITY
+from attm_companion.study.judges import VERSIONS, ClapStage, MertStage, SpectrogramStage
 from attm_companion.study.profile import Ranker
 from attm_companion.study.stage import Stage
 from attm_companion.world.preferences import (
@@ -28,16 +29,17 @@ from attm_core.ranker.reward_model import RewardModel, reward_columns
 from attm_core.ranker.training import PairFeatures, gather_pairs, train_ranker
 from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
 
-KINDS = ("mix", "instrumental")
-SPLITS = ("train", "valid", "test")
-EMBED_ROWS = 256
+HEAD_FILE = "head-{}.safetensors"
+HEAD_SEED_STEP = 10_000
+Heard = dict[str, tuple[Tensor, Tensor]]
+"""CLAP (n, P) and MERT (n, M) embeddings of all n clips of the corpus, in each version."""
 
 
 class RankerStage(Stage):
     """TuneJury trained on simulated votes, and its rewards for every clip of the corpus."""
 
     kind: Literal["ranker"] = "ranker"
-    corpus: CorpusStage
+    spectrograms: SpectrogramStage
     clap: ClapStage
     mert: MertStage
     preferences: PreferenceConfig
@@ -45,71 +47,88 @@ class RankerStage(Stage):
     seed: int
 
     def run(self, folder: Path) -> None:
-        """Simulate the votes, train the head, report it, and score all clips both ways."""
-        table = self.corpus.store().table
-        votes = simulate_votes(table, tag_fit(table["tags"]), self.preferences, self.seed)
+        """Simulate the votes, train the heads, report them, and score all clips both ways."""
+        corpus = self.spectrograms.corpus
+        table, fit = corpus.store().table, tag_fit(corpus.store().table["tags"])
+        # The same votes whatever the seed: rankers differ in what they hear and start from.
+        votes = simulate_votes(table, fit, self.preferences, corpus.config.seed)
         write_atomic(folder / "votes.parquet", votes.to_parquet)
-        audio = {kind: self._embed(kind) for kind in KINDS}
-        head = self._train(votes, audio)
-        save_head(head, folder / WEIGHTS)
-        self._score_clips(head, table, audio)
+        audio = self._hear()
+        heads = self._train(votes, audio)
+        for number, head in enumerate(heads):
+            save_head(head, folder / HEAD_FILE.format(number))
+        model = RewardModel(self.clap.model(), self.mert.model(), heads)
+        write_json(folder / QUALITY, self._report(model, votes, audio))
+        self._score_clips(model, table, audio)
 
-    def _embed(self, kind: str) -> tuple[Tensor, Tensor]:
-        """CLAP and MERT audio embeddings of all clips of the corpus."""
-        store, clap, mert = self.corpus.store(), self.clap.model(), self.mert.model()
-        parts: list[tuple[Tensor, Tensor]] = []
-        for rows in np.array_split(np.arange(len(store)), -(-len(store) // EMBED_ROWS)):
-            waves = store.waves(kind, rows)  # type: ignore[arg-type]
-            rate = store.sample_rate_hz
-            parts.append((clap.embed_audio(waves, rate), mert.embed_audio(waves, rate)))
-        both = tuple(torch.cat(side) for side in zip(*parts, strict=True))
-        return both[0], both[1]
+    def _hear(self) -> Heard:
+        """Embeddings of all clips; one that has not been through the codec stands as it is."""
+        clap, mert = self.clap.embedded(), self.mert.embedded()
+        heard: Heard = {version: (clap[version], mert[version]) for version in VERSIONS}
+        rows = torch.from_numpy(self.spectrograms.rows("round_trip"))
+        pairs = zip(heard["instrumental"], heard["round_trip"], strict=True)
+        first, second = (plain.index_copy(0, rows, coded) for plain, coded in pairs)
+        return heard | {"round_trip": (first, second)}
 
-    def _train(self, votes: pd.DataFrame, audio: dict[str, tuple[Tensor, Tensor]]) -> TuneJuryHead:
-        pairs = {split: self._pairs(votes[votes["split"] == split], audio) for split in SPLITS}
-        head = TuneJuryHead(
-            self.clap.config.width,
-            self.mert.config.width,
-            self.config.hidden,
-            generator=torch_generator(self.seed, "tunejury"),
-        )
-        history = train_ranker(
-            head, pairs["train"], pairs["valid"], self.config.training, self.seed
-        )
-        report = self._report(head, votes[votes["split"] == "test"], pairs["test"])
-        report["epochs"] = len(history.records)
-        write_json(self.folder / QUALITY, report)
-        return head
+    def _train(self, votes: pd.DataFrame, audio: Heard) -> list[TuneJuryHead]:
+        train = votes[votes["split"] == "train"]
+        heard = [train, _through_codec(train), self._codec_ties()]
+        pairs = self._pairs(pd.concat(heard, ignore_index=True), audio)
+        valid = self._pairs(votes[votes["split"] == "valid"], audio)
+        heads = []
+        for number in range(self.config.n_heads):
+            seed = self.seed + HEAD_SEED_STEP * number
+            widths = (self.clap.config.width, self.mert.config.width)
+            generator = torch_generator(seed, "tunejury")
+            head = TuneJuryHead(*widths, self.config.hidden, generator=generator)
+            train_ranker(head, pairs, valid, self.config.training, seed)
+            heads.append(head)
+        return heads
 
-    def _pairs(self, votes: pd.DataFrame, audio: dict[str, tuple[Tensor, Tensor]]) -> PairFeatures:
+    def _codec_ties(self) -> pd.DataFrame:
+        """Training clips against themselves through the codec: the codec is nobody's fault."""
+        coded, table = self.spectrograms.rows("round_trip"), self.spectrograms.corpus.store().table
+        rows = coded[(table["split"] == "train").to_numpy()[coded]]
+        sides = {"row_a": rows, "kind_a": "instrumental", "row_b": rows, "kind_b": "round_trip"}
+        prompts = table["caption"].to_numpy()[rows]
+        return pd.DataFrame({**sides, "prompt": prompts, "winner": "tie"})
+
+    def _pairs(self, votes: pd.DataFrame, audio: Heard) -> PairFeatures:
         texts = [text for text in votes["prompt"].unique() if text]
         prompts = dict(zip(texts, self.clap.model().embed_text(texts), strict=True))
         clap = {kind: both[0] for kind, both in audio.items()}
         mert = {kind: both[1] for kind, both in audio.items()}
         return gather_pairs(votes, clap, mert, prompts)
 
-    def _report(
-        self, head: TuneJuryHead, votes: pd.DataFrame, pairs: PairFeatures
-    ) -> dict[str, Any]:
-        with torch.no_grad():
-            margin = (head.score(pairs.a) - head.score(pairs.b)).numpy()
-        report = calibration_report(margin, votes["winner"])
-        by_source = accuracy_by(votes["source"], margin, votes["winner"])
+    def _report(self, model: RewardModel, votes: pd.DataFrame, audio: Heard) -> dict[str, Any]:
+        """Held-out accuracy on real sound and on sound through the codec."""
+        test = votes[votes["split"] == "test"]
+
+        def margin(some: pd.DataFrame) -> Array:
+            pairs = self._pairs(some, audio)
+            margins: Array = (model.score_features(pairs.a) - model.score_features(pairs.b)).numpy()
+            return margins
+
+        report = calibration_report(margin(test), test["winner"])
+        by_source = accuracy_by(test["source"], margin(test), test["winner"])
+        coded = _through_codec(test)
         return {
             **report.to_dict(),
             "by_source": by_source.to_dict(orient="index"),
-            "bayes_ceiling": bayes_ceiling(votes),
-            "n_votes": len(votes),
+            "bayes_ceiling": bayes_ceiling(test),
+            "n_votes": len(test),
+            "epochs": self.config.training.max_epochs,
+            "accuracy_coded": calibration_report(margin(coded), coded["winner"]).accuracy_overall,
+            "bayes_ceiling_coded": bayes_ceiling(coded),
         }
 
-    def _score_clips(
-        self, head: TuneJuryHead, table: pd.DataFrame, audio: dict[str, tuple[Tensor, Tensor]]
-    ) -> None:
-        captions = [str(caption) for caption in table["caption"]]
-        text = self.clap.model().embed_text(captions)
-        with torch.no_grad():
-            raw = {kind: head.score(ClipFeatures(*audio[kind], text)).numpy() for kind in KINDS}
-        columns = reward_columns(table, raw["mix"], raw["instrumental"])
+    def _score_clips(self, model: RewardModel, table: pd.DataFrame, audio: Heard) -> None:
+        text = model.text_features([str(caption) for caption in table["caption"]])
+        mix, stem = (
+            model.score_features(ClipFeatures(*audio[kind], text)).numpy()
+            for kind in ("mix", "instrumental")
+        )
+        columns = reward_columns(table, mix, stem)
         train = columns.loc[table["split"] == "train", "instrumental_reward_score"]
         # PAPER-DEVIATION: RankNet fixes a score up to an offset, and its scale depends on the noise
         # of the votes. One affine map gives the training rewards the paper's mean and standard
@@ -127,8 +146,20 @@ class RankerStage(Stage):
     @cached_property
     def reward_model(self) -> RewardModel:
         """The trained ranker with its encoders, in the paper's units."""
-        heads = [load_head(self.artefact(WEIGHTS))]
+        files = [self.artefact(HEAD_FILE.format(n)) for n in range(self.config.n_heads)]
         map_ = read_json(self.artefact("calibration.json"))
+        heads = [load_head(file) for file in files]
         return RewardModel(
             self.clap.model(), self.mert.model(), heads, map_["scale"], map_["offset"]
         )
+
+
+def _through_codec(votes: pd.DataFrame) -> pd.DataFrame:
+    """The votes in which a stem is heard, as if the listeners had heard it through the codec."""
+    # PAPER-DEVIATION: the paper's ranker has heard many codecs and generators among its votes.
+    # Ours would know none, and take the codec's sound for bad production.
+    sides = ("kind_a", "kind_b")
+    coded = votes.assign(
+        **{side: votes[side].replace("instrumental", "round_trip") for side in sides}
+    )
+    return coded[(coded[list(sides)] == "round_trip").any(axis=1)]

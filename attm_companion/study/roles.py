@@ -6,14 +6,8 @@ from typing import Annotated
 
 import pydantic
 
-from attm_companion.study.frozen import (
-    ClapStage,
-    CodecStage,
-    CorpusStage,
-    MertStage,
-    SeparatorStage,
-    TextStage,
-)
+from attm_companion.study.frozen import CodecStage, CorpusStage, SeparatorStage, TextStage
+from attm_companion.study.judges import ClapStage, MertStage, OracleStage, SpectrogramStage
 from attm_companion.study.paper_corpus import JamendoStage
 from attm_companion.study.paper_frozen import (
     FlanT5Stage,
@@ -26,7 +20,8 @@ from attm_companion.study.paper_frozen import (
 from attm_companion.study.profile import MiniCast, PaperCast
 from attm_companion.study.ranking import RankerStage
 
-EVALUATION_SEED_OFFSET = 1000  # the second mini CLAP differs from the first by its seed alone
+# The mini CLAP and the ranker that evaluate differ from those that train by their seeds alone.
+EVALUATION_SEED_OFFSET = 1000
 
 _by_kind = pydantic.Field(discriminator="kind")
 CorpusRole = Annotated[CorpusStage | JamendoStage, _by_kind]
@@ -50,6 +45,7 @@ class Frozen(pydantic.BaseModel):
     mert: MertRole
     codec: CodecRole
     separator: SeparatorRole
+    oracle: OracleStage | None = None
 
 
 def frozen_of(cast: MiniCast | PaperCast, seed: int) -> Frozen:
@@ -57,10 +53,20 @@ def frozen_of(cast: MiniCast | PaperCast, seed: int) -> Frozen:
     return mini_frozen(cast, seed) if isinstance(cast, MiniCast) else paper_frozen(cast)
 
 
-def ranker_of(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> RankerRole:
-    """The ranker on the evaluation CLAP model and MERT."""
+def training_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> RankerRole:
+    """The ranker that scores training clips and selects: on the conditioning CLAP and MERT."""
+    # PAPER-DEVIATION: the paper has one ranker for training, selection and evaluation, so that its
+    # Reward is optimised directly. The released head plays both roles; the miniature has two.
     if isinstance(cast, MiniCast):
-        return mini_ranker(cast, frozen, seed)
+        return mini_ranker(cast, frozen, frozen.conditioning_clap, seed)
+    return evaluation_ranker(cast, frozen, seed)
+
+
+def evaluation_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> RankerRole:
+    """The ranker whose score is reported as Reward: on the evaluation CLAP and MERT."""
+    if isinstance(cast, MiniCast):
+        clap = frozen.evaluation_clap
+        return mini_ranker(cast, frozen, clap, seed + EVALUATION_SEED_OFFSET)
     return TuneJuryStage.model_validate({"clap": frozen.evaluation_clap, "mert": frozen.mert})
 
 
@@ -68,29 +74,32 @@ def mini_frozen(cast: MiniCast, seed: int) -> Frozen:
     """The stand-ins, trained on the corpus of scores."""
     corpus = CorpusStage(config=cast.corpus)
     text = TextStage(corpus=corpus, n_tokens=cast.text_tokens)
+    codec = CodecStage(corpus=corpus, config=cast.codec, seed=seed)
+    heard = SpectrogramStage(corpus=corpus, codec=codec)
 
     def clap(clap_seed: int) -> ClapStage:
-        return ClapStage(corpus=corpus, text=text, config=cast.clap, seed=clap_seed)
+        return ClapStage(spectrograms=heard, text=text, config=cast.clap, seed=clap_seed)
 
     return Frozen(
         corpus=corpus,
         text=text,
         conditioning_clap=clap(seed),
         evaluation_clap=clap(seed + EVALUATION_SEED_OFFSET),
-        mert=MertStage(corpus=corpus, config=cast.mert, seed=seed),
-        codec=CodecStage(corpus=corpus, config=cast.codec, seed=seed),
+        mert=MertStage(spectrograms=heard, config=cast.mert, seed=seed),
+        codec=codec,
         separator=SeparatorStage(
             corpus=corpus, config=cast.separator, training=cast.separator_training, seed=seed
         ),
+        oracle=OracleStage(spectrograms=heard, config=cast.oracle, seed=seed),
     )
 
 
-def mini_ranker(cast: MiniCast, frozen: Frozen, seed: int) -> RankerStage:
-    """TuneJury trained on simulated votes, hearing through the evaluation CLAP model."""
+def mini_ranker(cast: MiniCast, frozen: Frozen, clap: ClapRole, seed: int) -> RankerStage:
+    """TuneJury trained on simulated votes, hearing through one of the two CLAP models."""
     return RankerStage.model_validate(
         {
-            "corpus": frozen.corpus,
-            "clap": frozen.evaluation_clap,
+            "spectrograms": frozen.mert.spectrograms,  # type: ignore[union-attr]
+            "clap": clap,
             "mert": frozen.mert,
             "preferences": cast.preferences,
             "config": cast.ranker,

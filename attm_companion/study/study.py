@@ -26,7 +26,13 @@ from attm_companion.study.paper_features import ShardedFeaturesStage
 from attm_companion.study.profile import HeadName, MiniCast, Profile, Resources, load_profile
 from attm_companion.study.provenance import provenance
 from attm_companion.study.results import Result
-from attm_companion.study.roles import Frozen, RankerRole, frozen_of, ranker_of
+from attm_companion.study.roles import (
+    Frozen,
+    RankerRole,
+    evaluation_ranker,
+    frozen_of,
+    training_ranker,
+)
 
 HEADS: dict[str, HeadName] = {
     "v1": "global_adaln",
@@ -74,14 +80,20 @@ class Study:
 
     @cached_property
     def ranker(self) -> RankerRole:
-        """The ranker on the evaluation CLAP model and MERT."""
-        return ranker_of(self.profile.cast, self.frozen, self.training_seed)
+        """The ranker that reports Reward."""
+        return evaluation_ranker(self.profile.cast, self.frozen, self.training_seed)
+
+    @cached_property
+    def training_ranker(self) -> RankerRole:
+        """The ranker that scores the training clips and selects experts."""
+        return training_ranker(self.profile.cast, self.frozen, self.training_seed)
 
     @cached_property
     def features(self) -> Features:
         """Latents, text features and reward columns."""
         cast = self.profile.cast
-        shared = {"frozen": self.frozen, "ranker": self.ranker, "launch": self.resources.data}
+        ranker, launch = self.training_ranker, self.resources.data
+        shared = {"frozen": self.frozen, "ranker": ranker, "launch": launch}
         if isinstance(cast, MiniCast):
             return FeaturesStage.model_validate({**shared, "bleed_db": cast.bleed_db})
         return ShardedFeaturesStage.model_validate({**shared, "shard_size": cast.shard_size})

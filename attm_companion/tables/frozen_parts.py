@@ -23,13 +23,16 @@ RANKER_PAPER = {
 def conditions(study: Study) -> dict[str, Stage]:
     """The stages whose quality is reported."""
     frozen = study.frozen
+    oracle = {} if frozen.oracle is None else {"oracle": frozen.oracle}
     return {
         "conditioning_clap": frozen.conditioning_clap,
         "evaluation_clap": frozen.evaluation_clap,
         "mert": frozen.mert,
         "separator": frozen.separator,
         "ranker": study.ranker,
+        "training_ranker": study.training_ranker,
         "codec": frozen.codec,
+        **oracle,
     }
 
 
@@ -43,6 +46,7 @@ def tabulate(study: Study) -> Result:
                 result.add(name, key, value, "dB" if key.endswith("_db") else "1")
     _add_codec(result, study)
     _add_ranker(result, read_json(study.ranker.artefact(QUALITY)))
+    _add_oracle(result, conditions(study))
     _add_rewards(result, study)
     return result
 
@@ -69,8 +73,18 @@ def _add_ranker(result: Result, report: dict[str, Any]) -> None:
             result.add(f"{BIN} {number}", key, facts[key], "1", n=facts["n"])
 
 
+def _add_oracle(result: Result, stages: dict[str, Stage]) -> None:
+    """What the oracle tells of held-out clips: R² of the hidden quality, accuracy per concept."""
+    if "oracle" not in stages:
+        return
+    for version, facts in read_json(stages["oracle"].artefact(QUALITY)).items():
+        result.add("oracle", f"r2_{version}", facts["r2"]["quality"], "1")
+        for concept, accuracy in facts["accuracy"].items():
+            result.add(f"oracle on {concept}", f"accuracy_{version}", accuracy, "1")
+
+
 def _add_rewards(result: Result, study: Study) -> None:
-    corpus, ranker = study.frozen.corpus, study.ranker
+    corpus, ranker = study.frozen.corpus, study.training_ranker
     if not isinstance(corpus, CorpusStage) or not isinstance(ranker, RankerStage):
         raise ConfigError("frozen_parts is about parts trained here, not the published ones")
     table, rewards = corpus.store().table, ranker.rewards()

@@ -1,4 +1,4 @@
-"""The convolutional audio tower shared by the mini casts of CLAP and MERT."""
+"""What all mini judges hear through: level, log-mel spectrogram and a convolutional tower."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attm_core.audio import resample
-from attm_core.codec.mel import MEL_16K_MINI, LogMel, MelConfig
+from attm_core.codec.mel import MEL_16K_MINI, LogMel
 
 PATCH = 4
+CHUNK = 64
+LISTENING_RMS = 0.1  # −20 dBFS: as MERT's ``do_normalize``, no judge hears how loud a clip is
+SILENCE_RMS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -86,30 +89,58 @@ class ResidualBlock2d(nn.Module):
         return refined
 
 
-class MelInput(nn.Module):
-    """Waves at any rate → log-mel spectrograms with the training set's mean 0 and deviation 1.
+class Ear(nn.Module):
+    """Waves at any level and rate → features (B, ``config.width``): spectrogram, then tower.
 
-    One mean and deviation for all bands: the tilt of a spectrum stays visible.
+    One mean and deviation standardise all bands: the tilt of a spectrum stays visible.
+
+    Args:
+        config: size of the tower.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mel: MelConfig = MEL_16K_MINI) -> None:
+    def __init__(self, config: MelTowerConfig) -> None:
         super().__init__()
-        self.log_mel = LogMel(mel)
+        self.tower = MelTower(config)
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
 
-    def fit(self, waves: Float[Tensor, "n S"]) -> Float[Tensor, "n M L"]:
-        """Learn the statistics of waves at the mel's own rate; return their spectrograms."""
-        mels = self.log_mel.in_chunks(waves)
-        std, mean = torch.std_mean(mels)
+    def learn_scale(self, mels: Float[Tensor, "n M L"]) -> None:
+        """Take mean and deviation from a training set."""
+        sample = mels[:: max(1, len(mels) // 1000)].float()
+        std, mean = torch.std_mean(sample)
         self.mean.copy_(mean)
         self.std.copy_(std)
-        return mels.sub_(mean).div_(std)
 
-    def forward(self, waves: Float[Tensor, "B S"], sample_rate_hz: int) -> Float[Tensor, "B M L"]:
-        """Standardised log-mel of waves at ``sample_rate_hz``."""
-        at_rate = resample(waves.float(), sample_rate_hz, self.log_mel.config.sample_rate_hz)
-        return (self.log_mel(at_rate) - self.mean) / self.std
+    def standardize(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B M L"]:
+        """Mean 0 and deviation 1 over the training set."""
+        return (mels.float() - self.mean) / self.std
+
+    def forward(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B width"]:
+        """Features of standardised spectrograms, with gradients."""
+        features: Tensor = self.tower(mels)
+        return features
+
+    @torch.no_grad()
+    def hear(self, mels: Float[Tensor, "n M L"]) -> Float[Tensor, "n width"]:
+        """Features of what ``listen`` gave, a batch at a time."""
+        return torch.cat([self(self.standardize(part)) for part in mels.split(CHUNK)])
+
+
+@torch.no_grad()
+def listen(waves: Float[Tensor, "n S"], sample_rate_hz: int) -> Float[Tensor, "n M L"]:
+    """Log-mel spectrograms at 16 kHz of mono waves brought to −20 dBFS RMS.
+
+    Args:
+        waves: (n, S) at ``sample_rate_hz``; silence stays silence.
+        sample_rate_hz: rate in Hz.
+    """
+    log_mel = LogMel(MEL_16K_MINI)
+    parts = []
+    for part in waves.split(CHUNK):
+        at_rate = resample(part.float(), sample_rate_hz, MEL_16K_MINI.sample_rate_hz)
+        level = at_rate.square().mean(-1, keepdim=True).sqrt().clamp_min(SILENCE_RMS)
+        parts.append(log_mel(at_rate * (LISTENING_RMS / level)))
+    return torch.cat(parts)

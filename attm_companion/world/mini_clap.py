@@ -19,13 +19,10 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from attm_companion.world.fitting import FitConfig, fit, random_crops
-from attm_companion.world.mel_tower import MelInput, MelTower, MelTowerConfig
-from attm_core.codec.mel import MEL_16K_MINI
+from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
 from attm_core.errors import InputError
 from attm_core.modules import build, load_module, save_module
 
-CHUNK = 64
-NEPERS_PER_DB = math.log(10) / 20
 MAX_LOG_SCALE = math.log(100)  # as CLIP has it
 
 
@@ -49,8 +46,6 @@ class MiniClapConfig:
         text_width: of the sentence vectors.
         tower: the audio tower.
         crop_frames: training sees random windows of this many mel frames.
-        gain_db: training changes levels by up to ± this: the score must survive loudness
-            normalisation.
         temperature: starting value; learnt.
         fit: optimisation.
     """
@@ -60,7 +55,6 @@ class MiniClapConfig:
     text_width: int = 384
     tower: MelTowerConfig = field(default_factory=MelTowerConfig)
     crop_frames: int = 128
-    gain_db: float = 6.0
     temperature: float = 0.07
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, batch_size=128))
 
@@ -83,8 +77,7 @@ class MiniClap(nn.Module):
         self.config = config
         self.width = config.width
         self.text_encoder = text_encoder
-        self.mel_input = MelInput()
-        self.tower = MelTower(config.tower)
+        self.ear = Ear(config.tower)
         self.audio_head = _projection(config.tower.width, config.hidden, config.width)
         self.text_head = _projection(config.text_width, config.hidden, config.width)
         self.log_scale = nn.Parameter(torch.tensor(1.0 / config.temperature).log())
@@ -94,15 +87,14 @@ class MiniClap(nn.Module):
         """Unit-norm text embeddings."""
         return F.normalize(self.text_head(self.text_encoder.pooled(texts)), dim=-1)
 
-    @torch.no_grad()
     def embed_audio(self, waves: Float[Tensor, "B S"], sample_rate_hz: int) -> Float[Tensor, "B P"]:
-        """Unit-norm audio embeddings of mono waves, resampled to 16 kHz if need be."""
-        parts = [self.mel_input(part, sample_rate_hz) for part in waves.split(CHUNK)]
-        return torch.cat([self.project_audio(part) for part in parts])
+        """Unit-norm audio embeddings of mono waves, whatever their level."""
+        return self.embed_mels(listen(waves, sample_rate_hz))
 
-    def project_audio(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B P"]:
-        """Unit vectors of standardised log-mel spectrograms, with gradients."""
-        return F.normalize(self.audio_head(self.tower(mel)).float(), dim=-1)
+    @torch.no_grad()
+    def embed_mels(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B P"]:
+        """Unit-norm audio embeddings of what `listen` gave."""
+        return F.normalize(self.audio_head(self.ear.hear(mels)), dim=-1)
 
     def save(self, path: Path) -> Path:
         """Write weights and configuration (safetensors)."""
@@ -115,7 +107,7 @@ class MiniClap(nn.Module):
 
 
 def train_mini_clap(
-    waves: Float[Tensor, "n S"],
+    mels: Float[Tensor, "n M L"],
     captions: Sequence[str],
     text_encoder: SentenceEncoder,
     config: MiniClapConfig,
@@ -124,37 +116,34 @@ def train_mini_clap(
     """Train on clips and their captions.
 
     Args:
-        waves: 16 kHz mono clips; give mix and instrumental versions as separate rows.
+        mels: of `listen`; give mix, instrumental and round-trip versions as separate rows.
         captions: one a row.
         text_encoder: frozen sentence vectors.
         config: size and schedule.
-        generator: draws weights, batches, windows and levels.
+        generator: draws weights, batches and windows.
 
     Returns:
         the model in evaluation mode, equal for equal inputs and thread count.
 
     Raises:
-        InputError: waves and captions differ in number, or there are none.
+        InputError: clips and captions differ in number, or there are none.
     """
-    if len(waves) != len(captions):
-        raise InputError(f"{len(waves)} waves but {len(captions)} captions")
+    if len(mels) != len(captions):
+        raise InputError(f"{len(mels)} clips but {len(captions)} captions")
     model = build(lambda: MiniClap(config, text_encoder), generator)
-    mels = model.mel_input.fit(waves)
+    model.ear.learn_scale(mels)
     text_vectors = text_encoder.pooled(captions)
     numbers = {caption: number for number, caption in enumerate(dict.fromkeys(captions))}
     caption_ids = torch.tensor([numbers[caption] for caption in captions])
-    # A level change in dB is a shift of the natural-log mel.
-    shift = config.gain_db * NEPERS_PER_DB / float(model.mel_input.std)
 
     def loss(rows: Tensor) -> Tensor:
-        crops = random_crops(mels[rows], config.crop_frames, generator)
-        gains = shift * (2.0 * torch.rand(len(rows), 1, 1, generator=generator) - 1.0)
-        audio = model.project_audio(crops + gains)
+        crops = random_crops(model.ear.standardize(mels[rows]), config.crop_frames, generator)
+        audio = F.normalize(model.audio_head(model.ear(crops)).float(), dim=-1)
         text = F.normalize(model.text_head(text_vectors[rows]).float(), dim=-1)
         scale = model.log_scale.clamp(max=MAX_LOG_SCALE).exp()
         return info_nce(scale * audio @ text.T, caption_ids[rows])
 
-    fit(model, loss, len(waves), config.fit, generator, "mini CLAP")
+    fit(model, loss, len(mels), config.fit, generator, "mini CLAP")
     return model
 
 
@@ -166,13 +155,13 @@ def info_nce(logits: Float[Tensor, "B B"], labels: Tensor) -> Float[Tensor, ""]:
 
 
 def clap_quality(
-    clap: MiniClap, waves: Float[Tensor, "n S"], captions: Sequence[str], generator: Generator
+    clap: MiniClap, mels: Float[Tensor, "n M L"], captions: Sequence[str], generator: Generator
 ) -> dict[str, float]:
     """How well held-out clips and captions find each other.
 
     Args:
         clap: a trained model.
-        waves: 16 kHz clips not seen in training.
+        mels: of `listen`, of clips not seen in training.
         captions: one a clip.
         generator: draws the white noise of the floor.
 
@@ -181,10 +170,9 @@ def clap_quality(
         captions), ``noise`` (white noise with the captions), ``median_rank`` of the own caption
         among the n and ``chance_rank`` (its expectation for a guess).
     """
-    rate = MEL_16K_MINI.sample_rate_hz
     text = clap.embed_text(captions)
-    cosine = clap.embed_audio(waves, rate) @ text.T
-    noise = 0.1 * torch.randn(waves.shape, generator=generator)
+    cosine = clap.embed_mels(mels) @ text.T
+    noise = torch.randn(len(mels), 16_384, generator=generator)
     other = torch.tensor([[a != b for b in captions] for a in captions])
     matched = cosine.diagonal()
     # A different caption that scores higher is ahead; equal captions are the same answer.
@@ -192,7 +180,7 @@ def clap_quality(
     return {
         "matched": float(matched.mean()),
         "shuffled": float(cosine[other].mean()),
-        "noise": float((clap.embed_audio(noise, rate) * text).sum(-1).mean()),
+        "noise": float((clap.embed_audio(noise, 16_000) * text).sum(-1).mean()),
         "median_rank": float(ranks.float().median()),
         "chance_rank": (len(captions) + 1) / 2,
     }

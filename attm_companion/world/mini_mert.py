@@ -22,11 +22,9 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
 from attm_companion.world.fitting import FitConfig, crop_at, fit
-from attm_companion.world.mel_tower import MelInput, MelTower, MelTowerConfig
+from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
 from attm_core.errors import InputError
 from attm_core.modules import build, load_module, save_module
-
-CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -34,18 +32,23 @@ class MiniMertConfig:
     """Size and training of the encoder.
 
     Attributes:
-        width: of the embedding.
+        projection: width of the space of the contrast, which training alone uses.
         tower: the convolutional tower.
         crop_frames: length of a window; two of them fit into a clip without overlap.
         temperature: of the contrast.
         fit: optimisation.
     """
 
-    width: int = 128
+    projection: int = 128
     tower: MelTowerConfig = field(default_factory=MelTowerConfig)
     crop_frames: int = 96
     temperature: float = 0.1
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=300, batch_size=96))
+
+    @property
+    def width(self) -> int:
+        """Of the embedding: the tower's own."""
+        return self.tower.width
 
 
 class MiniMert(nn.Module):
@@ -59,25 +62,24 @@ class MiniMert(nn.Module):
         super().__init__()
         self.config = config
         self.width = config.width
-        self.mel_input = MelInput()
-        self.tower = MelTower(config.tower)
-        self.embedding = nn.Sequential(
-            nn.LayerNorm(config.tower.width), nn.Linear(config.tower.width, config.width)
-        )
+        self.ear = Ear(config.tower)
         # The contrast acts behind this projection: it may discard what the embedding keeps.
-        self.projection = nn.Sequential(nn.GELU(), nn.Linear(config.width, config.width))
+        self.projection = nn.Sequential(
+            nn.LayerNorm(config.width),
+            nn.Linear(config.width, config.projection),
+            nn.GELU(),
+            nn.Linear(config.projection, config.projection),
+        )
 
-    @torch.no_grad()
     def embed_audio(
         self, waves: Float[Tensor, "B S"], sample_rate_hz: int
     ) -> Float[Tensor, "B width"]:
-        """Embeddings of mono waves, pooled over time, not normalised (as MERT's are used)."""
-        parts = [self.mel_input(part, sample_rate_hz) for part in waves.split(CHUNK)]
-        return torch.cat([self.embedding(self.tower(part)) for part in parts])
+        """Embeddings of mono waves, whatever their level, pooled over time, not normalised."""
+        return self.embed_mels(listen(waves, sample_rate_hz))
 
-    def project(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B width"]:
-        """Unit vectors for the contrast, with gradients."""
-        return F.normalize(self.projection(self.embedding(self.tower(mel))).float(), dim=-1)
+    def embed_mels(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B width"]:
+        """Embeddings of what `listen` gave."""
+        return self.ear.hear(mels)
 
     def save(self, path: Path) -> Path:
         """Write weights and configuration (safetensors)."""
@@ -90,12 +92,12 @@ class MiniMert(nn.Module):
 
 
 def train_mini_mert(
-    waves: Float[Tensor, "n S"], config: MiniMertConfig, generator: Generator
+    mels: Float[Tensor, "n M L"], config: MiniMertConfig, generator: Generator
 ) -> MiniMert:
-    """Train on unlabelled 16 kHz clips.
+    """Train on unlabelled clips.
 
     Args:
-        waves: mono clips, each longer than two windows.
+        mels: of `listen`, each longer than two windows.
         config: size and schedule.
         generator: draws weights, batches and windows.
 
@@ -103,16 +105,18 @@ def train_mini_mert(
         InputError: the clips are too short for two windows, or there are none.
     """
     model = build(lambda: MiniMert(config), generator)
-    mels = model.mel_input.fit(waves)
+    model.ear.learn_scale(mels)
 
     def loss(rows: Tensor) -> Tensor:
-        first, second = disjoint_crops(mels[rows], config.crop_frames, generator)
-        ours, theirs = model.project(torch.cat([first, second])).chunk(2)
+        clips = model.ear.standardize(mels[rows])
+        windows = torch.cat(disjoint_crops(clips, config.crop_frames, generator))
+        unit = F.normalize(model.projection(model.ear(windows)).float(), dim=-1)
+        ours, theirs = unit.chunk(2)
         logits = ours @ theirs.T / config.temperature
         target = torch.arange(len(rows))
         return 0.5 * (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target))
 
-    fit(model, loss, len(waves), config.fit, generator, "mini MERT")
+    fit(model, loss, len(mels), config.fit, generator, "mini MERT")
     return model
 
 
@@ -159,27 +163,3 @@ def probe_r2(
     if not spread.any():
         raise InputError("the probe's test targets are all equal; shuffle or take more rows")
     return float(1.0 - (residual**2).sum() / (spread**2).sum())
-
-
-def mert_quality(
-    mert: MiniMert, waves: Float[Tensor, "n S"], targets: NDArray[Any], n_train: int
-) -> dict[str, float]:
-    """Linear readability of ``targets``, e.g. the corpus' hidden production quality.
-
-    Args:
-        mert: a trained encoder.
-        waves: 16 kHz clips.
-        targets: (n,) one number a clip.
-        n_train: clips that train the probe; the rest test it. Give it several times the width of
-            the embedding, e.g. the training split: with fewer the figure is noise.
-
-    Returns:
-        ``r2`` of the embedding and ``r2_log_mel``, the same from each band's mean over time.
-    """
-    rate = mert.mel_input.log_mel.config.sample_rate_hz
-    embedding = mert.embed_audio(waves, rate).numpy()
-    means = mert.mel_input.log_mel.in_chunks(waves).mean(-1).numpy()
-    return {
-        "r2": probe_r2(embedding, targets, n_train),
-        "r2_log_mel": probe_r2(means, targets, n_train),
-    }

@@ -106,7 +106,8 @@ class RankerTrainingConfig:
         weight_decay: of AdamW.
         batch_size: pairs a step.
         max_epochs: upper limit.
-        patience: epochs without a better validation loss before training stops.
+        patience: epochs without a better validation loss before training stops, with the best
+            weights kept; None trains all ``max_epochs`` and keeps the last weights.
         min_delta: by how much a validation loss must fall to count as better.
         output_gain: factor on the initial weights of the last layer; 1 is the released recipe.
     """
@@ -115,7 +116,7 @@ class RankerTrainingConfig:
     weight_decay: float = 1e-3
     batch_size: int = 32
     max_epochs: int = 1000
-    patience: int = 30
+    patience: int | None = 30
     min_delta: float = 1e-4
     # PAPER-DEVIATION: Kaiming-normal by fan-out gives the last layer (fan-out 1) weights of
     # standard deviation √2, and an untrained head of the paper's widths margins of about ±20. The
@@ -124,7 +125,8 @@ class RankerTrainingConfig:
     output_gain: float = 1.0
 
     def __post_init__(self) -> None:
-        steps = (self.batch_size - 1, self.max_epochs, self.patience)
+        patience = 1 if self.patience is None else self.patience
+        steps = (self.batch_size - 1, self.max_epochs, patience)
         if min(self.learning_rate, self.output_gain, *steps) <= 0:
             raise ConfigError(
                 "ranker training needs a rate, batches of 2, an epoch, patience and an output gain"
@@ -142,14 +144,14 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class RankerHistory:
-    """What training did: one record an epoch, and the epoch whose weights were kept."""
+    """What training did: one record an epoch, and the epoch of the lowest validation loss."""
 
     records: tuple[EpochRecord, ...]
     best_epoch: int
 
     @property
     def best_valid_loss(self) -> float:
-        """Validation loss of the weights that were kept."""
+        """The lowest validation loss."""
         return self.records[self.best_epoch].valid_loss
 
 
@@ -167,7 +169,7 @@ def train_ranker(
     config: RankerTrainingConfig,
     seed: int,
 ) -> RankerHistory:
-    """Train ``head`` in place and leave it with its best weights, in evaluation mode.
+    """Train ``head`` in place and leave it in evaluation mode.
 
     The two sides pass through the head one after the other, so BatchNorm normalises each side by
     its own batch statistics and updates its running ones twice a step, as the released code does.
@@ -197,9 +199,10 @@ def train_ranker(
         loss = _train_epoch(head, optimizer, train, config.batch_size, order)
         records.append(EpochRecord(epoch, loss, validation_loss(head, valid)))
         best.offer(head, records[-1])
-        if epoch - best.epoch >= config.patience:
+        if config.patience is not None and epoch - best.epoch >= config.patience:
             break
-    head.load_state_dict(best.state)
+    if config.patience is not None:
+        head.load_state_dict(best.state)
     head.set_dropout_generator(None)
     head.eval()
     return RankerHistory(tuple(records), best.epoch)

@@ -20,6 +20,9 @@ REPORT = {
     "bins": [{"bin": 0, "low": 0.5, "accuracy": 0.55, "n": 30}],
 }
 
+ORACLE = {"mix": {"r2": {"quality": 0.5}, "accuracy": {"piano": 0.9, "voices": 0.7}}}
+ORACLE |= {"round_trip": {"r2": {"quality": 0.4}, "accuracy": {"piano": 0.8}}}
+
 
 class Store:
     table = pd.DataFrame(
@@ -46,8 +49,9 @@ def result(monkeypatch):
     }
     monkeypatch.setattr(CorpusStage, "store", lambda stage: Store)
     monkeypatch.setattr(RankerStage, "rewards", rewards)
-    known = {"separator": {"sdr_db": 7.5}, "ranker": REPORT}
-    for name in ("conditioning_clap", "evaluation_clap", "mert", "separator", "ranker"):
+    known = {"separator": {"sdr_db": 7.5}, "ranker": REPORT, "oracle": ORACLE}
+    parts = ("conditioning_clap", "evaluation_clap", "mert", "separator", "ranker", "oracle")
+    for name in parts:
         stage = conditions(study)[name]
         write_json(stage.folder / QUALITY, known.get(name, {"recall": 0.5, "unknown": None}))
         stage.seal()
@@ -66,6 +70,11 @@ def test_what_the_codec_keeps_is_between_floor_and_ceiling(result):
     assert result["clap_real of codec"].value == pytest.approx(0.5)
     assert result["clap_noise of codec"].value == pytest.approx(0.05)
     assert result["kept of codec"].n == N_PROMPTS
+
+
+def test_the_oracle_says_how_far_it_can_be_trusted(result):
+    assert result["r2_round_trip of oracle"].value == 0.4
+    assert result["accuracy_mix of oracle on voices"].value == 0.7
 
 
 def test_the_ranker_stands_beside_the_papers(result):

@@ -8,7 +8,7 @@ import torch
 from toy_instruments import toy_clips
 
 from attm_companion.world.fitting import FitConfig
-from attm_companion.world.mel_tower import MelTowerConfig
+from attm_companion.world.mel_tower import MelTowerConfig, listen
 from attm_companion.world.mini_clap import (
     MiniClap,
     MiniClapConfig,
@@ -43,7 +43,7 @@ class WordCode:
 @pytest.fixture(scope="module")
 def trained() -> MiniClap:
     waves, captions, _ = toy_clips(96, seed=0)
-    return train_mini_clap(waves, captions, WordCode(), CONFIG, torch_generator(0))
+    return train_mini_clap(listen(waves, 16_000), captions, WordCode(), CONFIG, torch_generator(0))
 
 
 def test_info_nce_by_hand() -> None:
@@ -60,7 +60,7 @@ def test_equal_captions_are_each_others_positives() -> None:
 
 def test_held_out_pairs_match(trained: MiniClap) -> None:
     waves, captions, _ = toy_clips(30, seed=1)
-    quality = clap_quality(trained, waves, captions, torch_generator(2))
+    quality = clap_quality(trained, listen(waves, 16_000), captions, torch_generator(2))
     assert quality["matched"] > quality["shuffled"] + 0.5
     assert quality["median_rank"] == 1
     assert quality["chance_rank"] == 15.5
@@ -73,6 +73,20 @@ def test_embeddings_are_unit_vectors(trained: MiniClap) -> None:
         assert torch.allclose(embedding.norm(dim=-1), torch.ones(3), atol=1e-5)
 
 
+def test_loudness_is_not_heard(trained: MiniClap) -> None:
+    waves, _, _ = toy_clips(4, seed=5)
+    unit = waves / waves.square().mean(-1, keepdim=True).sqrt()
+    soft, middle, loud = (
+        trained.embed_audio(unit * 10 ** (dbfs / 20), 16_000) for dbfs in (-30, -20, -10)
+    )
+    assert torch.allclose(soft, middle, atol=1e-5)
+    assert torch.allclose(loud, middle, atol=1e-5)
+
+
+def test_silence_is_not_blown_up() -> None:
+    assert torch.isfinite(listen(torch.zeros(1, 16_384), 16_000)).all()
+
+
 def test_other_rates_are_resampled(trained: MiniClap) -> None:
     waves, _, _ = toy_clips(2, seed=3)
     doubled = torch.nn.functional.interpolate(waves[:, None], scale_factor=2, mode="linear")[:, 0]
@@ -83,7 +97,8 @@ def test_other_rates_are_resampled(trained: MiniClap) -> None:
 def test_training_is_reproducible_and_silent_about_global_state(trained: MiniClap) -> None:
     waves, captions, _ = toy_clips(96, seed=0)
     state = torch.random.get_rng_state()
-    again = train_mini_clap(waves, captions, WordCode(), CONFIG, torch_generator(0))
+    mels = listen(waves, 16_000)
+    again = train_mini_clap(mels, captions, WordCode(), CONFIG, torch_generator(0))
     assert torch.equal(torch.random.get_rng_state(), state)
     for name, tensor in again.state_dict().items():
         assert torch.equal(tensor, trained.state_dict()[name]), name
@@ -104,5 +119,5 @@ def test_damaged_file_is_refused(trained: MiniClap, tmp_path: Path) -> None:
 
 
 def test_unpaired_input_is_refused() -> None:
-    with pytest.raises(InputError, match="2 waves but 1 captions"):
-        train_mini_clap(torch.zeros(2, 16_384), ["x"], WordCode(), CONFIG, torch_generator(0))
+    with pytest.raises(InputError, match="2 clips but 1 captions"):
+        train_mini_clap(torch.zeros(2, 64, 64), ["x"], WordCode(), CONFIG, torch_generator(0))

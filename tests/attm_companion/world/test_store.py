@@ -6,10 +6,8 @@ import torch
 
 from attm_companion.world.config import SPLITS
 from attm_companion.world.production import FAULTS, quality_of
-from attm_companion.world.stems import draw_stems
 from attm_companion.world.store import ClipStore
 from attm_core.errors import AssetError, InputError
-from attm_core.randomness import torch_generator
 
 COLUMNS = {
     *("clip_id", "piece_id", "split", "kind", "ensemble", "caption", "tags", "tempo_bpm"),
@@ -82,19 +80,3 @@ def test_wrong_names(store: ClipStore, tmp_path: Path) -> None:
         store.waves("drums", [0])  # type: ignore[arg-type]
     with pytest.raises(AssetError, match="no complete corpus"):
         ClipStore(tmp_path)
-
-
-def test_stems_are_those_of_the_store_unless_remixed(store: ClipStore) -> None:
-    rows = store.rows("train")
-    sources = draw_stems(store, rows, 8, torch_generator(1), remixed_share=0.0)
-    picked = rows[torch.randint(len(rows), (8,), generator=torch_generator(1)).numpy()]
-    torch.testing.assert_close(sources[:, 0], store.waves("instrumental", picked))
-    torch.testing.assert_close(sources[:, 1], store.waves("vocals", picked))
-    remixed = draw_stems(store, rows, 8, torch_generator(1), remixed_share=1.0)
-    torch.testing.assert_close(remixed[:, 0], sources[:, 0])
-    assert not torch.equal(remixed[:, 1], sources[:, 1])
-
-
-def test_stems_need_rows(store: ClipStore) -> None:
-    with pytest.raises(InputError, match="draw_stems needs rows"):
-        draw_stems(store, np.array([], dtype=np.int64), 2, torch_generator(1))
