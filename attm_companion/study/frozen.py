@@ -49,7 +49,7 @@ CAPTIONS = "captions.json"
 class CorpusStage(Stage):
     """Scores to clips: arrangement, rendering, production, captions, splits."""
 
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     kind: Literal["corpus"] = "corpus"
     config: CorpusConfig
     workers: int = 2
