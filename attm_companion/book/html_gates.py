@@ -16,6 +16,7 @@ TRACEBACK = re.compile(
 LOADED_LINKS = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch"}
 LOADED_LINKS |= {"modulepreload", "manifest"}
 STYLE_REQUEST = re.compile(r"""(?:url\(|@import)\s*["']?\s*((?:https?:)?//[^"')\s]+)""")
+PROMISE = re.compile(r"carries its origin|origin is at hand|shows its id under")
 VOID_HREF = ("#", "mailto:", "javascript:", "data:")
 
 
@@ -28,6 +29,7 @@ class Page(HTMLParser):
         self.linked: list[str] = []
         self.problems: list[str] = []
         self._table_open = False
+        self.numbers = 0
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -38,6 +40,7 @@ class Page(HTMLParser):
             self.problems.append(f"picture without a text: {given.get('src', '')[:80]}")
         if tag == "audio":
             self._player(given)
+        self.numbers += "attm-number" in given.get("class", "").split()
         if self._table_open and tag != "caption":
             self.problems.append("generated table without a caption")
         self._table_open = tag == "table" and "attm-table" in given.get("class", "")
@@ -75,6 +78,10 @@ def page_problems(html: str, path: Path, root: Path) -> list[str]:
         problems.append(f"shows a failure: {found.group()}")
     if not re.search(r"<html[^>]*\slang=", html):
         problems.append("does not state its language")
+    if PROMISE.search(html) and not page.numbers:
+        problems.append("promises numbers that show their origin, and has none")
+    if path.parent.name == "notebooks" and html.count('"attm-table"') > html.count('"attm-badge"'):
+        problems.append("shows a table whose caption does not say its level")
     problems += [f"loads {url} from elsewhere" for url in page.loaded if is_external(url)]
     problems += [
         f"points to {url}, which does not exist"

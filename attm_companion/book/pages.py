@@ -48,11 +48,20 @@ def provenance_page(results: Path, profile: str) -> str:
     return (
         "# Provenance\n\n"
         f"Profile `{profile}`. Every number of ours in this book comes from one of these result "
-        f"files ({len(rows)}). A number shows its id under the pointer or the focus.\n\n"
+        f"files ({len(rows)}). A number shows its id under the pointer or the focus"
+        f"{_example(tables)}.\n\n"
         + "".join(f"- {_words(key)}: {facts[0][key]}\n" for key in common)
         + "\n"
         + table_html(head, rows, f"Result files of profile {profile}", prose=True)
     )
+
+
+def _example(tables: list[Result]) -> str:
+    """A live number to try it on."""
+    for table in tables:
+        for name in list(table.named)[:1]:
+            return f": {{num}}`{table.experiment}: {name}`"
+    return ""
 
 
 def _flat(table: Result) -> dict[str, Any]:

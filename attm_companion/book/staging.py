@@ -16,6 +16,7 @@ from attm_companion.book import departures, pages, refuse
 from attm_companion.book.layout import Layout
 from attm_companion.book.notebook_gates import notebook_problems
 from attm_companion.book.source_pages import write_source_pages
+from attm_companion.book.staged_notebooks import prepare
 from attm_companion.book.strict_yaml import read_yaml, toc_problems
 from attm_companion.notebook_parameters import read_notebook
 from attm_core.errors import ConfigError
@@ -102,32 +103,11 @@ def _stage_notebooks(layout: Layout) -> None:
             continue
         notebook = read_notebook(executed)
         problems += notebook_problems(notebook, source.name, executed.parent)
-        describe_pictures(notebook)
-        drop_stderr(notebook)
+        prepare(notebook, read_notebook(source))
         target = layout.book_source / "notebooks" / source.name
         target.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, target)
     refuse(problems, "executed notebooks")
-
-
-def describe_pictures(notebook: Any) -> None:
-    """Hand the texts of pictures to MyST-NB, which reads them from the cell, not the output."""
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            words = output.get("metadata", {}).get("image/png", {})
-            if not words.get("alt"):
-                continue
-            options = cell.metadata.setdefault("mystnb", {})
-            options["image"] = {"alt": words["alt"]}
-            if words.get("caption"):
-                options["figure"] = {"caption": words["caption"]}
-
-
-def drop_stderr(notebook: Any) -> None:
-    """Leave out progress and warnings of libraries: they name paths of the building machine."""
-    for cell in notebook.cells:
-        if "outputs" in cell:
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
 
 
 def _stage_pages(layout: Layout) -> None:

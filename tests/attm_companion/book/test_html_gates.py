@@ -47,11 +47,26 @@ def test_a_clean_page_passes(book):
         ('<audio preload="auto" aria-label="x" src="a.png"></audio>', "loads or plays by itself"),
         ('<audio preload="none" autoplay aria-label="x" src="a.png"></audio>', "plays by itself"),
         ('<table class="attm-table"><thead></thead></table>', "without a caption"),
+        ("<p>A number of ours carries its origin.</p>", "promises numbers that show their origin"),
     ],
 )
 def test_a_poisoned_page_is_refused(book, extra, message):
     (problem,) = problems(book, extra)
     assert message in problem
+
+
+def test_a_promise_that_is_kept_passes(book):
+    number = '<span class="attm-number" tabindex="0">1</span>'
+    assert problems(book, f"<p>{number} carries its origin.</p>") == []
+
+
+def test_tables_of_notebooks_say_their_level(book):
+    page = book / "notebooks" / "demo.html"
+    bare = '<html lang="en"><table class="attm-table"><caption>%s</caption></table></html>'
+    assert page_problems(bare % "x", page, book) == [
+        "shows a table whose caption does not say its level"
+    ]
+    assert page_problems(bare % '<span class="attm-badge">Level A</span> x', page, book) == []
 
 
 def test_a_page_without_language_is_refused(book):

@@ -1,9 +1,9 @@
 import nbformat
 import pytest
 from nbformat.v4 import new_output
-from publishing_samples import pretend_executed
+from publishing_samples import code_cell, make_notebook, pretend_executed
 
-from attm_companion.book import PublishingError, staging
+from attm_companion.book import PublishingError, staged_notebooks, staging
 from attm_companion.book.strict_yaml import read_yaml
 from attm_core.errors import ConfigError
 
@@ -86,7 +86,39 @@ def test_texts_of_pictures_go_where_the_renderer_reads_them(project):
     words = {"image/png": {"alt": "A rising line", "caption": "Reward"}}
     picture = new_output("display_data", {"image/png": "AAAA"}, metadata=words)
     notebook = pretend_executed(project, picture)
-    staging.describe_pictures(notebook)
+    staged_notebooks.describe_pictures(notebook, "B")
     options = notebook.cells[2].metadata["mystnb"]
-    assert options == {"image": {"alt": "A rising line"}, "figure": {"caption": "Reward"}}
+    assert options == {
+        "image": {"alt": "A rising line"},
+        "figure": {"caption": "Level B. Reward"},
+    }
+    nbformat.validate(notebook)
+
+
+def test_every_table_says_its_level(project):
+    html = '<table class="attm-table"><caption>Rewards</caption></table><table><caption>x</caption>'
+    notebook = pretend_executed(project, new_output("display_data", {"text/html": html}))
+    staged_notebooks.badge_tables(notebook, "C")
+    (output,) = notebook.cells[2].outputs
+    assert '<caption><span class="attm-badge">Level C</span> Rewards' in output.data["text/html"]
+    assert output.data["text/html"].endswith("<table><caption>x</caption>")
+
+
+def test_a_level_is_stated_or_printed_or_a(project):
+    source = make_notebook()
+    said = new_output("stream", name="stdout", text="Level B: summary stored on …")
+    assert staged_notebooks.page_level(pretend_executed(project), source) == "A"
+    assert staged_notebooks.page_level(pretend_executed(project, said), source) == "B"
+    source.metadata["attm"] = {"level": "C"}
+    assert staged_notebooks.page_level(pretend_executed(project, said), source) == "C"
+
+
+def test_parameters_stand_once_and_the_time_at_the_end(project):
+    notebook = pretend_executed(project)
+    notebook.cells.insert(2, code_cell("# Parameters\nseed = 7", ["injected-parameters"]))
+    staged_notebooks.prepare(notebook, make_notebook())
+    parameters = [cell for cell in notebook.cells if "seed" in cell.source]
+    assert [cell.source for cell in parameters] == ["# Parameters\nseed = 7"]
+    assert "hide-input" in parameters[0].metadata.tags
+    assert notebook.cells[-1].source == "*This page took 2 s to run with `profile = 'smoke'`.*"
     nbformat.validate(notebook)

@@ -49,6 +49,9 @@ class Drawn:
     def scores(self) -> Scores:
         return self.drawn
 
+    def __getattr__(self, name: str):
+        return getattr(self.asked, name)
+
 
 @dataclass(frozen=True)
 class KnownAnchors:

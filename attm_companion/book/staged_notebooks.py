@@ -1,0 +1,90 @@
+"""What staging makes of an executed notebook: levels in captions, parameters once, time at the end.
+
+The level of a page's tables and figures is ``metadata.attm.level`` of the source notebook: A where
+the page computes them, B where it reads stored files, C where it quotes. Where the page itself
+finds out, as the release audit does, the first "Level …" that it prints counts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+PRINTED = re.compile(r"\bLevel ([ABC])\b")
+CAPTION = re.compile(r'(<table class="attm-table[^>]*><caption>)')
+FOLDED = "hide-input"
+
+
+def prepare(notebook: Any, source: Any) -> None:
+    """Change an executed notebook, in place, into what the book shows.
+
+    Args:
+        notebook: the executed copy.
+        source: the notebook it was made from.
+    """
+    drop_stderr(notebook)
+    level = page_level(notebook, source)
+    describe_pictures(notebook, level)
+    badge_tables(notebook, level)
+    show_parameters_once(notebook)
+    state_time(notebook)
+
+
+def page_level(notebook: Any, source: Any) -> str:
+    """``A``, ``B`` or ``C``, as the source states it, else as the page prints it, else A."""
+    if stated := source.metadata.get("attm", {}).get("level"):
+        return str(stated)
+    printed = (PRINTED.search(output.get("text", "")) for output in _outputs(notebook))
+    return next((match.group(1) for match in printed if match), "A")
+
+
+def _outputs(notebook: Any) -> list[Any]:
+    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def describe_pictures(notebook: Any, level: str) -> None:
+    """Hand the texts of pictures to MyST-NB, which reads them from the cell, not the output."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            words = output.get("metadata", {}).get("image/png", {})
+            if not words.get("alt"):
+                continue
+            options = cell.metadata.setdefault("mystnb", {})
+            options["image"] = {"alt": words["alt"]}
+            caption = words.get("caption") or words["alt"]
+            options["figure"] = {"caption": f"Level {level}. {caption}"}
+
+
+def badge_tables(notebook: Any, level: str) -> None:
+    """Say the level in the caption of every table."""
+    badge = rf'\1<span class="attm-badge">Level {level}</span> '
+    for output in _outputs(notebook):
+        if html := output.get("data", {}).get("text/html"):
+            output.data["text/html"] = CAPTION.sub(badge, "".join(html))
+
+
+def drop_stderr(notebook: Any) -> None:
+    """Leave out progress and warnings of libraries: they name paths of the building machine."""
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+
+
+def show_parameters_once(notebook: Any) -> None:
+    """Show the parameters that the page ran with, folded, and not the declared ones beside them."""
+    tagged = {tag: cell for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
+    declared, injected = tagged.get("parameters"), tagged.get("injected-parameters")
+    if declared is not None and injected is not None:
+        injected.metadata.tags.append(FOLDED)
+        notebook.cells.remove(declared)
+
+
+def state_time(notebook: Any) -> None:
+    """End the page with what its last run took."""
+    import nbformat
+
+    run = notebook.metadata.get("papermill", {})
+    if seconds := run.get("duration"):
+        given = ", ".join(f"`{k} = {v!r}`" for k, v in run.get("parameters", {}).items())
+        text = f"*This page took {seconds:.0f} s to run{' with ' + given if given else ''}.*"
+        notebook.cells.append(nbformat.v4.new_markdown_cell(text, id="time-of-the-run"))

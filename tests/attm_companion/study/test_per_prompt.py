@@ -1,0 +1,72 @@
+"""Every p value of a study comes out again from its per-prompt file, without a model."""
+
+from pathlib import Path
+
+import pytest
+from scipy.stats import ttest_rel
+from studies import N_PROMPTS, Asked, KnownStudy, noise, scores
+
+from attm_companion.study.per_prompt import read_prompts, write_prompts
+from attm_companion.study.result_files import read_result, write_result
+from attm_companion.tables import cumulative
+from attm_core.errors import ResultError
+
+ROOT = Path(__file__).parents[3]
+COMMITTED = sorted(path.parents[1] for path in ROOT.glob("results/*/prompts/cumulative.csv"))
+COLUMN = {"clap": "clap", "reward": "reward", "vocals": "vocals_db"}
+
+
+def recheck(profile: str, experiment: str) -> int:
+    """How many p values of a table come out again from the scores of every prompt."""
+    table, checked = read_prompts(profile, experiment), 0
+    for line in read_result(profile, experiment).values:
+        if not line.test.startswith("paired t") or line.against not in set(table["row"]):
+            continue
+        drawn = table[table["generation_seed"] == line.generation_seed]
+        pivot = drawn.pivot(index="prompt", columns="row", values=COLUMN[line.metric])
+        alternative = line.test.removeprefix("paired t, ")
+        again = ttest_rel(pivot[line.row], pivot[line.against], alternative=alternative)
+        assert again.pvalue == pytest.approx(line.p, rel=1e-4, abs=1e-12)
+        checked += 1
+    return checked
+
+
+def draw(asked: Asked):
+    drawn = noise(f"{asked.stage}{asked.forward}{asked.protocol.seed}", 0.3)
+    return scores(clap=0.3 + drawn, reward=noise("prompts") + drawn)
+
+
+@pytest.fixture
+def study(monkeypatch):
+    known = KnownStudy(draw)
+    captions = [f"a tune, number {number}" for number in range(N_PROMPTS)]
+    monkeypatch.setattr(type(known.evaluation), "captions", lambda protocol, frozen: captions)
+    return known
+
+
+def test_p_values_come_out_again_from_the_file(study):
+    write_result(cumulative.tabulate(study))
+    rows = [
+        (row, cell)
+        for row, cells in cumulative.conditions(study).items()
+        for cell in cells.values()
+    ]
+    write_prompts(study, "cumulative", rows)
+    assert recheck("smoke", "cumulative") == 8
+    table = read_prompts("smoke", "cumulative")
+    assert len(table) == len(rows) * N_PROMPTS
+    assert list(table)[:5] == ["row", "s", "training_seed", "generation_seed", "prompt"]
+    assert table["s"].isna().sum() == 2 * N_PROMPTS  # the baseline has no score
+    assert read_prompts("smoke", "captions")["caption"].str.endswith("number 3").sum() == 2
+
+
+def test_a_missing_file_says_which_command_makes_it():
+    with pytest.raises(ResultError, match="attm study --profile smoke"):
+        read_prompts("smoke", "cumulative")
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: path.name)
+def test_committed_p_values_come_out_again(folder, monkeypatch):
+    monkeypatch.setenv("ATTM_RESULTS", str(ROOT / "results"))
+    for experiment in ("cumulative", "cross_mechanism", "variants"):
+        assert recheck(folder.name, experiment) >= 8
