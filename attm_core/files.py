@@ -68,12 +68,17 @@ def file_lock(path: Path, wait_s: float = 0.0) -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
     with path.open("ab") as file:
-        while not (ours := _try_lock(file.fileno(), path)) and time.monotonic() < deadline:
+        while not (ours := try_lock(file.fileno(), path)) and time.monotonic() < deadline:
             time.sleep(LOCK_POLL_S)
         yield ours
 
 
-def _try_lock(descriptor: int, path: Path) -> bool:
+def try_lock(descriptor: int, path: Path) -> bool:
+    """Lock an open file; whether that worked, or another process holds it.
+
+    Raises:
+        StorageError: the file system knows no locks.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # the two ways to say "held by another"

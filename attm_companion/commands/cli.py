@@ -10,8 +10,10 @@ import argparse
 import importlib
 import os
 import select
+import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from attm_core import __version__
 from attm_core.errors import AttmError, InputError
@@ -45,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Without a network, hub calls hang for minutes; whoever fetches says so with `attm assets`.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  closed by the caller, `>&-`
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as after Ctrl-C, in one line
     try:
         try:
             return _run(arguments)
@@ -71,14 +75,16 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _check_text(options: argparse.Namespace) -> None:
-    """Refuse words in another encoding; paths may have any bytes, but they are no words."""
+    """Refuse words and paths in another encoding: they end up in tables, JSON and messages."""
     for value in vars(options).values():
         for word in value if isinstance(value, list) else [value]:
-            if isinstance(word, str) and not word.isascii():
+            if isinstance(word, str | Path) and not str(word).isascii():
                 try:
-                    word.encode()
+                    str(word).encode()
                 except UnicodeEncodeError as error:
-                    raise InputError(f"{word!a} is not UTF-8; set your terminal to it") from error
+                    raise InputError(
+                        f"{str(word)!a} is not UTF-8; set your terminal to it"
+                    ) from error
 
 
 def _has_reader() -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
+import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import httpx
 
 from attm_core.assets import Asset, AssetFile, asset_folder, check_url, file_state
 from attm_core.errors import AssetError
+from attm_core.files import try_lock
 
 TOKEN_VARIABLE = "HF_TOKEN"  # read only for assets whose publisher asks for an account
 MAX_REDIRECTS = 5
@@ -29,10 +31,12 @@ class Line:
     Attributes:
         stall_s: seconds without a byte before an attempt is given up.
         attempts: attempts in all; each resumes where the last one stopped.
+        limit_s: seconds a file may take in one attempt; the next run resumes.
     """
 
     stall_s: float = 30.0
     attempts: int = 4
+    limit_s: float = 12 * 3600.0
 
 
 class _TransferError(Exception):
@@ -111,13 +115,22 @@ def _check_space(file: AssetFile, folder: Path) -> None:
 
 @contextmanager
 def _only_one(part: Path) -> Iterator[None]:
-    """Hold a lock on the partial file, so that two processes do not write into it at once."""
-    with part.open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise AssetError(f"another process is fetching {part.name}") from error
+    """Hold a lock on the partial file, so that two processes do not write into it at once.
+
+    It must be a file of its own: what a link or a pipe in its place leads to is not ours to fill.
+    """
+    try:
+        opened = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    except OSError as error:
+        raise AssetError(f"{part} is a link or cannot be written: {error.strerror}") from error
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode) or os.fstat(opened).st_nlink > 1:
+            raise AssetError(f"{part} is no plain file of its own; delete it")
+        if not try_lock(opened, part):
+            raise AssetError(f"another process is fetching {part.name}")
         yield
+    finally:
+        os.close(opened)
 
 
 def _transfer(
@@ -126,7 +139,7 @@ def _transfer(
     problem = ""
     for attempt in range(1, line.attempts + 1):
         try:
-            _attempt(file, part, client)
+            _attempt(file, part, client, time.monotonic() + line.limit_s)
             return
         except (_TransferError, httpx.TransportError) as error:
             problem = str(error) or type(error).__name__
@@ -134,9 +147,10 @@ def _transfer(
     raise AssetError(f"{file.url} failed {line.attempts} times, last: {problem}")
 
 
-def _attempt(file: AssetFile, part: Path, client: httpx.Client) -> None:
-    """One request; appends to ``part`` if the server can resume, else starts it again."""
-    have = part.stat().st_size
+def _attempt(file: AssetFile, part: Path, client: httpx.Client, deadline: float) -> None:
+    """One request; appends to ``part`` if that can be checked in the end, else starts it again."""
+    # Without a digest nobody could tell that the file has changed there since the first half came.
+    have = part.stat().st_size if file.digests() else 0
     if file.size is not None and have == file.size > 0:
         return
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -150,7 +164,7 @@ def _attempt(file: AssetFile, part: Path, client: httpx.Client) -> None:
             raise AssetError(f"{file.url} does not exist any more")
         if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
             raise _TransferError(f"the server answered {response.status_code}")
-        _write(file, part, response, start=_start(response, have))
+        _write(file, part, response, _start(response, have), deadline)
 
 
 def _start(response: httpx.Response, have: int) -> int:
@@ -162,7 +176,9 @@ def _start(response: httpx.Response, have: int) -> int:
     return have
 
 
-def _write(file: AssetFile, part: Path, response: httpx.Response, start: int) -> None:
+def _write(
+    file: AssetFile, part: Path, response: httpx.Response, start: int, deadline: float
+) -> None:
     announced = response.headers.get("Content-Length")
     expected = start + int(announced) if announced else file.size
     with part.open("r+b") as stream:
@@ -172,6 +188,8 @@ def _write(file: AssetFile, part: Path, response: httpx.Response, start: int) ->
             stream.write(block)
             if file.size is not None and stream.tell() > file.size:
                 raise AssetError(f"{file.url} sends more than the {file.size} bytes it should have")
+            if time.monotonic() > deadline:
+                raise AssetError(f"{file.url} is too slow: {stream.tell()} bytes so far; try again")
         got = stream.tell()
     if expected is not None and got < expected:
         raise _TransferError(f"the line broke after {got} of {expected} bytes")

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from attm_core.errors import ConfigError
+
+MAX_JOBS = 1024
+
 
 def add_parsers(subparsers: Any) -> None:
     """Add both subcommands."""
@@ -34,14 +38,18 @@ def run_study_command(options: argparse.Namespace) -> int:
     from attm_companion.study.result_files import results_folder, results_hash
     from attm_companion.tables import experiments
 
+    if options.jobs is not None and not 1 <= options.jobs <= MAX_JOBS:
+        raise ConfigError(f"--jobs must be 1 to {MAX_JOBS}, got {options.jobs}")
     study = open_study(options.profile, options.seed, options.set)
+    if options.only is not None:
+        experiments.find_experiment(options.only)
     if options.dry_run:
         from attm_companion.commands.plan import report
 
         for line in report(study):
             print(line)
         return 0
-    if options.only:
+    if options.only is not None:
         experiments.run_experiment(study, options.only, options.jobs)
     else:
         experiments.run_study(study, options.jobs)

@@ -1,4 +1,5 @@
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -86,6 +87,14 @@ class Answers(BaseHTTPRequestHandler):
     def escapes(self, _: int) -> None:
         self.send_elsewhere("ftp://example.org/file")
 
+    def drips(self, start: int) -> None:
+        self.answer(start, b"", len(BODY) - start)
+        for place in range(start, len(BODY), 100):
+            self.wfile.write(BODY[place : place + 100])
+            self.wfile.flush()
+            if self.behaviour.released.wait(0.02):
+                return
+
     def missing(self, _: int) -> None:
         self.send_error(404)
 
@@ -118,8 +127,8 @@ def server() -> Iterator[tuple[str, Behaviour]]:
     thread.join()
 
 
-def asset_of(url: str, **changes: object) -> Asset:
-    file = AssetFile("deep/file.bin", url, len(BODY), SHA256)
+def asset_of(url: str, sha256: str | None = SHA256, **changes: object) -> Asset:
+    file = AssetFile("deep/file.bin", url, len(BODY) if sha256 else None, sha256)
     return Asset("thing", "a test", "MIT", "https://example.org", (file,), **changes)
 
 
@@ -151,6 +160,40 @@ def test_a_later_run_resumes_the_part_of_an_earlier_one(server, tmp_path: Path):
     (path,) = fetch(asset_of(url), tmp_path, QUICK, lambda _: None)
     assert behaviour.log[-1][1] == "bytes=50000-"
     assert path.read_bytes() == BODY
+
+
+def test_a_file_that_nobody_can_check_is_never_pieced_together(server, tmp_path: Path):
+    url, behaviour = server
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/.file.bin.part").write_bytes(b"of an older file")
+    (path,) = fetch(asset_of(url, sha256=None), tmp_path, QUICK, lambda _: None)
+    assert path.read_bytes() == BODY
+    assert behaviour.log[-1][1] == ""
+
+
+def test_a_slow_drip_has_an_end(server, tmp_path: Path):
+    url, behaviour = server
+    behaviour.mode = "drips"
+    with pytest.raises(AssetError, match="too slow"):
+        fetch(asset_of(url), tmp_path, Line(0.5, 1, limit_s=0.1), lambda _: None)
+
+
+@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "pipe", "folder"])
+def test_what_lies_in_the_place_of_a_part_is_not_followed(server, tmp_path: Path, kind: str):
+    url, _ = server
+    part, victim = tmp_path / "deep/.file.bin.part", tmp_path / "victim"
+    part.parent.mkdir()
+    victim.write_text("mine")
+    plant = {
+        "symbolic link": lambda: part.symlink_to(victim),
+        "hard link": lambda: part.hardlink_to(victim),
+        "pipe": lambda: os.mkfifo(part),
+        "folder": part.mkdir,
+    }
+    plant[kind]()
+    with pytest.raises(AssetError, match=r"is a link or|no plain file"):
+        fetch(asset_of(url), tmp_path, QUICK, lambda _: None)
+    assert victim.read_text() == "mine"
 
 
 def test_server_that_ignores_ranges_is_read_from_the_start(server, tmp_path: Path):

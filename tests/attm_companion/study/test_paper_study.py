@@ -88,7 +88,7 @@ def test_training_reads_the_shards(study):
     assert study.features.shapes()["n_tokens"] == 77
     other = study.features.latents("train", "instrumental_reward_score")
     assert not torch.equal(train.score, other.score)
-    assert len(list((study.features.folder / "shards" / "latents").iterdir())) == 4
+    assert len(list((study.features.folder / "shards" / "clips").glob("*.safetensors"))) == 4
 
 
 def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeypatch):
