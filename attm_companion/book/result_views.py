@@ -19,6 +19,9 @@ METRIC_NAMES = {
     "clap": "CLAP ↑",
     "reward": "Reward ↑",
     "ccs": "CCS ↑",
+    "quality": "True quality ↑",
+    "level_dbfs": "Level, dBFS",
+    "clipped": "Clipped",
     "score_r": "Score-r ↑",
     "delta_out": "Δ_out ↑",
     "vocals": "Voice, dB",
@@ -28,7 +31,7 @@ METRIC_NAMES = {
 def comparison(
     result: Result,
     rows: Mapping[str, str],
-    metrics: Sequence[str] = ("fad", "clap", "reward"),
+    metrics: Sequence[str] = ("fad", "clap", "reward", "ccs"),
     paper: bool = True,
 ) -> pd.DataFrame:
     """A line per row: each metric with its 95 % interval, the paper's value and the difference.

@@ -22,7 +22,16 @@ from attm_core.randomness import numpy_generator
 N_FAD_RESAMPLES = 100
 METRICS = ("fad", "clap", "reward")
 PER_PROMPT = ("clap", "reward")
-UNITS = {"fad": "FAD", "clap": "cosine", "reward": "reward"}
+MEANS = (*PER_PROMPT, "ccs", "quality", "level_dbfs", "clipped")  # what a row shows beside FAD
+UNITS = {
+    "fad": "FAD",
+    "clap": "cosine",
+    "reward": "reward",
+    "ccs": "share of concepts",
+    "quality": "quality",
+    "level_dbfs": "dBFS",
+    "clipped": "share of samples",
+}
 
 
 @dataclass(frozen=True)
@@ -33,21 +42,36 @@ class Scores:
         clap: CLAP score of each prompt (n,).
         reward: ranker reward of each prompt (n,), in the paper's units (calibrated).
         embeddings: evaluation-CLAP audio embedding of each prompt (n, P).
-        vocals_db: level of the separated vocal stem relative to the clip (n,), in dB; NaN for clips
-            that the separator has been through.
+        vocals_db: level of the separated vocal stem relative to the clip (n,), in dB; NaN where it
+            was not measured.
+        level_dbfs: RMS level of each clip (n,).
+        clipped: share of its samples at full scale (n,).
+        ccs: share of the prompt's concepts that the judge hears in it (n,).
+        quality: production quality as the oracle listener hears it (n,), the world's hidden truth.
     """
 
     clap: Array
     reward: Array
     embeddings: Array
     vocals_db: Array
+    level_dbfs: Array | None = None
+    clipped: Array | None = None
+    ccs: Array | None = None
+    quality: Array | None = None
 
     def __len__(self) -> int:
         return len(self.clap)
 
     def save(self, path: Path) -> Path:
         """Write all arrays to one ``.npz`` file, atomically."""
-        return write_atomic(path, lambda part: np.savez(part, **vars(self)))
+        known = {name: values for name, values in vars(self).items() if values is not None}
+        return write_atomic(path, lambda part: np.savez(part, **known))
+
+    @property
+    def per_prompt(self) -> dict[str, Array]:
+        """The measured scores that are one number per prompt (n,)."""
+        columns = {name: v for name, v in vars(self).items() if v is not None and v.ndim == 1}
+        return {name: v for name, v in columns.items() if np.isfinite(v).all()}
 
     @classmethod
     def load(cls, path: Path) -> Scores:
@@ -76,12 +100,10 @@ def fad_interval(generated: Array, reference: Array, seed: int = 0) -> Interval:
 
 
 def intervals(scores: Scores, reference: Array) -> dict[str, Interval]:
-    """FAD-CLAP, CLAP score and Reward of a condition with 95 % intervals."""
-    return {
-        "fad": fad_interval(scores.embeddings, reference),
-        "clap": mean_interval(scores.clap),
-        "reward": mean_interval(scores.reward),
-    }
+    """FAD-CLAP and the mean of every other score of a condition, with 95 % intervals."""
+    known = scores.per_prompt
+    means = {name: mean_interval(known[name]) for name in MEANS if name in known}
+    return {"fad": fad_interval(scores.embeddings, reference), **means}
 
 
 def add_row(

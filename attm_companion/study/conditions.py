@@ -32,6 +32,7 @@ from attm_core.training.ema import load_ema
 
 SCORES = "scores.npz"
 AUDIO = "audio.npy"
+FULL_SCALE = 0.999  # of a sample that counts as clipped
 NOISE_LEVEL = 0.1  # standard deviation of the white-noise anchor
 CONFIG_FIELDS = frozenset(field.name for field in fields(GenerationConfig))
 
@@ -93,7 +94,7 @@ class Evaluator(pydantic.BaseModel):
         return embed_audio(self.clap, waves, self.frozen.corpus.sample_rate_hz)
 
     def score(self, waves: Tensor, captions: list[str], vocals: bool = False) -> Scores:
-        """CLAP score, reward, embedding and, if asked for, vocal level of waves (n, C, S)."""
+        """All scores of waves (n, C, S); the vocal level only if asked for."""
         audio, rate = self.embed(waves), self.frozen.corpus.sample_rate_hz
         reward = self.ranker.reward_model.score(waves, rate, captions, audio)
         return Scores(
@@ -101,20 +102,26 @@ class Evaluator(pydantic.BaseModel):
             reward=reward.numpy(),
             embeddings=audio.double().numpy(),
             vocals_db=self.vocals_db(waves) if vocals else np.full(len(waves), np.nan),
+            level_dbfs=_decibels(waves.square().mean(dim=(1, 2))),
+            clipped=(waves.abs() >= FULL_SCALE).double().mean(dim=(1, 2)).numpy(),
+            **self._heard_by_oracle(waves, captions),
         )
+
+    def _heard_by_oracle(self, waves: Tensor, captions: list[str]) -> dict[str, Array]:
+        oracle = self.frozen.oracle
+        return {} if oracle is None else oracle.scores(waves, captions)
 
     def vocals_db(self, waves: Tensor) -> Array:
         """Level of what one separation pass takes out, relative to the clip, in dB (n,)."""
         kept = self.frozen.separator.model().no_vocals(waves)
         vocals = (waves - kept).square().mean(dim=(1, 2))
-        level = vocals / waves.square().mean(dim=(1, 2)).clamp_min(1e-12)
-        decibels: Array = (10 * torch.log10(level.clamp_min(1e-6))).double().numpy()
-        return decibels
+        return _decibels(vocals / waves.square().mean(dim=(1, 2)).clamp_min(1e-12))
 
 
 class ConditionStage(Stage):
     """Generate one clip per prompt and score it."""
 
+    version = "2"
     kind: Literal["condition"] = "condition"
     weights: Weights
     forward: HeadName
@@ -157,6 +164,7 @@ class ConditionStage(Stage):
 class AnchorStage(Stage):
     """Scores of what is no model's output: noise, noise latents, round trip, real clips."""
 
+    version = "2"
     kind: Literal["anchors"] = "anchors"
     evaluator: Evaluator
     features: Features
@@ -208,6 +216,11 @@ class AnchorStage(Stage):
         """Evaluation-CLAP embeddings (n, P) of the un-prefixed prompts."""
         embeddings: Array = np.load(self.artefact("text.npy"))
         return embeddings
+
+
+def _decibels(power: Tensor) -> Array:
+    decibels: Array = (10 * torch.log10(power.clamp_min(1e-6))).double().numpy()
+    return decibels
 
 
 def _save_audio(path: Path, waves: Tensor) -> None:

@@ -11,14 +11,21 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from attm_companion.study.arrays import Rows
+from attm_companion.study.arrays import Array, Rows
 from attm_companion.study.frozen import QUALITY, WEIGHTS, CodecStage, CorpusStage, TextStage
 from attm_companion.study.stage import Stage
 from attm_companion.world.mel_tower import listen
 from attm_companion.world.mini_clap import MiniClap, MiniClapConfig, clap_quality, train_mini_clap
 from attm_companion.world.mini_mert import MiniMert, MiniMertConfig, probe_r2, train_mini_mert
-from attm_companion.world.oracle import Oracle, OracleConfig, oracle_quality, train_oracle
+from attm_companion.world.oracle import (
+    Oracle,
+    OracleConfig,
+    concepts_of,
+    oracle_quality,
+    train_oracle,
+)
 from attm_companion.world.store import Track
+from attm_core.evaluation.concept_coverage import concept_coverage
 from attm_core.files import load_tensors, save_tensors, write_json
 from attm_core.modules import build
 from attm_core.randomness import torch_generator
@@ -195,6 +202,16 @@ class OracleStage(Stage):
             for version, of in zip(versions, rows, strict=True)
         ]
         return mels, pd.concat(parts)
+
+    def scores(self, waves: Tensor, captions: Sequence[str]) -> dict[str, Array]:
+        """Quality and share of its caption's concepts (n,) that it hears in waves (n, C, S)."""
+        corpus = self.spectrograms.corpus
+        oracle, rate = self.model(), corpus.sample_rate_hz
+        table = corpus.store().table
+        tags = dict(zip(table["caption"], table["tags"], strict=True))
+        concepts = [concepts_of(caption, tags[caption]) for caption in captions]
+        ccs = concept_coverage(waves, rate, concepts, oracle.answers)
+        return {"quality": oracle.judge(listen(waves.mean(dim=1), rate)).quality, "ccs": ccs}
 
     def model(self) -> Oracle:
         """The trained oracle."""

@@ -46,10 +46,10 @@ def write_prompts(
 
 def _lines(row: str, stage: ConditionStage) -> Iterator[dict[str, Any]]:
     """A line per prompt: the condition, then every score that is one number per prompt."""
-    scores = {name: array for name, array in vars(stage.scores()).items() if array.ndim == 1}
+    scores = stage.scores().per_prompt
     seeds = (stage.weights.seed, stage.protocol.seed)
     for number, values in enumerate(zip(*scores.values(), strict=True)):
-        known = (None if value != value else float(value) for value in values)  # NaN: not measured
+        known = map(float, values)
         leading = dict(zip(LEADING, (row, stage.s, *seeds, number), strict=True))
         yield leading | dict(zip(scores, known, strict=True))
 

@@ -49,7 +49,7 @@ class Study:
 
     Args:
         profile: name of a profile, or a profile.
-        seed: training seed; the profile's own if None.
+        seed: of all that the paper trains; the profile's own if None. Frozen parts keep that.
         changes: what differs from a profile of ours, by place; see `open_study`.
     """
 
@@ -61,6 +61,7 @@ class Study:
     ) -> None:
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.training_seed = self.profile.seed if seed is None else seed
+        self.frozen_seed = self.profile.seed
         self.changes = dict(changes or {})
 
     @property
@@ -76,17 +77,17 @@ class Study:
     @cached_property
     def frozen(self) -> Frozen:
         """Corpus, encoders, codec, separator."""
-        return frozen_of(self.profile.cast, self.training_seed)
+        return frozen_of(self.profile.cast, self.frozen_seed)
 
     @cached_property
     def ranker(self) -> RankerRole:
         """The ranker that reports Reward."""
-        return evaluation_ranker(self.profile.cast, self.frozen, self.training_seed)
+        return evaluation_ranker(self.profile.cast, self.frozen, self.frozen_seed)
 
     @cached_property
     def training_ranker(self) -> RankerRole:
         """The ranker that scores the training clips and selects experts."""
-        return training_ranker(self.profile.cast, self.frozen, self.training_seed)
+        return training_ranker(self.profile.cast, self.frozen, self.frozen_seed)
 
     @cached_property
     def features(self) -> Features:

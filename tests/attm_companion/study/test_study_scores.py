@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from studies import N_PROMPTS, cloud, noise, scores
@@ -77,3 +79,10 @@ def test_a_row_of_our_own_has_no_number_of_the_paper():
     result = Result("toy", "test")
     add_row(result, "mine", scores(), cloud(0.0, "reference"))
     assert [value.paper for value in result.values] == [None, None, None]
+
+
+def test_what_was_not_measured_is_no_column(tmp_path):
+    drawn = replace(scores(vocals_db=np.nan), ccs=np.full(N_PROMPTS, 0.5))
+    loaded = Scores.load(drawn.save(tmp_path / "scores.npz"))
+    assert list(loaded.per_prompt) == ["clap", "reward", "ccs"]
+    assert intervals(loaded, cloud(0.0))["ccs"].estimate == 0.5
