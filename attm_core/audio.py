@@ -96,8 +96,15 @@ def to_mono(wave: Tensor) -> Tensor:
     return wave.mean(dim=0, keepdim=True)
 
 
-def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
+def resample(wave: Tensor, from_hz: int, to_hz: int, filter_width: int = 6) -> Tensor:
     """Band-limited resampling along the last axis (windowed sinc, torchaudio).
+
+    Args:
+        wave: audio.
+        from_hz: its rate.
+        to_hz: the rate wanted.
+        filter_width: zero crossings of the filter on each side; more keep more of what lies close
+            to half the lower rate.
 
     Raises:
         InputError: a rate below 1 Hz, or two rates with so small a common divisor that the
@@ -108,7 +115,9 @@ def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
     _check_rates(from_hz, to_hz)
     import torchaudio.functional
 
-    resampled: Tensor = torchaudio.functional.resample(wave, from_hz, to_hz)
+    resampled: Tensor = torchaudio.functional.resample(
+        wave, from_hz, to_hz, lowpass_filter_width=filter_width
+    )
     return resampled
 
 

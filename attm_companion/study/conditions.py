@@ -23,7 +23,7 @@ from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.errors import ConfigError
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_atomic
-from attm_core.generation.pipeline import GenerationConfig, generate
+from attm_core.generation.pipeline import GenerationConfig, generate, postprocess
 from attm_core.generation.sampler import prompt_seeds
 from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
@@ -162,7 +162,10 @@ class ConditionStage(Stage):
 
 
 class AnchorStage(Stage):
-    """Scores of what is no model's output: noise, noise latents, round trip, real clips."""
+    """Scores of what is no model's output: noise, noise latents, round trip, real clips.
+
+    They are post-processed as the protocol post-processes a model's clips.
+    """
 
     version = "2"
     kind: Literal["anchors"] = "anchors"
@@ -196,7 +199,12 @@ class AnchorStage(Stage):
             "round_trip": torch.cat([codec.decode(latents) for latents in round_trip]),
             "real": real,
         }
-        return {name: waves[:, None] for name, waves in anchors.items()}
+        separator = self.evaluator.frozen.separator.model()
+        rate, config = codec.sample_rate_hz, self.protocol.config
+        return {
+            name: postprocess(waves[:, None], rate, separator, config)[0]
+            for name, waves in anchors.items()
+        }
 
     def audio(self, name: str) -> Tensor:
         """The first clips (n_listening, S) of an anchor."""

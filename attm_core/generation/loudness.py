@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.audio import check_wave
+from attm_core.audio import check_wave, resample
 from attm_core.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -22,12 +22,14 @@ CEILING_DBTP = -1.0  # Section III-E(b)
 GATE_S = 0.4  # BS.1770-4: length of a gating block
 MAX_LOUDNESS_CHANNELS = 5
 
-OVERSAMPLING = 8  # BS.1770-4, Annex 2 asks for at least 4
+METER_HZ = 48_000  # the rate that BS.1770-4 gives the K-filter for
+MIN_METER_HZ = 44_100  # below it pyloudnorm's filter is up to 0.12 LU off: measure at METER_HZ
+
+OVERSAMPLING = 16  # BS.1770-4, Annex 2 asks for at least 4
 TAPS_A_SIDE = 32
-KAISER_BETA = 8.0
-BLOCK_SAMPLES = 1 << 18
-CANDIDATES = 64
-CEILING_GUARD_DB = 0.01  # what is left of between-sample error after the parabola, see true_peak
+# True peaks are up to 0.073 dB low on the released clips, against oversampling by an ideal filter:
+# energy close to half the rate, which no finite filter passes. The ceiling keeps this much clear.
+CEILING_GUARD_DB = 0.1
 
 RELEASED_SAMPLE_PEAK = 0.99
 RELEASED_PEAK_TARGET = 0.95
@@ -45,7 +47,8 @@ class LoudnessReport:
             the clip is quieter than the target) or ``"silent"`` (left unchanged).
         gain_db: gain applied.
         before_lufs: integrated loudness before; −inf when every block is below −70 LUFS.
-        after_lufs: integrated loudness after.
+        after_lufs: integrated loudness after: before plus gain, as gating is relative but for the
+            −70 LUFS gate.
         before_dbtp: true peak before; −inf for digital silence.
         after_dbtp: true peak after.
     """
@@ -86,10 +89,12 @@ def integrated_loudness(wave: Float[Tensor, "C S"], sample_rate_hz: int) -> floa
     duration_s = wave.shape[1] / sample_rate_hz
     if duration_s < GATE_S:
         raise InputError(f"loudness needs at least {GATE_S} s of audio, got {duration_s:.3f} s")
-    data = wave.detach().cpu().double().numpy().T
-    if not data.any():
+    if not wave.any():
         return -math.inf
-    return float(_meter(sample_rate_hz).integrated_loudness(data))
+    rate = sample_rate_hz if sample_rate_hz >= MIN_METER_HZ else METER_HZ
+    metered = resample(wave.detach().cpu(), sample_rate_hz, rate, filter_width=64)
+    data = metered.double().numpy().T
+    return float(_meter(rate).integrated_loudness(data))
 
 
 @lru_cache(maxsize=4)
@@ -102,8 +107,8 @@ def _meter(sample_rate_hz: int) -> Meter:
 def true_peak(wave: Float[Tensor, "C S"]) -> float:
     """Largest absolute value of the band-limited signal between the samples (BS.1770-4, Annex 2).
 
-    The signal is oversampled eightfold by a Kaiser-windowed sinc, and a parabola is laid through
-    the largest points; what remains is below 0.01 dB even for a tone close to Nyquist.
+    The signal is oversampled 16-fold by a windowed sinc; see ``CEILING_GUARD_DB`` for what this
+    misses.
 
     Args:
         wave: audio, silent before and after.
@@ -114,47 +119,14 @@ def true_peak(wave: Float[Tensor, "C S"]) -> float:
     Raises:
         InputError: not audio, see ``audio.check_wave``.
     """
-    check_wave(wave)
-    margin = TAPS_A_SIDE + 1  # one sample beyond each end, so that an end can be a peak
-    signal = torch.nn.functional.pad(wave.detach().float(), (margin, margin))
-    blocks = range(0, wave.shape[1], BLOCK_SAMPLES)
-    peaks = [_block_peak(signal[:, start : start + BLOCK_SAMPLES + 2 * margin]) for start in blocks]
-    return max(*peaks, float(wave.abs().max()))
+    import torchaudio.functional
 
-
-def _block_peak(block: Tensor) -> float:
-    """Peak of the oversampled ``block`` (C, S), which carries its margins."""
-    kernel = _interpolator().to(block.device)
-    fine = torch.nn.functional.conv1d(block[:, None], kernel).abs_()  # (C, 8, S − 63)
-    at = fine.flatten(1).topk(min(CANDIDATES, fine[0].numel())).indices
-    phase, sample = at // fine.shape[2], at % fine.shape[2]
-    place = sample * OVERSAMPLING + phase  # index in time order
-    left, middle, right = (_at(fine, place + shift) for shift in (-1, 0, 1))
-    curvature = left - 2 * middle + right
-    is_peak = (curvature < 0) & (middle >= left) & (middle >= right)
-    rise = (right - left).square() / (-8 * curvature.where(is_peak, -torch.ones_like(curvature)))
-    return float((middle + rise.where(is_peak, torch.zeros_like(rise))).max())
-
-
-def _at(fine: Tensor, place: Tensor) -> Tensor:
-    """Values (C, k) of ``fine`` (C, 8, S) at time-ordered indices, held at both ends."""
-    place = place.clamp(0, fine[0].numel() - 1)
-    index = place % OVERSAMPLING * fine.shape[2] + place // OVERSAMPLING
-    values: Tensor = fine.flatten(1).gather(1, index)
-    return values
-
-
-@lru_cache(maxsize=1)
-def _interpolator() -> Tensor:
-    """Phases k/8 of a windowed sinc as convolution weights (8, 1, 64); phase 0 is the identity."""
-    phase = torch.arange(OVERSAMPLING, dtype=torch.float64)[:, None] / OVERSAMPLING
-    offset = torch.arange(-TAPS_A_SIDE, TAPS_A_SIDE, dtype=torch.float64)
-    distance = offset - phase
-    inside = (1 - (distance / (TAPS_A_SIDE + 1)).square()).clamp(min=0)
-    scale = torch.special.i0(torch.tensor(KAISER_BETA, dtype=torch.float64))
-    window = torch.special.i0(KAISER_BETA * inside.sqrt()) / scale
-    weights: Tensor = (torch.sinc(distance) * window)[:, None].float()
-    return weights
+    margin = TAPS_A_SIDE + 1  # an end can be a peak
+    padded = torch.nn.functional.pad(check_wave(wave).detach().float(), (margin, margin))
+    fine = torchaudio.functional.resample(
+        padded, 1, OVERSAMPLING, lowpass_filter_width=TAPS_A_SIDE, rolloff=1.0
+    )
+    return max(float(fine.abs().max()), float(wave.abs().max()))
 
 
 def to_db(amplitude: float) -> float:
@@ -213,8 +185,7 @@ def normalize_loudness(
     gain_db = min(wanted_db, allowed_db)
     scaled = wave * from_db(gain_db)
     outcome: LoudnessOutcome = "ceiling" if gain_db < wanted_db else "normalized"
-    after_lufs = integrated_loudness(scaled, sample_rate_hz)
-    after_dbtp = peak_dbtp + gain_db
+    after_lufs, after_dbtp = loudness + gain_db, peak_dbtp + gain_db
     return scaled, LoudnessReport(outcome, gain_db, loudness, after_lufs, peak_dbtp, after_dbtp)
 
 

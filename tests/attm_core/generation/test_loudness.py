@@ -42,6 +42,14 @@ def test_loudness_adds_channels_and_follows_gain() -> None:
     assert integrated_loudness(mono * 2, RATE) == pytest.approx(alone + 6.02, abs=0.01)
 
 
+@pytest.mark.parametrize("frequency_hz", [500, 2500, 6000])
+def test_loudness_does_not_depend_on_the_rate(frequency_hz: float) -> None:
+    low, high = (tone(frequency_hz, 0.1, rate=rate) for rate in (16000, RATE))
+    assert integrated_loudness(low, 16000) == pytest.approx(
+        integrated_loudness(high, RATE), abs=0.01
+    )
+
+
 def test_loudness_ignores_silence_around_the_music() -> None:
     music = tone(997, 0.5).repeat(1, 6)
     padded = torch.nn.functional.pad(music, (2 * RATE, 2 * RATE))
@@ -72,13 +80,6 @@ def test_true_peak_is_never_below_the_sample_peak_and_scales() -> None:
     assert true_peak(torch.zeros(2, 10)) == 0.0
 
 
-def test_true_peak_does_not_depend_on_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    wave = noise(1)
-    whole = true_peak(wave)
-    monkeypatch.setattr("attm_core.generation.loudness.BLOCK_SAMPLES", 1000)
-    assert true_peak(wave) == pytest.approx(whole, rel=1e-6)
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.001, 1.0), st.floats(0.0, 0.95))
 def test_ceiling_holds_for_any_signal(seed: int, level: float, smoothing: float) -> None:
@@ -89,7 +90,7 @@ def test_ceiling_holds_for_any_signal(seed: int, level: float, smoothing: float)
     wave = torch.from_numpy(level * np.fft.irfft(spectrum)).float()[None]
     scaled, report = normalize_loudness(wave, 16000)
     fine = resample(np.pad(scaled[0].numpy().astype(np.float64), 512), 32 * (8192 + 1024))
-    assert to_db(float(np.abs(fine).max())) <= -1.0 + 0.02
+    assert to_db(float(np.abs(fine).max())) <= -1.0
     assert report.after_dbtp <= -1.0
     if report.outcome == "normalized":
         assert report.after_lufs == pytest.approx(-16.5, abs=0.05)
@@ -105,12 +106,12 @@ def test_target_is_met_when_there_is_room() -> None:
 
 
 def test_loudness_gives_way_to_the_ceiling_by_hand() -> None:
-    # One full-scale click on a quiet tone: the peak (0 dBTP) allows −1.01 dB, loudness wants more.
+    # One full-scale click on a quiet tone: the peak (0 dBTP) allows −1.1 dB, loudness wants more.
     wave = tone(997, 0.01)
     wave[0, RATE // 2] = 1.0
     scaled, report = normalize_loudness(wave, RATE)
     assert report.outcome == "ceiling"
-    assert report.gain_db == pytest.approx(-1.01, abs=0.02)
+    assert report.gain_db == pytest.approx(-1.1, abs=0.02)
     torch.testing.assert_close(scaled, wave * 10 ** (report.gain_db / 20))
 
 
