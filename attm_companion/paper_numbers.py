@@ -1,4 +1,4 @@
-"""The paper's tables, captions, hyper-parameters and text numbers, read from ``paper.yaml``.
+"""The paper's tables, captions, hyper-parameters and text numbers, from ``paper_numbers.yaml``.
 
 Every "paper" column of the book and every check of the ledger takes its numbers from here.
 """
@@ -28,20 +28,16 @@ class Cell:
     """One printed number.
 
     Attributes:
-        key: path in ``paper.yaml``, e.g. ``"table2.row4.fad"``.
+        key: path in ``paper_numbers.yaml``, e.g. ``"table2.row4.fad"``.
         text: as printed, without emphasis.
-        place: section, table, figure or footnote.
         bold: printed in bold.
         mark: ``"†"``, ``"*"`` or nothing.
-        approx: prefixed with "~" or "about" in the paper.
     """
 
     key: str
     text: str
-    place: str
     bold: bool = False
     mark: str = ""
-    approx: bool = False
 
     @property
     def value(self) -> float:
@@ -78,7 +74,7 @@ class Paper:
             InputError: no such key.
         """
         if key not in self._cells:
-            raise InputError(f"paper.yaml has no number {key!r}")
+            raise InputError(f"paper_numbers.yaml has no number {key!r}")
         return self._cells[key]
 
     def __getitem__(self, key: str) -> float:
@@ -92,7 +88,7 @@ class Paper:
             InputError: no such key.
         """
         if key not in self._labels:
-            raise InputError(f"paper.yaml has no words {key!r}")
+            raise InputError(f"paper_numbers.yaml has no words {key!r}")
         return self._labels[key]
 
     def column(self, prefix: str, name: str) -> dict[str, Cell]:
@@ -104,41 +100,30 @@ class Paper:
             if key.startswith(start) and key.endswith(end)
         }
 
-    def __iter__(self) -> Iterator[Cell]:
-        """All printed numbers in the order of the file."""
-        return iter(self._cells.values())
 
-    def with_number(self, key: str, printed: str) -> Paper:
-        """A copy with one number changed, to see which claims depend on it."""
-        old = self.cell(key)
-        return Paper(
-            {**self._cells, key: _parse(key, printed, old.place, old.approx)}, self._labels
-        )
+def parse_cell(key: str, printed: str) -> Cell:
+    """A number as printed, with its emphasis and mark.
 
-
-def _parse(key: str, printed: str, place: str, approx: bool) -> Cell:
+    Raises:
+        InputError: it is not a number.
+    """
     match = _CELL.match(printed)
     if match is None:
-        raise InputError(f"paper.yaml: {key} = {printed!r} is not a printed number")
-    return Cell(key, match["number"], place, bool(match["bold"]), match["mark"], approx)
+        raise InputError(f"paper_numbers.yaml: {key} = {printed!r} is not a printed number")
+    return Cell(key, match["number"], bool(match["bold"]), match["mark"])
 
 
-def _leaf(key: str, node: Mapping[str, Any]) -> Cell:
-    return _parse(key, str(node["value"]), str(node["place"]), bool(node.get("approx", False)))
-
-
-def _walk(prefix: str, node: Mapping[str, Any], place: str) -> Iterator[Cell | tuple[str, str]]:
-    place = str(node.get("place", place))
+def _walk(prefix: str, node: Mapping[str, Any]) -> Iterator[Cell | tuple[str, str]]:
     for name, child in node.items():
         key = f"{prefix}{name}"
         if name in _NOTES or (isinstance(child, Mapping) and "words" in child):
             yield key, str(child["words"] if isinstance(child, Mapping) else child)
-        elif isinstance(child, Mapping):
-            yield from [_leaf(key, child)] if "value" in child else _walk(f"{key}.", child, place)
-        elif isinstance(child, str):
-            yield _parse(key, child, place, approx=False)
+        elif isinstance(child, Mapping) and "value" not in child:
+            yield from _walk(f"{key}.", child)
+        elif isinstance(child, Mapping | str):
+            yield parse_cell(key, str(child["value"] if isinstance(child, Mapping) else child))
         else:
-            raise InputError(f"paper.yaml: quote {key} so that its printed digits are kept")
+            raise InputError(f"paper_numbers.yaml: quote {key} so that its printed digits are kept")
 
 
 @cache
@@ -149,7 +134,7 @@ def load_paper(path: Path = PAPER_FILE) -> Paper:
         InputError: a number is unquoted or not a number.
     """
     tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    items = list(_walk("", tree, ""))
+    items = list(_walk("", tree))
     cells = {item.key: item for item in items if isinstance(item, Cell)}
     labels = dict(item for item in items if not isinstance(item, Cell))
     return Paper(cells, labels)

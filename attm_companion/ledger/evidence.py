@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import yaml
 
 from attm_companion.ledger.mini_values import load_mini
-from attm_companion.ledger.release.audit import Audit, available_audit
+from attm_companion.ledger.release.audit import Audit, open_audit
 from attm_companion.paper_numbers import Paper, load_paper
 from attm_companion.study.results import Result as StudyResult
 from attm_core.errors import InputError
@@ -188,5 +188,5 @@ def gather(
         results: folder of committed results.
         paper: the transcription; the committed one if None.
     """
-    audit = available_audit(released, results / "released_audit.json")
+    audit, _ = open_audit(released, results / "released_audit.json")
     return Evidence(paper or load_paper(), audit, load_mini(results / "mini"))

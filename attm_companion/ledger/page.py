@@ -14,6 +14,7 @@ from attm_companion.ledger.ledger import Entry, count_verdicts
 
 SOURCE_FOLDER = "../source"  # where the book puts the code as pages
 FORM = "author-answer.yml"
+FILTERS = Path(__file__).with_name("filters.html")  # style of the table and what its form does
 WORDS = {
     "holds": "● holds",
     "holds_loosely": "◐ holds loosely",
@@ -46,40 +47,6 @@ SECTIONS = {
     "official": "Footnote and official results",
     "repository": "Conclusion and repository",
 }
-STYLE = """
-.ledger form {display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; margin: 1rem 0}
-.ledger label {display: flex; flex-direction: column; font-size: .9rem}
-.ledger select, .ledger input {font: inherit; padding: .2rem; min-height: 2rem}
-.ledger table {width: 100%; border-collapse: collapse; font-size: .9rem}
-.ledger td, .ledger th {text-align: left; vertical-align: top; padding: .4rem;
-  border-bottom: 1px solid #767676}
-.ledger td p {margin: 0 0 .3rem}
-.ledger tr[hidden] {display: none}
-.ledger .verdict {white-space: nowrap; font-weight: 600}
-"""
-SCRIPT = """
-(() => {
-  const root = document.getElementById("claim-ledger");
-  const form = root.querySelector("form");
-  const rows = [...root.querySelectorAll("tbody tr")];
-  const show = () => {
-    const wanted = Object.fromEntries(new FormData(form));
-    const words = wanted.words.trim().toLowerCase();
-    let shown = 0;
-    for (const row of rows) {
-      const fits = ["verdict", "section", "kind"].every(
-        name => !wanted[name] || row.dataset[name] === wanted[name]);
-      row.hidden = !fits || (words && !row.textContent.toLowerCase().includes(words));
-      shown += !row.hidden;
-    }
-    root.querySelector("output").value = `${shown} of ${rows.length} shown`;
-  };
-  form.addEventListener("input", show);
-  form.addEventListener("reset", () => setTimeout(show));
-  form.addEventListener("submit", event => event.preventDefault());
-  show();
-})();
-"""
 
 
 def ledger_view(entries: list[Entry], source_folder: str = SOURCE_FOLDER) -> HtmlView:
@@ -92,10 +59,10 @@ def ledger_view(entries: list[Entry], source_folder: str = SOURCE_FOLDER) -> Htm
     rows = "".join(_row(entry, proof_link(entry, source_folder)) for entry in entries)
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     html = (
-        f'<div class="ledger" id="claim-ledger"><style>{STYLE}</style>{_form()}'
+        f'<div class="ledger" id="claim-ledger">{_form()}'
         f'<table class="attm-table"><caption>{len(entries)} lines with verdict, reason and proof'
         f"</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        f"<script>{SCRIPT}</script></div>"
+        f"{FILTERS.read_text(encoding='utf-8')}</div>"
     )
     return HtmlView(html, f"{len(entries)} lines: {count_verdicts(entries)}")
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from attm_companion.book.figures import MARKERS, PALETTE
-from attm_companion.ledger.release.audit import (
-    AUDIT_FILE,
-    Audit,
-    clips_suffice,
-    compute_audit,
-    load_audit,
-    with_committed_clips,
-)
-from attm_companion.ledger.release.clips import MeasuredClip, measure_all, table_of
-from attm_companion.ledger.release.files import SYSTEMS, find_release
+from attm_companion.ledger.release.audit import Audit
+from attm_companion.ledger.release.clips import MeasuredClip, table_of
+from attm_companion.ledger.release.files import SYSTEMS
 from attm_companion.ledger.release.noise_sharing import correlation_matrix
 from attm_companion.paper_numbers import load_paper
 from attm_core.evaluation.statistics import holm
@@ -31,26 +23,6 @@ TABLE2_ROWS = {"baseline": "row0", "sub1": "row4", "sub2": "sub2"}
 NAMES = {"baseline": "baseline", "sub1": "Sub. 1", "sub2": "Sub. 2"}
 COLOURS = dict(zip(SYSTEMS, PALETTE, strict=False))
 SHAPES = dict(zip(SYSTEMS, MARKERS, strict=False))
-
-
-def open_audit(
-    folder: str = "", path: Path = AUDIT_FILE, workers: int = 2
-) -> tuple[Audit, list[MeasuredClip]]:
-    """The audit and the measured clips; without a release the committed audit and no clip.
-
-    Args:
-        folder: of the public release; ``ATTM_RELEASED_DIR`` if empty.
-        path: the committed audit.
-        workers: clips measured at once.
-    """
-    release = find_release(Path(folder) if folder else None)
-    if release is None:
-        return load_audit(path), []
-    measured = measure_all(release.clips(), workers)
-    audit = compute_audit(release, measured=measured)
-    if clips_suffice(audit):
-        return audit, measured
-    return with_committed_clips(audit, load_audit(path)), []
 
 
 def describe_audit(audit: Audit) -> str:
@@ -123,23 +95,19 @@ def plot_noise_matrix(axis: Axes, audit: Audit, measured: Sequence[MeasuredClip]
     if measured:
         matrix = correlation_matrix([one.detail for one in measured])
         labels = [one.measures.system for one in measured]
-        ticks = [(labels.index(n) + labels.count(n) / 2 - 0.5) for n in SYSTEMS if n in labels]
-        names = [NAMES[n] for n in SYSTEMS if n in labels]
     else:
-        matrix, names, ticks = _system_matrix(audit), [NAMES[n] for n in SYSTEMS], list(range(3))
+        matrix, labels = np.eye(len(SYSTEMS)), list(SYSTEMS)
+        for pair, found in audit["clips.noise.between"].items():
+            i, j = (SYSTEMS.index(name) for name in pair.split("_"))
+            matrix[i, j] = matrix[j, i] = found["same_prompt_mean"]
+    present = [name for name in SYSTEMS if name in labels]
+    ticks = [labels.index(name) + (labels.count(name) - 1) / 2 for name in present]
+    names = [NAMES[name] for name in present]
     image = axis.imshow(matrix, vmin=-0.4, vmax=0.4, cmap="RdBu_r")
     axis.set_xticks(ticks, names)
     axis.set_yticks(ticks, names)
     axis.grid(False)
     axis.figure.colorbar(image, ax=axis, label="correlation of fine detail")
-
-
-def _system_matrix(audit: Audit) -> np.ndarray[Any, np.dtype[np.float64]]:
-    matrix = np.eye(len(SYSTEMS))
-    for pair, found in audit["clips.noise.between"].items():
-        i, j = (SYSTEMS.index(name) for name in pair.split("_"))
-        matrix[i, j] = matrix[j, i] = found["same_prompt_mean"]
-    return matrix
 
 
 def table2_rows(audit: Audit) -> pd.DataFrame:

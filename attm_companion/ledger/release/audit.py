@@ -15,10 +15,9 @@ from attm_companion.ledger.release import clips as clip_audit
 from attm_companion.ledger.release.clips import MeasuredClip
 from attm_companion.ledger.release.files import SYSTEMS, Release, find_release
 from attm_companion.ledger.release.noise_sharing import summarize
-from attm_companion.ledger.release.per_prompt import audit_scores
 from attm_companion.ledger.release.prompts import audit_prompts
 from attm_companion.ledger.release.ranker import audit_calibration, audit_fresh_votes, audit_splits
-from attm_companion.ledger.release.score_tables import audit_score_tables
+from attm_companion.ledger.release.scores import audit_score_tables, audit_scores
 from attm_companion.paper_numbers import Paper, load_paper
 from attm_core.errors import ResultError
 from attm_core.files import read_json, write_json
@@ -82,10 +81,7 @@ def compute_audit(
     """
     paper = paper or load_paper()
     measured = measured if measured is not None else clip_audit.measure_all(release.clips())
-    thresholds = {
-        "kept_mean": paper["text.kept_reward_mean"],
-        "deployed_s": paper["hyper.inference.s"],
-    }
+    thresholds = {"kept_mean": paper["text.kept_reward_mean"]}
     figures = {
         "scores": audit_scores(release),
         "prompts": audit_prompts(release),
@@ -129,16 +125,22 @@ def load_audit(path: Path = AUDIT_FILE) -> Audit:
     return Audit(read_json(path), measured_now=False)
 
 
-def available_audit(folder: Path | None = None, path: Path = AUDIT_FILE) -> Audit:
-    """Computed where the release is present, else the last committed result.
+def open_audit(
+    folder: Path | None = None, path: Path = AUDIT_FILE
+) -> tuple[Audit, list[MeasuredClip]]:
+    """The audit, measured where the release is present, and the clips that were measured.
 
-    With fewer than two prompts in common the clips' figures are the committed ones.
+    Without a release it is the last committed one; with fewer than two prompts in common, only the
+    clips' figures are the committed ones. Then no clip is returned.
     """
     release = find_release(folder)
     if release is None:
-        return load_audit(path)
-    audit = compute_audit(release)
-    return audit if clips_suffice(audit) else with_committed_clips(audit, load_audit(path))
+        return load_audit(path), []
+    measured = clip_audit.measure_all(release.clips())
+    audit = compute_audit(release, measured=measured)
+    if clips_suffice(audit):
+        return audit, measured
+    return with_committed_clips(audit, load_audit(path)), []
 
 
 def clips_suffice(audit: Audit) -> bool:

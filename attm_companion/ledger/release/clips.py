@@ -15,7 +15,6 @@ from attm_companion.ledger.release.files import SYSTEMS, Clip
 from attm_companion.ledger.release.noise_sharing import fine_detail
 
 TARGET_TOLERANCE_LU = 0.1
-CONTENT_EDGE_HZ = 8000.0  # Nyquist of the challenge's public 16 kHz recipe
 NYQUIST_LINE_DB = 30.0
 PREVIEW_SPAN_HZ = 2500.0
 
@@ -35,9 +34,7 @@ class ClipMeasures:
         true_peak_dbtp: largest value between samples, 8× oversampled.
         full_scale: samples at full scale.
         trailing_zeros: exact zeros at the end.
-        silent_share: share of 50-ms frames below −60 dBFS.
         nyquist_line_db: line at Nyquist above the band below it.
-        above_edge_db: level above 8 kHz relative to the level below it.
         bandwidth_hz: highest frequency within 60 dB of the strongest.
     """
 
@@ -51,9 +48,7 @@ class ClipMeasures:
     true_peak_dbtp: float
     full_scale: int
     trailing_zeros: int
-    silent_share: float
     nyquist_line_db: float
-    above_edge_db: float
     bandwidth_hz: float
 
 
@@ -90,24 +85,13 @@ def measure(clip: Clip) -> MeasuredClip:
         true_peak_dbtp=devices.decibel(true_peak(wave)),
         full_scale=devices.full_scale_samples(mono),
         trailing_zeros=devices.trailing_zeros(mono),
-        silent_share=devices.silent_share(mono, rate),
         nyquist_line_db=devices.nyquist_line_db(spectrum),
-        above_edge_db=_above_edge_db(spectrum),
         bandwidth_hz=devices.bandwidth_hz(spectrum),
     )
     top = spectrum.frequency_hz >= spectrum.frequency_hz[-1] - PREVIEW_SPAN_HZ
     return MeasuredClip(
         measures, spectrum.frequency_hz[top], spectrum.level_db[top], fine_detail(mono, rate)
     )
-
-
-def _above_edge_db(spectrum: devices.Spectrum) -> float:
-    nyquist = float(spectrum.frequency_hz[-1])
-    power = 10 ** (spectrum.level_db / 10)
-    content = spectrum.frequency_hz < nyquist - devices.REFERENCE_BAND_HZ[1]
-    above = content & (spectrum.frequency_hz > CONTENT_EDGE_HZ)
-    below = content & (spectrum.frequency_hz <= CONTENT_EDGE_HZ)
-    return float(10 * np.log10(max(power[above].sum(), 1e-30) / max(power[below].sum(), 1e-30)))
 
 
 def measure_all(clips: Sequence[Clip], workers: int = 2) -> list[MeasuredClip]:
@@ -163,17 +147,13 @@ def _system_summary(rows: pd.DataFrame, target_lufs: float, ceiling_dbtp: float)
         "quieter_than_target": int((rows.loudness_lufs < target_lufs - TARGET_TOLERANCE_LU).sum()),
         "largest_miss_lu": float(off_target.max()),
         "loudness_lufs": _range(rows.loudness_lufs),
-        "sample_peak_db": _range(rows.sample_peak_db),
         "true_peak_dbtp": _range(rows.true_peak_dbtp),
         "above_ceiling": int((rows.true_peak_dbtp > ceiling_dbtp).sum()),
         "missed_peak_db": _range(rows.sample_peak_db[~on_target]),
         "clips_at_full_scale": int((rows.full_scale > 0).sum()),
-        "full_scale_samples": int(rows.full_scale.sum()),
         "trailing_zeros": sorted({int(count) for count in rows.trailing_zeros}),
-        "silent_share_max": float(rows.silent_share.max()),
         "nyquist_line_db": _range(rows.nyquist_line_db),
         "with_nyquist_line": int((rows.nyquist_line_db > NYQUIST_LINE_DB).sum()),
-        "above_edge_db": _range(rows.above_edge_db),
         "bandwidth_hz": _range(rows.bandwidth_hz),
     }  # fmt: skip
 

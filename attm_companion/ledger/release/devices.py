@@ -1,4 +1,4 @@
-"""Measuring devices for single clips: full scale, silence, padding, and the top of the spectrum.
+"""Measuring devices for single clips: full scale, padding, and the top of the spectrum.
 
 Loudness and true peak are in :mod:`attm_core.generation.loudness`; each device here is checked on
 synthetic signals with known answers.
@@ -16,7 +16,6 @@ from attm_core.errors import InputError
 Wave = NDArray[np.float64]
 
 FLOOR_DB = -200.0
-SILENCE_DBFS = -60.0
 NYQUIST_BAND_HZ = 50.0
 REFERENCE_BAND_HZ = (1000.0, 300.0)
 N_FFT = 8192
@@ -37,16 +36,6 @@ def trailing_zeros(wave: Wave) -> int:
     """Exact zeros at the end, the trace of padding."""
     sounding = np.flatnonzero(wave)
     return len(wave) if len(sounding) == 0 else int(len(wave) - 1 - sounding[-1])
-
-
-def silent_share(wave: Wave, sample_rate_hz: int, frame_s: float = 0.05) -> float:
-    """Share of frames of ``frame_s`` whose root mean square lies below −60 dBFS."""
-    size = max(1, round(frame_s * sample_rate_hz))
-    frames = wave[: len(wave) // size * size].reshape(-1, size)
-    if len(frames) == 0:
-        raise InputError(f"{len(wave)} samples are fewer than one frame of {size}")
-    rms = np.sqrt(np.mean(frames**2, axis=1))
-    return float(np.mean(rms < 10 ** (SILENCE_DBFS / 20)))
 
 
 @dataclass(frozen=True)

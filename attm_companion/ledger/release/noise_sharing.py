@@ -8,6 +8,7 @@ envelope) is removed and the rest correlated. Clips of unrelated noise correlate
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,8 @@ def same_prompt_excess(
     return {
         "n": n,
         "same_prompt_mean": float(same.mean()),
-        "same_prompt_min": float(same.min()),
         "other_prompt_mean": float(other.mean()),
         "other_prompt_sd": float(other.std()),
-        "z": float((same.mean() - other.mean()) / (other.std() / np.sqrt(n) + 1e-12)),
         "p": (1 + extreme) / (1 + N_PERMUTATIONS),
     }
 
@@ -140,27 +139,19 @@ def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, Any]:
     """The lag whose mean stands out most, among lags with at least five pairs.
 
     Returns:
-        ``best_lag``, its mean and number of pairs, ``best_lag_z`` (mean over its standard error
-        under the spread of all pairs) and how many lags could be tried; zeros if none.
+        ``best_lag``, its mean and number of pairs, and ``best_lag_z``, the mean over its standard
+        error under the spread of all pairs; zeros if there is none.
     """
     tried = {lag: values for lag, values in lags.items() if len(values) >= MIN_PAIRS_A_LAG}
-    if not tried:
-        return {
-            "best_lag": 0,
-            "best_lag_mean": 0.0,
-            "best_lag_pairs": 0,
-            "best_lag_z": 0.0,
-            "n_lags": 0,
-        }
     spread = float(np.std([value for values in lags.values() for value in values])) + 1e-12
-    z = {lag: float(np.mean(v)) * np.sqrt(len(v)) / spread for lag, v in tried.items()}
-    lag = max(z, key=lambda key: z[key])
+    z = {lag: float(np.mean(v) * np.sqrt(len(v))) / spread for lag, v in tried.items()}
+    lag = max(z, key=z.__getitem__, default=0)
+    found = tried.get(lag, [])
     return {
         "best_lag": lag,
-        "best_lag_mean": float(np.mean(tried[lag])),
-        "best_lag_pairs": len(tried[lag]),
-        "best_lag_z": float(z[lag]),
-        "n_lags": len(tried),
+        "best_lag_mean": float(np.mean(found)) if found else 0.0,
+        "best_lag_pairs": len(found),
+        "best_lag_z": z.get(lag, 0.0),
     }
 
 
@@ -185,14 +176,11 @@ def summarize(
     keys = list(details)
     present = [name for name in systems if sum(key[0] == name for key in keys) > 1]
     matrix = correlation_matrix(list(details.values()))
-    pairs = [
-        (a, b) for i, a in enumerate(present) for b in present[i + 1 :] if _n_common(keys, a, b) > 1
-    ]
-    between = {
-        f"{a}_{b}": same_prompt_excess(matrix, keys, a, b, generator)
-        | best_lag(correlations_by_lag(matrix, keys, a, b))
-        | {"profile": lag_profile(correlations_by_lag(matrix, keys, a, b))}
-        for a, b in pairs
-    }
+    between = {}
+    for a, b in combinations(present, 2):
+        if _n_common(keys, a, b) > 1:
+            lags = correlations_by_lag(matrix, keys, a, b)
+            same = same_prompt_excess(matrix, keys, a, b, generator)
+            between[f"{a}_{b}"] = same | best_lag(lags) | {"profile": lag_profile(lags)}
     within = {name: within_system(matrix, keys, name) for name in present}
     return {"between": between, "within_other_prompts": within}

@@ -27,20 +27,12 @@ JOINED_TAGS = frozenset(
         "synthpop", "techhouse", "thrashmetal", "triphop", "worldfusion",
     }
 )  # fmt: skip
-VOICE_WORDS = frozenset(
-    {
-        "choir", "lyrics", "rap", "sing", "singer", "singing", "sung", "vocal", "vocals",
-        "voice", "voices",
-    }
-)  # fmt: skip
 OPENING = re.compile(
     r"^(An?|This)\s(.+?)\s(piece|track|song|tune|composition|melody|music)\b", re.IGNORECASE
 )
 LINKS = re.compile(
     r"\b(featur(es|ing|ed)|driven by|centered on|centered around|rooted in|evok(es|ing))\b"
 )
-PREFIX_WORDS = 5
-LONG_WORDS = 55
 
 
 def words_of(text: str) -> list[str]:
@@ -55,18 +47,10 @@ def describe_prompts(prompts: Iterable[str]) -> dict[str, Any]:
     bags = [set(words_of(text)) for text in texts]
     return {
         "n": len(texts),
-        "n_distinct": len(set(texts)),
         "words_mean": float(lengths.mean()),
-        "words_sd": float(lengths.std(ddof=1)) if len(texts) > 1 else 0.0,
-        "words_min": int(lengths.min()),
-        "words_median": float(np.median(lengths)),
-        "words_max": int(lengths.max()),
-        "long": int((lengths >= LONG_WORDS).sum()),
         "opening_formula": sum(bool(OPENING.match(text)) for text in texts),
         "link_formula": sum(bool(LINKS.search(text.lower())) for text in texts),
         "joined_tags": sum(bool(bag & JOINED_TAGS) for bag in bags),
-        "distinct_joined_tags": len(set().union(*bags) & JOINED_TAGS),
-        "voice_words": sum(bool(bag & VOICE_WORDS) for bag in bags),
     }
 
 

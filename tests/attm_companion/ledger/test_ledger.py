@@ -141,7 +141,8 @@ def test_a_mini_sentence_names_value_interval_and_what_it_runs_over():
     assert mini_sentence("{gone: fad of row1}", tables) == NOT_RUN
 
 
-def test_missing_audit_says_what_to_run(tmp_path: Path):
+def test_missing_audit_says_what_to_run(tmp_path: Path, monkeypatch):
+    monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
     with pytest.raises(ResultError, match="attm claims --released"):
         gather(None, tmp_path)
 

@@ -11,10 +11,15 @@ import torch
 from attm_companion.ledger.release import audit as audits
 from attm_companion.ledger.release.clips import measure_all, table_of
 from attm_companion.ledger.release.files import Release, find_release
-from attm_companion.ledger.release.per_prompt import by_length, describe_scores, histograms
 from attm_companion.ledger.release.prompts import describe_prompts, same_texts, words_of
 from attm_companion.ledger.release.ranker import chance_ece, source_of, wilson_interval
-from attm_companion.ledger.release.score_tables import describe, track_numbers
+from attm_companion.ledger.release.scores import (
+    by_length,
+    describe_scores,
+    describe_tracks,
+    histograms,
+    track_numbers,
+)
 from attm_companion.paper_numbers import load_paper
 from attm_core.audio import save_audio
 from attm_core.errors import AssetError, InputError, ResultError
@@ -44,7 +49,6 @@ def test_scores_are_described_and_paired():
     assert found["systems"]["sub1"]["se"] == pytest.approx(table.sub1.std() / 30**0.5)
     gain = found["pairs"]["baseline_sub1"]
     assert gain["p_one_sided"] == pytest.approx(gain["p_two_sided"] / 2)
-    assert gain["share_after_higher"] == 1.0
     assert gain["r"] > 0.95
     assert found["pairs"]["sub1_sub2"]["p_two_sided"] > 0.05
 
@@ -71,7 +75,6 @@ def test_prompts_from_tags_are_told_from_free_text():
     found, other = describe_prompts(made), describe_prompts(free)
     assert (found["opening_formula"], found["link_formula"], found["joined_tags"]) == (2, 2, 2)
     assert (other["opening_formula"], other["link_formula"], other["joined_tags"]) == (0, 0, 0)
-    assert (found["voice_words"], other["voice_words"]) == (1, 1)
     assert words_of("Lo-fi, it's 90s!") == ["lo-fi", "it's", "90s"]
     assert same_texts({0: "a", 1: "b"}, {0: "a", 1: "c"}) == 1
 
@@ -91,7 +94,7 @@ def test_ranker_arithmetic():
 
 
 def test_score_tables_place_thresholds_and_read_track_numbers():
-    found = describe(pd.Series([0.0, 1.0, 2.0, 3.0]), {"two": 2.0})
+    found = describe_tracks(pd.Series([0.0, 1.0, 2.0, 3.0]), {"two": 2.0})
     assert found["share_at_or_above"]["two"] == 0.5
     assert sum(found["histogram"]["counts"]) == 4
     table = pd.DataFrame({"id": ["sdd_5089.2min", "sdd_12.2min"], "path": ["00/7.mp3", "99/8.mp3"]})
@@ -123,7 +126,7 @@ def test_any_subset_of_clips_is_measured_and_named(tiny: Release):
     assert found["systems"]["sub1"]["ids"] == [3, 11]
     assert found["systems"]["sub1"]["on_target"] == 0
     assert found["noise"]["between"]["sub1_sub2"]["n"] == 2
-    assert found["noise"]["between"]["sub1_sub2"]["n_lags"] == 0
+    assert found["noise"]["between"]["sub1_sub2"]["best_lag_pairs"] == 0
     assert audits.audit_clips([], load_paper()) == {"n": 0, "systems": {}}
     assert measure_all(tiny.clips(), workers=1)[0].measures == measured[0].measures
 
@@ -144,7 +147,8 @@ def test_missing_parts_are_named(tiny: Release, tmp_path: Path, monkeypatch: pyt
 
 def test_committed_audit_stands_in_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
-    audit = audits.available_audit(None, ROOT / audits.AUDIT_FILE)
+    audit, measured = audits.open_audit(None, ROOT / audits.AUDIT_FILE)
+    assert measured == []
     assert not audit.measured_now
     assert audit["provenance.clips_seen"] == 300
     with pytest.raises(ResultError, match=r"no figure 'clips\.nothing'"):

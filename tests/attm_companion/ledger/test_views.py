@@ -13,6 +13,7 @@ from attm_companion.ledger.highlights import (
     matter_most,
 )
 from attm_companion.ledger.ledger import build_ledger
+from attm_companion.ledger.release.audit import open_audit
 from attm_companion.ledger.release.clips import ClipMeasures, MeasuredClip
 from attm_core.randomness import numpy_generator
 
@@ -42,7 +43,7 @@ def clip(system: str, prompt: int) -> MeasuredClip:
     draw = numpy_generator(1, system, prompt)
     detail = draw.standard_normal(50)
     measures = ClipMeasures(
-        system, prompt, 44100, 1, 10.0, -16.5 - prompt, -1.0, -0.5, 0, 0, 0.0, 50.0, -20.0, 16e3
+        system, prompt, 44100, 1, 10.0, -16.5 - prompt, -1.0, -0.5, 0, 0, 50.0, 16e3
     )
     line = np.linspace(0, 1, 4)
     return MeasuredClip(measures, line, line, detail / np.linalg.norm(detail))
@@ -50,7 +51,7 @@ def clip(system: str, prompt: int) -> MeasuredClip:
 
 def test_committed_audit_is_drawn_without_any_clip(axis, monkeypatch):
     monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
-    audit, measured = views.open_audit("", AUDIT_FILE)
+    audit, measured = open_audit(None, AUDIT_FILE)
     assert (audit.measured_now, measured) == (False, [])
     assert "as last measured" in views.describe_audit(audit)
     views.plot_levels(axis, audit, measured, "loudness_lufs", -16.5)

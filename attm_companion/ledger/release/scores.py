@@ -1,4 +1,4 @@
-"""What the 100 published per-prompt scores say about Table II: means, spread and paired t-tests."""
+"""The 100 published scores per prompt beside Table II, and the ranker's scores of real tracks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from attm_companion.ledger.release.files import METRICS, SYSTEMS, Release
 from attm_core.evaluation.statistics import paired_t_test, pearson
 
 PAIRS = tuple(combinations(SYSTEMS, 2))
+EDGES = np.linspace(-5.0, 5.0, 41)
+TABLES = {"jamendo": "mtg_jamendo_scores_rescored", "sdd": "sdd_scores"}
 
 
 def describe_scores(table: pd.DataFrame) -> dict[str, Any]:
@@ -26,7 +28,6 @@ def describe_scores(table: pd.DataFrame) -> dict[str, Any]:
             "mean": float(table[name].mean()),
             "sd": float(table[name].std()),
             "se": float(table[name].std() / len(table) ** 0.5),
-            "quantiles": [float(q) for q in table[name].quantile([0.05, 0.25, 0.5, 0.75, 0.95])],
         }
         for name in SYSTEMS
     }
@@ -48,7 +49,6 @@ def compare(before: pd.Series[float], after: pd.Series[float]) -> dict[str, floa
         "p_one_sided": greater.p,
         "d_z": test.d_z,
         "r": pearson(before.to_numpy(), after.to_numpy()).estimate,
-        "share_after_higher": float((after > before).mean()),
     }
 
 
@@ -83,4 +83,45 @@ def audit_scores(release: Release) -> dict[str, Any]:
             "by_length": by_length(table, prompts),
             "histogram": histograms(table),
         }
+    return report
+
+
+def describe_tracks(scores: pd.Series[float], thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """Moments, percentiles, histogram, and the share of tracks at or above each threshold."""
+    return {
+        "n": len(scores),
+        "mean": float(scores.mean()),
+        "sd": float(scores.std()),
+        "p5": float(scores.quantile(0.05)),
+        "p95": float(scores.quantile(0.95)),
+        "share_at_or_above": {
+            name: float((scores >= value).mean()) for name, value in thresholds.items()
+        },
+        "histogram": {"edges": EDGES.tolist(), "counts": np.histogram(scores, EDGES)[0].tolist()},
+    }
+
+
+def track_numbers(table: pd.DataFrame, column: str) -> pd.Series[int]:
+    """Jamendo track number in an id (``sdd_5089.2min``) or a path (``00/1002000.mp3``)."""
+    digits = table[column].str.extract(r"(\d+)(?:\.2min|\.mp3)?$", expand=False)
+    return pd.Series(digits.to_numpy(dtype=int), index=table.index)
+
+
+def audit_score_tables(release: Release, thresholds: Mapping[str, float]) -> dict[str, Any]:
+    """Both score tables, and how many Song Describer tracks are in the Jamendo list.
+
+    Args:
+        release: the public artefacts.
+        thresholds: rewards to place among the tracks, by name.
+    """
+    rewards = release.scores("reward")
+    levels = {**thresholds, "mean_sub1": float(rewards["sub1"].mean())}
+    tables = {name: release.table(file) for name, file in TABLES.items()}
+    report: dict[str, Any] = {
+        name: describe_tracks(table["reward_score"], levels) for name, table in tables.items()
+    }
+    jamendo = tables["jamendo"].assign(number=track_numbers(tables["jamendo"], "relative_path"))
+    sdd = tables["sdd"].assign(number=track_numbers(tables["sdd"], "track_id"))
+    both = sdd.merge(jamendo, on="number", suffixes=("_sdd", "_jamendo"))
+    report["sdd_tracks_in_jamendo"] = len(both)
     return report
