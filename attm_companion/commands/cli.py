@@ -25,6 +25,7 @@ COMMAND_MODULES = (
     "attm_companion.commands.generation_cli",
     "attm_companion.ledger.cli",
     "attm_companion.commands.assets_cli",
+    "attm_companion.commands.compare_cli",
 )
 STDOUT = 1
 READER_LEFT = 128 + 13  # what a shell reports of a program that SIGPIPE ended

@@ -12,10 +12,22 @@ import numpy as np
 import pandas as pd
 
 from attm_companion.study.results import Result
-from attm_companion.tables.summary import summarize
+from attm_companion.tables.summary import MECHANISMS, summarize
 
 Z_95 = 1.959964
 LINE = ["row", "against", "s", "training_seed", "generation_seed", "metric"]
+
+
+def verdicts(run: Mapping[str, Result]) -> dict[str, str]:
+    """Every verdict of a run by the name of what it is on: mechanisms first, then single tests."""
+    found = {}
+    if {mechanism.experiment for mechanism in MECHANISMS} <= set(run):
+        found = {f"mechanism: {name}": said for name, said in summarize(run)["mini study"].items()}
+    for experiment, result in run.items():
+        for query, line in result.named.items():
+            if line.verdict:
+                found[f"{experiment}: {query}"] = line.verdict
+    return found
 
 
 def mechanisms(first: Mapping[str, Result], second: Mapping[str, Result]) -> pd.DataFrame:

@@ -1,0 +1,106 @@
+"""``attm compare``: one run's verdicts and numbers beside another's, or beside what is expected."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+EXPECTED = Path("results") / "expected.json"
+SHOWN = 10  # of the numbers that are furthest apart
+
+
+def add_parsers(subparsers: Any) -> None:
+    """Add the subcommand."""
+    compare = subparsers.add_parser(
+        "compare", help="verdict by verdict and number by number: two runs, or one and expectation"
+    )
+    compare.add_argument("first", metavar="A", help="a run: the name of a folder below results/")
+    compare.add_argument(
+        "second", metavar="B", nargs="?", help=f"another; without it, what {EXPECTED} expects of A"
+    )
+    compare.add_argument(
+        "--write", action="store_true", help=f"write A's verdicts and checksums into {EXPECTED}"
+    )
+    compare.set_defaults(run=run_compare)
+
+
+def run_compare(options: argparse.Namespace) -> int:
+    """Print what differs; 0 if every verdict is the same, 1 if one is not."""
+    from attm_companion.study.result_files import read_run
+    from attm_companion.tables.replication import verdicts
+    from attm_core.files import read_json, write_json
+
+    first = read_run(options.first)
+    if options.write:
+        known = read_json(EXPECTED) if EXPECTED.is_file() else {}
+        write_json(EXPECTED, {**known, options.first: expectation(options.first)})
+        print(f"{EXPECTED}: {len(verdicts(first))} verdicts of {options.first}")
+        return 0
+    if options.second:
+        second = read_run(options.second)
+        lines, same = _verdict_lines(verdicts(first), verdicts(second))
+        lines += _number_lines(first, second)
+    else:
+        wanted = _expected_of(options.first)
+        lines, same = _verdict_lines(verdicts(first), wanted["verdicts"])
+        lines += _checksum_lines(wanted["files"], expectation(options.first)["files"])
+    print("\n".join(lines))
+    return 0 if same else 1
+
+
+def expectation(name: str) -> dict[str, Any]:
+    """The verdicts of a run and the checksum of each of its tables but the measured times."""
+    from attm_companion.study.result_files import MEASURED, read_run, results_folder
+    from attm_companion.tables.replication import verdicts
+    from attm_core.files import sha256_file
+
+    tables = sorted(results_folder(name).glob("*.csv"))
+    files = {path.name: sha256_file(path) for path in tables if path.stem not in MEASURED}
+    return {"verdicts": verdicts(read_run(name)), "files": files}
+
+
+def _expected_of(name: str) -> dict[str, Any]:
+    from attm_core.errors import ResultError
+    from attm_core.files import read_json
+
+    known = read_json(EXPECTED)
+    if name not in known:
+        raise ResultError(
+            f"{EXPECTED} expects nothing of {name!r}, only of {', '.join(known)}; name a second run"
+        )
+    found: dict[str, Any] = known[name]
+    return found
+
+
+def _verdict_lines(first: dict[str, str], second: dict[str, str]) -> tuple[list[str], bool]:
+    shared = [name for name in first if name in second]
+    differing = [name for name in shared if first[name] != second[name]]
+    alone = sorted(set(first) ^ set(second))
+    lines = [f"{name}: {first[name]} → {second[name]}" for name in differing]
+    lines += [f"{name}: in one of the two only" for name in alone]
+    lines.append(f"{len(shared) - len(differing)} of {len(shared)} verdicts are the same")
+    return lines, not differing and not alone
+
+
+def _number_lines(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    from attm_companion.tables.replication import agreement, pairs
+
+    both = pairs(first, second)
+    far = both.loc[both["z"].abs().sort_values(ascending=False).index].head(SHOWN)
+    lines = ["", "Furthest apart, in units of the standard error that the intervals imply:"]
+    for _, line in far.iterrows():
+        against = f" against {line['against']}" if line["against"] else ""
+        lines.append(
+            f"z = {line['z']:+6.1f}  {line['experiment']}: {line['metric']} of {line['row']}"
+            f"{against}: {line['value']:.4g} → {line['value_second']:.4g}"
+        )
+    return [*lines, "", agreement(first, second).to_string(float_format="{:.2f}".format)]
+
+
+def _checksum_lines(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    lines = [
+        f"{name}: {'same bytes' if found.get(name) == digest else 'other bytes'}"
+        for name, digest in wanted.items()
+    ]
+    return ["", *lines]
