@@ -35,7 +35,7 @@ def write_prompts(
     if not lines:
         return
     path = results_folder(study.profile.name) / FOLDER / f"{experiment}.csv"
-    write_table(path, lines[0], lines)
+    write_table(path, dict.fromkeys(name for line in lines for name in line), lines)
     captions = [
         {"split": protocol.split, "prompt": number, "caption": caption}
         for protocol in (study.evaluation, study.validation)

@@ -1,7 +1,9 @@
 """Every p value of a study comes out again from its per-prompt file, without a model."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 from studies import N_PROMPTS, Asked, KnownStudy, noise, scores
@@ -58,6 +60,15 @@ def test_p_values_come_out_again_from_the_file(study):
     assert list(table)[:5] == ["row", "s", "training_seed", "generation_seed", "prompt"]
     assert table["s"].isna().sum() == 2 * N_PROMPTS  # the baseline has no score
     assert read_prompts("smoke", "captions")["caption"].str.endswith("number 3").sum() == 2
+
+
+def test_a_score_that_some_conditions_lack_is_left_empty_there(study):
+    cells = cumulative.conditions(study)["row0"]
+    first, other = cells.values()
+    unheard = scores(vocals_db=np.full(N_PROMPTS, np.nan))
+    write_prompts(study, "toy", [("a", replace(first, drawn=unheard)), ("b", other)])
+    missing = read_prompts("smoke", "toy").groupby("row")["vocals_db"].count()
+    assert missing.to_dict() == {"a": 0, "b": N_PROMPTS}
 
 
 def test_a_missing_file_says_which_command_makes_it():
