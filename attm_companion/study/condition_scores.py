@@ -22,13 +22,21 @@ from attm_core.randomness import numpy_generator
 N_FAD_RESAMPLES = 100
 METRICS = ("fad", "clap", "reward")
 PER_PROMPT = ("clap", "reward")
-MEANS = (*PER_PROMPT, "ccs", "quality", "level_dbfs", "clipped")  # what a row shows beside FAD
+MEANS = (
+    *PER_PROMPT,
+    "ccs",
+    "quality",
+    "utility",
+    "level_dbfs",
+    "clipped",
+)  # what a row shows beside FAD
 UNITS = {
     "fad": "FAD",
     "clap": "cosine",
     "reward": "reward",
     "ccs": "share of concepts",
     "quality": "quality",
+    "utility": "utility",
     "level_dbfs": "dBFS",
     "clipped": "share of samples",
 }
@@ -48,6 +56,7 @@ class Scores:
         clipped: share of its samples at full scale (n,).
         ccs: share of the prompt's concepts that the judge hears in it (n,).
         quality: production quality as the oracle listener hears it (n,), the world's hidden truth.
+        utility: what the clip is worth to the world's listeners, by the oracle's estimate (n,).
     """
 
     clap: Array
@@ -58,6 +67,7 @@ class Scores:
     clipped: Array | None = None
     ccs: Array | None = None
     quality: Array | None = None
+    utility: Array | None = None
 
     def __len__(self) -> int:
         return len(self.clap)

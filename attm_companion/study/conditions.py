@@ -18,6 +18,7 @@ from attm_companion.study.profile import HeadName
 from attm_companion.study.roles import Frozen, RankerRole
 from attm_companion.study.sampling import sampling_model
 from attm_companion.study.stage import Stage
+from attm_core.audio import clipped_share, level_dbfs
 from attm_core.backbone.checkpoint import cross_load
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.errors import ConfigError
@@ -32,7 +33,6 @@ from attm_core.training.ema import load_ema
 
 SCORES = "scores.npz"
 AUDIO = "audio.npy"
-FULL_SCALE = 0.999  # of a sample that counts as clipped
 NOISE_LEVEL = 0.1  # standard deviation of the white-noise anchor
 CONFIG_FIELDS = frozenset(field.name for field in fields(GenerationConfig))
 
@@ -102,8 +102,8 @@ class Evaluator(pydantic.BaseModel):
             reward=reward.numpy(),
             embeddings=audio.double().numpy(),
             vocals_db=self.vocals_db(waves) if vocals else np.full(len(waves), np.nan),
-            level_dbfs=_decibels(waves.square().mean(dim=(1, 2))),
-            clipped=(waves.abs() >= FULL_SCALE).double().mean(dim=(1, 2)).numpy(),
+            level_dbfs=level_dbfs(waves).numpy(),
+            clipped=clipped_share(waves).numpy(),
             **self._heard_by_oracle(waves, captions),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,22 +15,25 @@ from torch import Generator, Tensor
 from attm_companion.study.arrays import Array, Rows
 from attm_companion.study.frozen import QUALITY, WEIGHTS, CodecStage, CorpusStage, TextStage
 from attm_companion.study.stage import Stage
+from attm_companion.world.listeners import ListenerConfig
 from attm_companion.world.mel_tower import listen
 from attm_companion.world.mini_clap import MiniClap, MiniClapConfig, clap_quality, train_mini_clap
 from attm_companion.world.mini_mert import MiniMert, MiniMertConfig, probe_r2, train_mini_mert
 from attm_companion.world.oracle import (
     Oracle,
     OracleConfig,
+    Taste,
     concepts_of,
     oracle_quality,
     train_oracle,
 )
 from attm_companion.world.store import Track
 from attm_core.evaluation.concept_coverage import concept_coverage
-from attm_core.files import load_tensors, save_tensors, write_json
+from attm_core.files import load_tensors, read_json, save_tensors, write_json
 from attm_core.modules import build
 from attm_core.randomness import torch_generator
 
+TASTE = "taste.json"
 EMBEDDED = "embedded.safetensors"
 N_PROBE = 1000  # training clips behind a linear probe
 Version = Literal["mix", "instrumental", "round_trip"]
@@ -177,6 +181,7 @@ class OracleStage(Stage):
     kind: Literal["oracle"] = "oracle"
     spectrograms: SpectrogramStage
     config: OracleConfig
+    listeners: ListenerConfig
     seed: int
 
     def run(self, folder: Path) -> None:
@@ -192,6 +197,8 @@ class OracleStage(Stage):
             truth = pd.concat([table for _, table in parts])
             report[version] = oracle_quality(opinion, truth)
         write_json(folder / QUALITY, report)
+        taste = Taste.of(self.spectrograms.corpus.store().table, self.listeners)
+        write_json(folder / TASTE, asdict(taste))
 
     def _labelled(self, split: str, versions: Sequence[Version]) -> tuple[Tensor, pd.DataFrame]:
         """Spectrograms and the table row of each; a stem is sung by nobody."""
@@ -204,14 +211,25 @@ class OracleStage(Stage):
         return mels, pd.concat(parts)
 
     def scores(self, waves: Tensor, captions: Sequence[str]) -> dict[str, Array]:
-        """Quality and share of its caption's concepts (n,) that it hears in waves (n, C, S)."""
+        """What it makes of waves (n, C, S) under captions of the corpus, each (n,).
+
+        Returns:
+            ``quality``, estimate of the hidden quality; ``utility``, what the clip is worth to the
+            listeners on average, 0 for an ordinary clip under a random prompt; ``ccs``, share of
+            the caption's concepts that it hears.
+        """
         corpus = self.spectrograms.corpus
-        oracle, rate = self.model(), corpus.sample_rate_hz
-        table = corpus.store().table
-        tags = dict(zip(table["caption"], table["tags"], strict=True))
-        concepts = [concepts_of(caption, tags[caption]) for caption in captions]
-        ccs = concept_coverage(waves, rate, concepts, oracle.answers)
-        return {"quality": oracle.judge(listen(waves.mean(dim=1), rate)).quality, "ccs": ccs}
+        table, rate = corpus.store().table, corpus.sample_rate_hz
+        tags_of = dict(zip(table["caption"], table["tags"], strict=True))
+        tags = [str(tags_of[caption]) for caption in captions]
+        opinion = self.model().judge(listen(waves.mean(dim=1), rate))
+        taste = Taste(**read_json(self.artefact(TASTE)))
+        wanted = [concepts_of(*both) for both in zip(captions, tags, strict=True)]
+        return {
+            "quality": opinion.quality,
+            "utility": taste.utility(opinion.quality, opinion.fit(tags)),
+            "ccs": concept_coverage(waves, rate, wanted, lambda *_: opinion.answers(wanted)),
+        }
 
     def model(self) -> Oracle:
         """The trained oracle."""

@@ -90,7 +90,12 @@ def mini_frozen(cast: MiniCast, seed: int) -> Frozen:
         separator=SeparatorStage(
             corpus=corpus, config=cast.separator, training=cast.separator_training, seed=seed
         ),
-        oracle=OracleStage(spectrograms=heard, config=cast.oracle, seed=seed),
+        oracle=OracleStage(
+            spectrograms=heard,
+            config=cast.oracle,
+            listeners=cast.preferences.listeners,
+            seed=seed,
+        ),
     )
 
 

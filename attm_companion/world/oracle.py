@@ -23,7 +23,9 @@ from torch import Generator, Tensor, nn
 from attm_companion.world.arrangement import ENSEMBLES, TEMPO_RANGES_BPM
 from attm_companion.world.captions import MOODS
 from attm_companion.world.fitting import FitConfig, fit, random_crops
+from attm_companion.world.listeners import ListenerConfig
 from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
+from attm_companion.world.preferences import tag_fit
 from attm_companion.world.production import FAULTS
 from attm_core.modules import build, load_module, save_module
 
@@ -85,11 +87,7 @@ class Oracle(nn.Module):
         self, waves: Float[Tensor, "B C S"], sample_rate_hz: int, concepts: Sequence[Sequence[str]]
     ) -> list[list[bool]]:
         """Whether each clip has its concepts; meets ``ConceptJudge``."""
-        heard = self.judge(listen(waves.mean(dim=1), sample_rate_hz)).heard
-        return [
-            [bool(row[CONCEPTS.index(name)]) for name in names]
-            for row, names in zip(heard, concepts, strict=True)
-        ]
+        return self.judge(listen(waves.mean(dim=1), sample_rate_hz)).answers(concepts)
 
     def save(self, path: Path) -> Path:
         """Write weights and configuration (safetensors)."""
@@ -124,6 +122,13 @@ class Opinion:
     def heard(self) -> NDArray[np.bool_]:
         """Concepts (n, K) more probable than in a clip one knows nothing of."""
         return self.concepts > self.common
+
+    def answers(self, concepts: Sequence[Sequence[str]]) -> list[list[bool]]:
+        """Whether each clip has its concepts."""
+        return [
+            [bool(row[CONCEPTS.index(name)]) for name in names]
+            for row, names in zip(self.heard, concepts, strict=True)
+        ]
 
     def fit(self, tags: Sequence[str]) -> NDArray[np.float64]:
         """Expected share (n,) of each prompt's tags (tempo, mood, ensemble) that its clip has."""
@@ -163,6 +168,37 @@ def train_oracle(
     return model
 
 
+@dataclass(frozen=True)
+class Taste:
+    """What a clip without voice is worth to the listeners: their weights over standard scores."""
+
+    quality_weight: float
+    fit_weight: float
+    quality_scale: tuple[float, float]
+    fit_scale: tuple[float, float]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, listeners: ListenerConfig) -> Taste:
+        """With mean and deviation over the training clips, any of them under any's prompt."""
+        clips = table[table["split"] == "train"]
+        quality, fit = clips["quality"], tag_fit(clips["tags"])
+        return cls(
+            listeners.quality_weight,
+            listeners.fit_weight,
+            (float(quality.mean()), float(quality.std(ddof=0))),
+            (float(fit.mean()), float(fit.std())),
+        )
+
+    def utility(
+        self, quality: NDArray[np.float64], fit: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Utility (n,) in units of the votes' logit."""
+        good = (quality - self.quality_scale[0]) / self.quality_scale[1]
+        fitting = (fit - self.fit_scale[0]) / self.fit_scale[1]
+        worth: NDArray[np.float64] = self.quality_weight * good + self.fit_weight * fitting
+        return worth
+
+
 def oracle_quality(opinion: Opinion, truth: pd.DataFrame) -> dict[str, dict[str, float]]:
     """On held-out clips: R² of each hidden value, and how well each concept is told.
 
@@ -171,8 +207,9 @@ def oracle_quality(opinion: Opinion, truth: pd.DataFrame) -> dict[str, dict[str,
         truth: their rows of the clip table.
 
     Returns:
-        ``r2`` of each of `HIDDEN`; ``accuracy`` of each concept, balanced: the mean of the shares
-        of right answers on clips that have it and on clips that have not (0.5 is chance).
+        ``r2`` of each of `HIDDEN` and of the fit to tags; ``accuracy`` of each concept, balanced:
+        the mean of the shares of right answers on clips that have it and on clips that have not
+        (0.5 is chance).
     """
     wanted = truth[list(HIDDEN)].to_numpy(dtype=np.float64)
     missed = np.square(opinion.hidden - wanted).sum(0)
@@ -180,6 +217,7 @@ def oracle_quality(opinion: Opinion, truth: pd.DataFrame) -> dict[str, dict[str,
     told = {
         name: float(1 - missed[at] / spread[at]) for at, name in enumerate(HIDDEN) if spread[at] > 0
     }
+    told["fit"] = _fit_r2(opinion, truth)
     held, heard = concept_table(truth), opinion.heard
     accuracy = {
         name: float((heard[held[:, at], at].mean() + (~heard[~held[:, at], at]).mean()) / 2)
@@ -187,6 +225,17 @@ def oracle_quality(opinion: Opinion, truth: pd.DataFrame) -> dict[str, dict[str,
         if 0 < held[:, at].sum() < len(held)
     }
     return {"r2": told, "accuracy": accuracy}
+
+
+def _fit_r2(opinion: Opinion, truth: pd.DataFrame) -> float:
+    """R² of the fit of each clip to the tags of the one before it and of itself."""
+    tags = truth["tags"].tolist()
+    true = tag_fit(tags)
+    own, other = np.diagonal(true), np.diagonal(true, offset=-1)
+    wanted = np.concatenate([own, other])
+    shifted = Opinion(opinion.hidden[:-1], opinion.concepts[:-1], opinion.common)
+    guessed = np.concatenate([opinion.fit(tags), shifted.fit(tags[1:])])
+    return float(1 - np.square(guessed - wanted).sum() / np.square(wanted - wanted.mean()).sum())
 
 
 def concept_table(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Audio files: what is read, and what is refused before it takes memory."""
 
+import math
 import resource
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from attm_core.audio import load_audio, resample, save_audio
+from attm_core.audio import clipped_share, level_dbfs, load_audio, resample, save_audio
 from attm_core.errors import InputError
 
 MIB_IN_KIB = 1 << 10
@@ -102,3 +103,12 @@ def test_usual_rates_are_resampled(from_hz: int, to_hz: int) -> None:
 def test_rates_that_would_fill_the_memory_are_refused(from_hz: int, to_hz: int, said: str) -> None:
     with pytest.raises(InputError, match=said):
         resample(torch.zeros(1, 10), from_hz, to_hz)
+
+
+def test_level_and_clipped_share_by_hand() -> None:
+    square = torch.tensor([1.0, -1.0, 0.1, -0.1]).repeat(2, 1, 100)
+    waves = torch.stack([square[0], torch.zeros(1, 400)])
+    level = level_dbfs(waves)
+    assert level[0] == pytest.approx(10 * math.log10((1 + 0.01) / 2))
+    assert level[1] == pytest.approx(-120.0)
+    assert clipped_share(waves).tolist() == [0.5, 0.0]

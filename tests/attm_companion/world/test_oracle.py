@@ -9,6 +9,7 @@ import torch
 from toy_instruments import toy_clips
 
 from attm_companion.world.fitting import FitConfig
+from attm_companion.world.listeners import ListenerConfig
 from attm_companion.world.mel_tower import MelTowerConfig, listen
 from attm_companion.world.oracle import (
     CONCEPTS,
@@ -16,6 +17,7 @@ from attm_companion.world.oracle import (
     Opinion,
     Oracle,
     OracleConfig,
+    Taste,
     concept_table,
     concepts_of,
     oracle_quality,
@@ -37,7 +39,8 @@ def toy_table(hiss: torch.Tensor) -> pd.DataFrame:
     plain = {"ensemble": "electric piano trio", "tempo": "slow", "key": "D major"}
     sung = np.arange(len(hiss)) % 2 == 0
     told = {"caption": CAPTION, "has_voice": sung}
-    return pd.DataFrame({**truth, **plain, **told, "hiss": 20 * hiss.numpy()})
+    tags = {"tags": [TAGS, "fast, urgent, mallets"] * (len(hiss) // 2)}
+    return pd.DataFrame({**truth, **plain, **told, **tags, "hiss": 20 * hiss.numpy()})
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,15 @@ def test_figures_by_hand() -> None:
     assert quality["accuracy"] == {"voices": pytest.approx((1 / 2 + 2 / 2) / 2)}
 
 
+def test_utility_by_hand() -> None:
+    # Two ordinary training clips of quality 0 and 1 that share one of three tags with each other:
+    # fit 1 twice and 1/3 twice, mean 2/3, deviation 1/3.
+    table = pd.DataFrame({"split": "train", "quality": [0.0, 1.0], "tags": ["a, b, c", "a, d, e"]})
+    taste = Taste.of(table, ListenerConfig(quality_weight=2.0, fit_weight=3.0))
+    assert taste.utility(np.array([1.0]), np.array([1.0])) == pytest.approx([2.0 + 3.0])
+    assert taste.utility(np.array([0.5]), np.array([2 / 3])) == pytest.approx([0.0])
+
+
 def test_hidden_hiss_is_learnt(trained: Oracle, tmp_path: Path) -> None:
     waves, _, hiss = toy_clips(60, seed=1)
     opinion = trained.judge(listen(waves, 16_000))
@@ -81,3 +93,8 @@ def test_hidden_hiss_is_learnt(trained: Oracle, tmp_path: Path) -> None:
     assert np.corrcoef(heard, hiss.numpy())[0, 1] > 0.9
     again = Oracle.load(trained.save(tmp_path / "oracle.safetensors"))
     assert np.array_equal(again.judge(listen(waves, 16_000)).hidden, opinion.hidden)
+    asked = [["piano"], ["slow", "voices"]]
+    answers = again.answers(waves[:2, None], 16_000, asked)
+    assert answers == Opinion(opinion.hidden[:2], opinion.concepts[:2], opinion.common).answers(
+        asked
+    )
