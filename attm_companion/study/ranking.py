@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -21,12 +22,13 @@ from attm_companion.world.preferences import (
     simulate_votes,
     tag_fit,
 )
+from attm_companion.world.vote_features import gather_pairs
 from attm_core.files import read_json, write_atomic, write_json
 from attm_core.randomness import torch_generator
 from attm_core.ranker.calibration import accuracy_by, calibration_report
 from attm_core.ranker.checkpoint import load_head, save_head
 from attm_core.ranker.reward_model import RewardModel, reward_columns
-from attm_core.ranker.training import PairFeatures, gather_pairs, train_ranker
+from attm_core.ranker.training import PairFeatures, train_ranker
 from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
 
 HEAD_FILE = "head-{}.safetensors"
@@ -113,7 +115,7 @@ class RankerStage(Stage):
         by_source = accuracy_by(test["source"], margin(test), test["winner"])
         coded = _through_codec(test)
         return {
-            **report.to_dict(),
+            **asdict(report),
             "by_source": by_source.to_dict(orient="index"),
             "bayes_ceiling": bayes_ceiling(test),
             "n_votes": len(test),

@@ -138,11 +138,6 @@ def to_db(amplitude: float) -> float:
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
 
 
-def from_db(level_db: float) -> float:
-    """Linear amplitude of a level in dB."""
-    return float(10 ** (level_db / 20))
-
-
 def normalize_loudness(
     wave: Float[Tensor, "C S"],
     sample_rate_hz: int,
@@ -155,7 +150,9 @@ def normalize_loudness(
     When both cannot be met the loudness gives way: no limiter touches the waveform, the gain stops
     where the true peak reaches the ceiling, and the report says ``"ceiling"``. Silence is left as
     it is. Variant ``"as_released"`` does what the released script does: the gain to the target,
-    and if a *sample* then exceeds 0.99 the clip is rescaled to a sample peak of 0.95.
+    and if a *sample* then exceeds 0.99 the clip is rescaled to a sample peak of 0.95. Where a clip
+    has no loudness the two differ: below 0.4 s the script writes it as it is and this refuses it;
+    silence gets an infinite gain (NaN) from the script and is left alone here.
 
     Args:
         wave: audio, at least 0.4 s, at most five channels.
@@ -183,7 +180,7 @@ def normalize_loudness(
     if variant == "as_released":
         allowed_db = _released_gain_db(wanted_db, to_db(float(wave.abs().max())))
     gain_db = min(wanted_db, allowed_db)
-    scaled = wave * from_db(gain_db)
+    scaled = wave * 10 ** (gain_db / 20)
     outcome: LoudnessOutcome = "ceiling" if gain_db < wanted_db else "normalized"
     after_lufs, after_dbtp = loudness + gain_db, peak_dbtp + gain_db
     return scaled, LoudnessReport(outcome, gain_db, loudness, after_lufs, peak_dbtp, after_dbtp)

@@ -8,8 +8,7 @@ votes that went the way of the margin; ECE is the count-weighted mean of their a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -44,14 +43,6 @@ class CalibrationReport:
     expected_calibration_error: float
     bins: tuple[ReliabilityBin, ...]
 
-    def table(self) -> pd.DataFrame:
-        """The reliability bins, one row each."""
-        return pd.DataFrame([asdict(bin_) for bin_ in self.bins])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return asdict(self)
-
 
 def hits(margin: NDArray[np.float64], winner: Iterable[str]) -> NDArray[np.float64]:
     """1 where the margin agrees with the vote, 0 where it does not, NaN for ties.
@@ -76,36 +67,30 @@ def hits(margin: NDArray[np.float64], winner: Iterable[str]) -> NDArray[np.float
     return np.where(votes == "tie", np.nan, agree)
 
 
-def pairwise_accuracy(margin: NDArray[np.float64], winner: Iterable[str]) -> float:
-    """Share of votes, ties left out, in which the winner has the higher score.
-
-    Raises:
-        InputError: as ``hits``, or every vote is a tie.
-    """
-    agree = hits(margin, winner)
-    if np.isnan(agree).all():
-        raise InputError("accuracy needs at least one vote that is not a tie")
-    return float(np.nanmean(agree))
-
-
-def reliability_bins(
+def calibration_report(
     margin: NDArray[np.float64], winner: Iterable[str], n_bins: int = 10
-) -> tuple[ReliabilityBin, ...]:
-    """Bins of equal count by |margin|: ⌊n / n_bins⌋ votes each, the remainder in the last.
+) -> CalibrationReport:
+    """Accuracy, ECE and reliability bins of one set of votes, ties left out.
+
+    Bins have equal counts by |margin|: ⌊n / n_bins⌋ votes each, the remainder in the last.
 
     Raises:
         InputError: as ``hits``, or fewer votes than bins.
     """
     agree = hits(margin, winner)
     voted = ~np.isnan(agree)
-    size = np.abs(np.asarray(margin, dtype=np.float64)[voted])
+    size, agree = np.abs(np.asarray(margin, dtype=np.float64)[voted]), agree[voted]
     if n_bins < 1 or len(size) < n_bins:
         raise InputError(f"{len(size)} votes that are not ties cannot fill {n_bins} bins")
     order = np.argsort(size, kind="stable")
-    ends = np.arange(1, n_bins) * (len(size) // n_bins)
-    return tuple(
-        _bin(number, size[rows], agree[voted][rows])
-        for number, rows in enumerate(np.split(order, ends))
+    parts = np.split(order, np.arange(1, n_bins) * (len(size) // n_bins))
+    bins = tuple(_bin(number, size[rows], agree[rows]) for number, rows in enumerate(parts))
+    return CalibrationReport(
+        n_total=len(size),
+        n_ties=len(voted) - len(size),
+        accuracy_overall=float(agree.mean()),
+        expected_calibration_error=expected_calibration_error(bins),
+        bins=bins,
     )
 
 
@@ -126,26 +111,6 @@ def expected_calibration_error(bins: Iterable[ReliabilityBin]) -> float:
     bins = tuple(bins)
     gaps = sum(bin_.n * abs(bin_.mean_confidence - bin_.empirical_winrate) for bin_ in bins)
     return gaps / sum(bin_.n for bin_ in bins)
-
-
-def calibration_report(
-    margin: NDArray[np.float64], winner: Iterable[str], n_bins: int = 10
-) -> CalibrationReport:
-    """Accuracy, ECE and reliability bins of one set of votes.
-
-    Raises:
-        InputError: as ``reliability_bins``.
-    """
-    winner = list(winner)
-    bins = reliability_bins(margin, winner, n_bins)
-    n_ties = winner.count("tie")
-    return CalibrationReport(
-        n_total=len(winner) - n_ties,
-        n_ties=n_ties,
-        accuracy_overall=pairwise_accuracy(margin, winner),
-        expected_calibration_error=expected_calibration_error(bins),
-        bins=bins,
-    )
 
 
 def accuracy_by(

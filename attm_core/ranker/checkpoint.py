@@ -62,13 +62,10 @@ def load_head(path: Path, widths: FeatureWidths | None = None) -> TuneJuryHead:
 
 
 def _plain_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    plain = {}
-    for name, tensor in tensors.items():
-        prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
-        if prefix is None:
+    for name in tensors:
+        if not name.startswith(PREFIXES):
             raise CheckpointError(f"{path} is not a score head: it holds a tensor {name!r}")
-        plain["net." + name.removeprefix(prefix)] = tensor
-    return plain
+    return {f"net.{name.split('.', 1)[1]}": tensor for name, tensor in tensors.items()}
 
 
 def _shape(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[int], int]:
@@ -84,17 +81,15 @@ def _shape(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[int], int]:
 
 
 def _stored_widths(path: Path) -> FeatureWidths | None:
-    if path.suffix != ".safetensors":
-        return None
-    stored = read_metadata(path).get("feature_widths")
+    stored = read_metadata(path).get("feature_widths") if path.suffix == ".safetensors" else None
     if stored is None:
         return None
     try:
         widths = FeatureWidths(*json.loads(stored))
+        if not all(isinstance(width, int) and width >= 0 for width in widths):
+            raise ValueError(widths)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: feature widths {stored!r} are unreadable") from error
-    if not all(isinstance(width, int) and width >= 0 for width in widths):
-        raise CheckpointError(f"{path}: {stored} are not three feature widths; train it again")
+        raise CheckpointError(f"{path}: {stored!r} are not three feature widths") from error
     return widths
 
 

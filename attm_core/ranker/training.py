@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import copy
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,8 +16,6 @@ from attm_core.errors import ConfigError, InputError
 from attm_core.progress import track
 from attm_core.randomness import torch_generator
 from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
-
-TARGET_OF_WINNER = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}
 
 
 @dataclass(frozen=True)
@@ -35,68 +34,6 @@ class PairFeatures:
         return PairFeatures(self.a[rows], self.b[rows], self.target[rows])
 
 
-def targets(winners: Iterable[str]) -> Float[Tensor, " n"]:
-    """Targets of winners ``model_a``, ``model_b``, ``tie``.
-
-    Raises:
-        InputError: any other winner.
-    """
-    winners = list(winners)
-    if unknown := sorted(set(winners) - set(TARGET_OF_WINNER)):
-        raise InputError(f"winners must be model_a, model_b or tie, got {unknown}")
-    return torch.tensor([TARGET_OF_WINNER[winner] for winner in winners])
-
-
-def gather_pairs(
-    votes: pd.DataFrame,
-    clap_audio: Mapping[str, Tensor],
-    mert: Mapping[str, Tensor],
-    prompts: Mapping[str, Tensor],
-) -> PairFeatures:
-    """Look up the features of each vote's two clips.
-
-    Args:
-        votes: rows of ``simulate_votes``: ``row_a kind_a row_b kind_b prompt winner``.
-        clap_audio: per kind (``"mix"``, ``"instrumental"``) the embeddings (clips, P).
-        mert: per kind the embeddings (clips, M).
-        prompts: CLAP text embedding (P,) of each prompt; ``""`` needs none (a vector of zeros).
-
-    Raises:
-        InputError: a prompt without embedding, or an unknown winner.
-    """
-    width = next(iter(clap_audio.values())).shape[1]
-    text = _prompt_features(votes["prompt"], prompts, width)
-    sides = [
-        ClipFeatures(
-            _pick(clap_audio, votes[f"row_{side}"], votes[f"kind_{side}"]),
-            _pick(mert, votes[f"row_{side}"], votes[f"kind_{side}"]),
-            text,
-        )
-        for side in "ab"
-    ]
-    return PairFeatures(sides[0], sides[1], targets(votes["winner"]))
-
-
-def _pick(
-    tables: Mapping[str, Tensor], rows: pd.Series[int], kinds: pd.Series[str]
-) -> Float[Tensor, "n width"]:
-    index = torch.from_numpy(rows.to_numpy(dtype="int64", copy=True))
-    picked = torch.empty(len(rows), next(iter(tables.values())).shape[1])
-    for kind in kinds.unique():
-        of_kind = torch.from_numpy((kinds == kind).to_numpy(dtype=bool, copy=True))
-        picked[of_kind] = tables[kind][index[of_kind]]
-    return picked
-
-
-def _prompt_features(
-    texts: pd.Series[str], prompts: Mapping[str, Tensor], width: int
-) -> Float[Tensor, "n P"]:
-    if missing := sorted(set(texts) - set(prompts) - {""}):
-        raise InputError(f"{len(missing)} prompts have no embedding, the first {missing[0]!r}")
-    known = {**prompts, "": torch.zeros(width)}
-    return torch.stack([known[text] for text in texts])
-
-
 @dataclass(frozen=True)
 class RankerTrainingConfig:
     """How the head is trained; the defaults are the released recipe.
@@ -104,7 +41,7 @@ class RankerTrainingConfig:
     Attributes:
         learning_rate: of AdamW.
         weight_decay: of AdamW.
-        batch_size: pairs a step.
+        batch_size: pairs per step.
         max_epochs: upper limit.
         patience: epochs without a better validation loss before training stops, with the best
             weights kept; None trains all ``max_epochs`` and keeps the last weights.
@@ -133,28 +70,6 @@ class RankerTrainingConfig:
             )
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """Mean losses of one epoch, in nats a pair."""
-
-    epoch: int
-    train_loss: float
-    valid_loss: float
-
-
-@dataclass(frozen=True)
-class RankerHistory:
-    """What training did: one record an epoch, and the epoch of the lowest validation loss."""
-
-    records: tuple[EpochRecord, ...]
-    best_epoch: int
-
-    @property
-    def best_valid_loss(self) -> float:
-        """The lowest validation loss."""
-        return self.records[self.best_epoch].valid_loss
-
-
 def ranknet_loss(
     score_a: Float[Tensor, " n"], score_b: Float[Tensor, " n"], target: Float[Tensor, " n"]
 ) -> Float[Tensor, ""]:
@@ -168,7 +83,7 @@ def train_ranker(
     valid: PairFeatures,
     config: RankerTrainingConfig,
     seed: int,
-) -> RankerHistory:
+) -> list[tuple[float, float]]:
     """Train ``head`` in place and leave it in evaluation mode.
 
     The two sides pass through the head one after the other, so BatchNorm normalises each side by
@@ -180,6 +95,9 @@ def train_ranker(
         valid: votes whose loss decides when to stop and which weights to keep.
         config: the recipe.
         seed: streams ``ranker/order`` (shuffling) and ``ranker/dropout``.
+
+    Returns:
+        Training and validation loss of each epoch, in nats per pair.
 
     Raises:
         InputError: fewer than two training pairs, no validation pair, or a loss that is not finite.
@@ -193,41 +111,28 @@ def train_ranker(
     optimizer = torch.optim.AdamW(
         head.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    records: list[EpochRecord] = []
-    best = _Best(config.min_delta)
+    losses: list[tuple[float, float]] = []
+    lowest, best_epoch, best_state = math.inf, 0, head.state_dict()
     for epoch in track(range(config.max_epochs), "ranker"):
         loss = _train_epoch(head, optimizer, train, config.batch_size, order)
-        records.append(EpochRecord(epoch, loss, validation_loss(head, valid)))
-        best.offer(head, records[-1])
-        if config.patience is not None and epoch - best.epoch >= config.patience:
+        losses.append((loss, validation_loss(head, valid)))
+        if losses[-1][1] < lowest - config.min_delta:
+            lowest, best_epoch = losses[-1][1], epoch
+            best_state = copy.deepcopy(head.state_dict())
+        if config.patience is not None and epoch - best_epoch >= config.patience:
             break
     if config.patience is not None:
-        head.load_state_dict(best.state)
+        head.load_state_dict(best_state)
     head.set_dropout_generator(None)
     head.eval()
-    return RankerHistory(tuple(records), best.epoch)
+    return losses
 
 
 @torch.no_grad()
 def validation_loss(head: TuneJuryHead, pairs: PairFeatures) -> float:
-    """Mean RankNet loss in evaluation mode, in nats a pair."""
+    """Mean RankNet loss in evaluation mode, in nats per pair."""
     head.eval()
     return float(ranknet_loss(head.score(pairs.a), head.score(pairs.b), pairs.target))
-
-
-class _Best:
-    """The weights with the lowest validation loss so far."""
-
-    def __init__(self, min_delta: float) -> None:
-        self.min_delta = min_delta
-        self.epoch = 0
-        self.loss = float("inf")
-        self.state: dict[str, Tensor] = {}
-
-    def offer(self, head: TuneJuryHead, record: EpochRecord) -> None:
-        if record.valid_loss < self.loss - self.min_delta:
-            self.epoch, self.loss = record.epoch, record.valid_loss
-            self.state = {name: value.clone() for name, value in head.state_dict().items()}
 
 
 def _train_epoch(
@@ -247,7 +152,7 @@ def _train_epoch(
         optimizer.step()
         total += loss.item() * len(rows)
     mean = total / len(pairs)
-    if mean != mean or mean == float("inf"):
+    if not math.isfinite(mean):
         raise InputError("the ranker's loss is not finite; check the features for NaN")
     return mean
 

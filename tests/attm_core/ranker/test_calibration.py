@@ -13,8 +13,6 @@ from attm_core.ranker.calibration import (
     calibration_report,
     expected_calibration_error,
     hits,
-    pairwise_accuracy,
-    reliability_bins,
 )
 
 
@@ -32,11 +30,13 @@ def drawn_votes(n: int, scale: float = 1.0) -> tuple[np.ndarray, list[str]]:
 
 def test_accuracy_by_hand_leaves_ties_out():
     margin = np.array([1.0, -1.0, 2.0, 5.0, -3.0])
-    assert pairwise_accuracy(margin, ["model_a", "model_b", "model_b", "tie", "model_a"]) == 0.5
+    winner = ["model_a", "model_b", "model_b", "tie", "model_a"]
+    assert calibration_report(margin, winner, n_bins=1).accuracy_overall == 0.5
 
 
 def test_a_ranker_that_says_nothing_is_at_one_half():
-    assert pairwise_accuracy(np.zeros(3), ["model_a", "model_b", "model_b"]) == 0.5
+    winner = ["model_a", "model_b", "model_b"]
+    assert calibration_report(np.zeros(3), winner, n_bins=1).accuracy_overall == 0.5
 
 
 def test_swapping_sides_keeps_every_hit():
@@ -48,7 +48,7 @@ def test_swapping_sides_keeps_every_hit():
 def test_ece_by_hand():
     margin = np.array([0.1, -0.2, 1.0, -2.0])
     winner = ["model_b", "model_b", "model_a", "model_b"]  # wrong, right, right, right
-    first, second = reliability_bins(margin, winner, n_bins=2)
+    first, second = calibration_report(margin, winner, n_bins=2).bins
     assert (first.n, first.margin_lo, first.margin_hi, first.empirical_winrate) == (
         2,
         0.1,
@@ -64,7 +64,7 @@ def test_ece_by_hand():
 
 def test_the_remainder_goes_to_the_last_bin():
     margin, winner = drawn_votes(2035)
-    assert [one.n for one in reliability_bins(margin, winner)] == [203] * 9 + [208]
+    assert [one.n for one in calibration_report(margin, winner).bins] == [203] * 9 + [208]
 
 
 def test_votes_drawn_from_the_margins_are_calibrated_and_overconfidence_shows():
@@ -75,13 +75,12 @@ def test_votes_drawn_from_the_margins_are_calibrated_and_overconfidence_shows():
     assert calibration_report(3 * margin, winner).accuracy_overall == honest.accuracy_overall
 
 
-def test_report_counts_ties_and_reads_as_plain_values():
+def test_report_counts_ties():
     margin, winner = drawn_votes(40)
     report = calibration_report(np.append(margin, [0.3, -4.0]), [*winner, "tie", "tie"])
     assert (report.n_total, report.n_ties) == (40, 2)
     assert report.bins == calibration_report(margin, winner).bins
-    assert report.to_dict()["bins"][0]["n"] == 4
-    assert list(report.table().columns)[:3] == ["bin", "margin_lo", "margin_hi"]
+    assert [one.n for one in report.bins] == [4] * 10
 
 
 def test_accuracy_of_each_source():
@@ -100,17 +99,17 @@ def test_accuracy_of_each_source():
         ([1.0], ["model_a", "model_b"], "do not match"),
         ([float("nan")], ["model_a"], "NaN or infinite"),
         ([1.0], ["BOTH_BAD"], "BOTH_BAD"),
-        ([1.0], ["tie"], "at least one vote"),
+        ([1.0], ["tie"], "0 votes that are not ties"),
     ],
 )
 def test_bad_votes_are_refused(margin, winner, message):
     with pytest.raises(InputError, match=message):
-        pairwise_accuracy(np.array(margin), winner)
+        calibration_report(np.array(margin), winner, n_bins=1)
 
 
 def test_too_few_votes_for_the_bins_are_refused():
     with pytest.raises(InputError, match="3 votes that are not ties cannot fill 10 bins"):
-        reliability_bins(np.arange(3.0), ["model_a"] * 3)
+        calibration_report(np.arange(3.0), ["model_a"] * 3)
 
 
 @pytest.mark.released

@@ -72,12 +72,12 @@ def test_batches_cover_every_pair_once_and_never_hold_one(n, sizes):
 def test_training_learns_and_keeps_the_best_weights():
     train, valid, test = make_pairs(400, 1), make_pairs(100, 2), make_pairs(400, 3)
     head = make_head(dropout=0.1)
-    history = train_ranker(head, train, valid, FAST, seed=5)
+    losses = [valid_loss for _, valid_loss in train_ranker(head, train, valid, FAST, seed=5)]
     assert accuracy(head, test) > 0.85
     assert not head.training
-    assert validation_loss(head, valid) == pytest.approx(history.best_valid_loss, rel=1e-5)
-    losses = [record.valid_loss for record in history.records]
-    assert history.best_valid_loss <= min(losses) + FAST.min_delta
+    kept = validation_loss(head, valid)
+    assert min(abs(kept - loss) for loss in losses) < 1e-5
+    assert kept <= min(losses) + FAST.min_delta + 1e-5
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_the_global_stream():
@@ -95,9 +95,11 @@ def test_training_stops_when_validation_no_longer_improves():
     train, valid = make_pairs(64), make_pairs(32, 2)
     opposite = PairFeatures(valid.a, valid.b, 1 - valid.target)
     config = RankerTrainingConfig(learning_rate=3e-3, max_epochs=60, patience=3)
-    history = train_ranker(make_head(0.0), train, opposite, config, seed=0)
-    assert len(history.records) < 60
-    assert len(history.records) - 1 - history.best_epoch == 3
+    losses = [
+        valid_loss for _, valid_loss in train_ranker(make_head(0.0), train, opposite, config, 0)
+    ]
+    assert len(losses) < 60
+    assert min(losses[-3:]) > losses[-4] - config.min_delta  # three epochs without a gain
 
 
 def test_batchnorm_sees_each_side_alone():

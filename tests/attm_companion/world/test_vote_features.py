@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
+from attm_companion.world.vote_features import gather_pairs, targets
 from attm_core.errors import InputError
-from attm_core.ranker.training import gather_pairs, targets
 
 VOTES = pd.DataFrame(
     {
