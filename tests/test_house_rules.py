@@ -151,6 +151,24 @@ def test_the_core_imports_nothing_of_the_companion():
         assert "attm_companion" not in path.read_text(encoding="utf-8"), name_of(path)
 
 
+ONE_HOME = {
+    r'"global_adaln",\s*"input_add"': "attm_core/constants.py",
+    r'"v1",\s*"v2",\s*"v3"': None,
+    r"NULL_SCORE\s*=": "attm_core/constants.py",
+    r"\b2000\.0\b": "attm_core/training/crpo.py",
+    r"high quality instrumental music": "attm_core/generation/pipeline.py",
+}
+
+
+def test_each_constant_of_the_paper_has_one_home():
+    files = {name_of(path): path.read_text(encoding="utf-8") for path in MODULES}
+    profiles = (ROOT / "attm_companion" / "study" / "profiles").glob("*.yaml")
+    files |= {name_of(path): path.read_text(encoding="utf-8") for path in profiles}
+    for pattern, home in ONE_HOME.items():
+        found = [name for name, text in files.items() if re.search(pattern, text)]
+        assert found == ([home] if home else []), pattern
+
+
 def python(code: str) -> str:
     command = [sys.executable, "-W", "ignore", "-c", code]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

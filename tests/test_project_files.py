@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from attm_companion.book.layout import Layout
 from attm_companion.book.staging import documents
-from attm_companion.book.strict_yaml import read_yaml, toc_problems
+from attm_companion.strict_yaml import read_yaml, toc_problems
 
 ROOT = Path(__file__).parents[1]
 # PyPI name → conda-forge name, where they differ.

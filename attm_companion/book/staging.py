@@ -17,8 +17,8 @@ from attm_companion.book.layout import Layout
 from attm_companion.book.notebook_gates import notebook_problems
 from attm_companion.book.source_pages import write_source_pages
 from attm_companion.book.staged_notebooks import prepare
-from attm_companion.book.strict_yaml import read_yaml, toc_problems
 from attm_companion.notebook_parameters import read_notebook
+from attm_companion.strict_yaml import read_yaml, toc_problems
 from attm_core.errors import ConfigError
 from attm_core.files import write_text
 

@@ -12,7 +12,6 @@ from torch import Generator
 
 from attm_companion.study.chain import Weights, flux_config
 from attm_companion.study.features import latent_shapes
-from attm_companion.study.profile import HeadName
 from attm_companion.study.sampling import sampling_model
 from attm_companion.study.scheduler import ensure
 from attm_companion.study.stage import Stage, ancestry
@@ -20,6 +19,7 @@ from attm_companion.study.study import Study
 from attm_core.backbone.checkpoint import cross_load, load_model, load_reference_state_dict
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.constants import HeadName
 from attm_core.errors import AssetError
 from attm_core.files import sha256_file
 from attm_core.generation.guidance import VelocityModel

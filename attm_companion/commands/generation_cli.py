@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attm_core.constants import HEADS, SUBMITTED_FORWARD
 from attm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from attm_core.generation.pipeline import Clips, GenerationConfig
     from attm_core.ranker.reward_model import RewardModel
 
-HEAD_CHOICES = ("v1", "v2", "v3", "v4", "v5")
 MIN_SCORED_S = 1.0
 MAX_SCORED_S = 120.0  # the ranker hears clips of 4 to 10 s; songs should be cut first
 SLUG_CHARACTERS = 40
@@ -70,7 +70,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     _add_profile(parser)
     parser.add_argument("--stage", choices=("sft", "expert", "crpo"), default="crpo")
     parser.add_argument(
-        "--head", choices=HEAD_CHOICES, default="v1", help="whose chain (crpo runs it in v2)"
+        "--head", choices=tuple(HEADS), default="v1", help="whose chain (crpo runs it in v2)"
     )
     source = parser.add_mutually_exclusive_group()
     given = "a backbone from a file, the authors' or one of ours, instead of the study's"
@@ -176,7 +176,6 @@ def _config(args: argparse.Namespace, study: Study) -> GenerationConfig:
 
 def _load(args: argparse.Namespace, study: Study) -> Loaded:
     from attm_companion.commands import casting
-    from attm_companion.study.study import HEADS, SUBMITTED_FORWARD
 
     head, train = HEADS[args.head], not args.no_train
     if args.random_weights:

@@ -113,19 +113,20 @@ def configuration(stage: Stage) -> dict[str, Any]:
     return dict(_settings("", stage))
 
 
-def _settings(prefix: str, group: pydantic.BaseModel) -> Iterator[tuple[str, Any]]:
-    for name in type(group).model_fields:
+def _settings(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(group, pydantic.BaseModel):
+        names = list(type(group).model_fields)
+    else:
+        names = [field.name for field in dataclasses.fields(group)]
+    for name in names:
         value = getattr(group, name)
         if name in NO_SETTINGS:
             continue
         if isinstance(value, Stage):
             if not prefix:
                 yield name, value.label
-        elif isinstance(value, pydantic.BaseModel):
+        elif isinstance(value, pydantic.BaseModel) or dataclasses.is_dataclass(value):
             yield from _settings(f"{prefix}{name}.", value)
-        elif dataclasses.is_dataclass(value):
-            fields = dataclasses.fields(value)
-            yield from ((f"{prefix}{name}.{f.name}", getattr(value, f.name)) for f in fields)
         else:
             yield f"{prefix}{name}", value
 

@@ -13,8 +13,9 @@ from attm_companion.paper_numbers import paper_value
 from attm_companion.study.chain import CrpoStage, ExpertStage, SFTStage
 from attm_companion.study.conditions import AnchorStage, ConditionStage, InferenceProtocol
 from attm_companion.study.paper_features import ShardedFeaturesStage
-from attm_companion.study.profile import Generation, Training
+from attm_companion.study.profile import Generation
 from attm_companion.study.stage import Stage
+from attm_core.training.optimisation import TrainConfig
 
 GUIDED = 2  # velocity evaluations a guided step: with and without conditions
 SIDES = 2  # winner and loser
@@ -76,7 +77,7 @@ def _sampled(n: int, generation: Generation) -> Counter[str]:
     return _times(n, Counter(text=1, velocity=generation.n_steps * GUIDED) + DECODED + JUDGED)
 
 
-def _training(training: Training) -> Counter[str]:
+def _training(training: TrainConfig) -> Counter[str]:
     return Counter(training_step=training.n_steps * training.batch_size)
 
 

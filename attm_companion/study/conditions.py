@@ -14,13 +14,13 @@ from torch import Tensor
 from attm_companion.study.arrays import Array
 from attm_companion.study.chain import Features, Weights
 from attm_companion.study.condition_scores import Scores
-from attm_companion.study.profile import HeadName
 from attm_companion.study.roles import Frozen, RankerRole
 from attm_companion.study.sampling import sampling_model
 from attm_companion.study.stage import Stage
 from attm_core.audio import clipped_share, level_dbfs
 from attm_core.backbone.checkpoint import cross_load
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.constants import HeadName
 from attm_core.errors import ConfigError
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_atomic
@@ -29,7 +29,6 @@ from attm_core.generation.sampler import prompt_seeds
 from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import embed_audio
-from attm_core.training.ema import load_ema
 
 SCORES = "scores.npz"
 AUDIO = "audio.npy"
@@ -153,9 +152,7 @@ class ConditionStage(Stage):
         return load_clips(self.artefact(AUDIO))
 
     def _model(self) -> FluxAudio:
-        model = self.weights.model()
-        if self.protocol.sigma_rel is not None:
-            load_ema(model, self.weights.artefact("run") / "ema", self.protocol.sigma_rel)
+        model = self.weights.model(self.protocol.sigma_rel)
         if self.forward != model.config.score_head:
             model = cross_load(model, self.forward)
         return model.eval()

@@ -7,20 +7,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from attm_companion.study.arrays import Rows
 from attm_companion.study.ranking import RankerStage
 from attm_companion.study.roles import Frozen, RankerRole
 from attm_companion.study.stage import Stage
 from attm_core.backbone.config import Conditions
 from attm_core.files import load_tensors, save_tensors
-from attm_core.generation.pipeline import FixedNetworks, encode_distinct
+from attm_core.generation.pipeline import FixedNetworks
 from attm_core.protocols import ClapModel, Codec, TextEncoder
-from attm_core.randomness import numpy_generator
 from attm_core.training.data import LatentSet
 
 SPLITS = ("train", "valid")
@@ -68,18 +65,6 @@ class TrainingData(Stage):
         """What `generate` needs besides the backbone; the separator if it is wanted."""
         loaded = self.frozen.separator.model() if separator else None
         return FixedNetworks(self.encode_text, self.frozen.codec.model(), loaded)
-
-    def conditions(self, rows: Rows) -> Conditions:
-        """Text features for the captions of corpus rows, un-prefixed."""
-        return encode_distinct(self.encode_text, self.frozen.corpus.captions_of(rows))
-
-    def draw_rows(self, split: str, n: int, seed: int, purpose: str) -> Rows:
-        """``n`` rows of a split for their captions; each occurs once before any occurs twice."""
-        rows = self.frozen.corpus.rows(split)
-        rng = numpy_generator(seed, "rows", purpose)
-        rounds = [rng.permutation(rows) for _ in range(-(-n // len(rows)))]
-        drawn: Rows = np.concatenate(rounds)[:n]
-        return drawn
 
 
 class FeaturesStage(TrainingData):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from attm_core.training.objective import TrainingError
-from attm_core.training.processes import launched_accelerator
+from attm_core.training.loop import TrainingError
+from attm_core.training.run import launched_accelerator
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -1,19 +1,21 @@
 """A profile: every size, seed and rate of a study, read from ``profiles/<name>.yaml``.
 
-Numbers live in the YAML file; unknown keys are errors. The mini profile's file is part of the
+Numbers live in the YAML file; its sections are the configurations of the procedures themselves.
+Unknown or repeated keys and senseless values are errors. The mini profile's file is part of the
 study's protocol: it is fixed before the first full run and changed only with a dated reason.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 
+from attm_companion.strict_yaml import parse_yaml
 from attm_companion.study.launch import Launch
 from attm_companion.world.config import CorpusConfig
 from attm_companion.world.mini_clap import MiniClapConfig
@@ -22,91 +24,53 @@ from attm_companion.world.mini_mert import MiniMertConfig
 from attm_companion.world.mini_separator import MiniDemucsConfig, MiniDemucsTraining
 from attm_companion.world.oracle import OracleConfig
 from attm_companion.world.preferences import PreferenceConfig
+from attm_core.backbone.config import FluxAudioConfig
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.data.jamendo import WindowConfig
 from attm_core.encoders.laion_clap_network import ClapArchitecture
 from attm_core.errors import ConfigError
-from attm_core.generation.pipeline import GenerationConfig
+from attm_core.generation.pipeline import PROMPT_PREFIX, GenerationConfig
 from attm_core.ranker.training import RankerTrainingConfig
-from attm_core.training.optimisation import OptimConfig
+from attm_core.training.crpo import CRPOConfig
+from attm_core.training.expert_iteration import ExpertIterationConfig
+from attm_core.training.sft import SFTConfig
 
-HeadName = Literal[
-    "none", "global_adaln", "input_add", "audio_prepend", "per_block_adaln", "text_prepend"
-]
+Count = Annotated[int, pydantic.Field(ge=1, le=10**9)]
+CountOr0 = Annotated[int, pydantic.Field(ge=0, le=10**9)]
+Seed = Annotated[int, pydantic.Field(ge=0, lt=2**63)]
+Number = Annotated[float, pydantic.Field(gt=-1e6, lt=1e6)]
+Positive = Annotated[float, pydantic.Field(gt=0, lt=1e6)]
+
+# What the backbone takes from the data and from the stage, and no profile can say.
+IMPOSED = ("n_channels", "n_latents", "n_tokens", "token_width", "pooled_width", "score_head")
+# How the names of fields begin that count something, wherever they are.
+COUNTS = ("n_", "batch_size", "steps", "max_", "widths", "hidden", "depth", "channels", "width")
 
 
 class Section(pydantic.BaseModel):
-    """Base of the parts of a profile: no unknown key, no change after reading."""
+    """Base of the parts of a profile: no unknown key, no NaN, no change after reading."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Backbone(Section):
-    """Size of FluxAudio and of the score embedding."""
-
-    n_heads: int
-    head_width: int
-    n_joint_blocks: int
-    n_fused_blocks: int
-    ffn_multiple: int
-    score_bandwidth: float
-
-
-class Training(Section):
-    """Length and rate of one training run."""
-
-    n_steps: int
-    batch_size: int
-    lr: float
-    warmup_steps: int = 0
-    schedule: Literal["as_written", "as_released"] = "as_written"
-    save_every: int
-    precision: Literal["fp32", "bf16"] = "bf16"
-
-    def optim(self) -> OptimConfig:
-        """The optimiser's configuration; clipping and betas as published."""
-        return OptimConfig(
-            lr=self.lr,
-            warmup_steps=self.warmup_steps,
-            schedule=self.schedule,
-            precision=self.precision,
-        )
-
-
-class ExpertIteration(Section):
-    """Section III-D(c)."""
-
-    n_samples: int
-    n_keep: int
-    s: float
-    oversample: int
-    finetune: Training
-    polish: Training
-
-
-class Crpo(Section):
-    """Section III-D(d)."""
-
-    n_prompts: int
-    n_per_prompt: int
-    s: float
-    beta: float
-    lambda_fm: float
-    training: Training
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Generation(Section):
     """Section III-E; ``seeds`` begins with Sub. 1's."""
 
-    s: float
-    w: float
-    n_steps: int
-    prefix: str
-    seeds: tuple[int, ...]
-    sub2_seed: int
-    batch_size: int
-    n_listening: int
-    n_prompts: int = 0  # 0: all of the split
+    s: Number = GenerationConfig.s or 0.0
+    w: Number = GenerationConfig.w
+    n_steps: Annotated[int, pydantic.Field(ge=1, le=10_000)] = GenerationConfig.n_steps
+    prefix: str = PROMPT_PREFIX
+    seeds: Annotated[tuple[Seed, ...], pydantic.Field(min_length=2)]
+    sub2_seed: Seed
+    batch_size: Count
+    n_listening: CountOr0
+    n_prompts: CountOr0 = 0  # 0: all of the split
+
+    @pydantic.model_validator(mode="after")
+    def _seeds_differ(self) -> Generation:
+        if len(set(self.seeds)) < len(self.seeds) or self.sub2_seed not in self.seeds[1:]:
+            raise ConfigError("seeds must differ, and sub2_seed be one of them after the first")
+        return self
 
     def config(self, s: float | None) -> GenerationConfig:
         """How clips are generated at a score."""
@@ -118,27 +82,27 @@ class Generation(Section):
 class Sweep(Section):
     """Fig. 2, and the bandwidths shown beside it."""
 
-    scores: tuple[float, ...]
-    bandwidths: tuple[float, ...]
-    bandwidth_scores: tuple[float, ...]
+    scores: Annotated[tuple[Number, ...], pydantic.Field(min_length=2)]
+    bandwidths: tuple[Positive, ...]
+    bandwidth_scores: Annotated[tuple[Number, ...], pydantic.Field(min_length=2)]
 
 
 class Ranker(Section):
     """Section III-C: a ranker's score is the mean over ``n_heads`` heads."""
 
-    hidden: tuple[int, ...]
-    n_heads: int
+    hidden: Annotated[tuple[Count, ...], pydantic.Field(min_length=1)]
+    n_heads: Count
     training: RankerTrainingConfig
-    reward_mean: float
-    reward_std: float
+    reward_mean: Number
+    reward_std: Positive
 
 
 class MiniCast(Section):
     """The stand-ins: what the frozen roles are trained on, how large they are and for how long."""
 
     kind: Literal["mini"] = "mini"
-    text_tokens: int
-    bleed_db: float
+    text_tokens: Count
+    bleed_db: Number
     corpus: CorpusConfig
     clap: MiniClapConfig
     mert: MiniMertConfig
@@ -154,9 +118,9 @@ class PaperCast(Section):
     """The published models and data sets: which files they are is in the asset manifest."""
 
     kind: Literal["paper"] = "paper"
-    n_samples: int
+    n_samples: Count
     windows: WindowConfig
-    shard_size: int
+    shard_size: Count
     clap: ClapArchitecture
     vae: MMAudioVAEConfig
 
@@ -167,8 +131,8 @@ class Resources(Section):
     ``jobs`` stages run at a time (the number of cores if None), each with ``threads`` threads.
     """
 
-    jobs: int | None = None
-    threads: int = 1
+    jobs: Count | None = None
+    threads: Count = 1
     data: Launch = Launch()
     training: Launch = Launch()
     generation: Launch = Launch()
@@ -177,16 +141,37 @@ class Resources(Section):
 class Profile(Section):
     """All of it."""
 
-    name: str
-    seed: int
+    name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][\w.+=-]{0,127}$")]
+    seed: Seed
     cast: Annotated[MiniCast | PaperCast, pydantic.Field(discriminator="kind")]
     resources: Resources = Resources()
-    backbone: Backbone
-    sft: Training
-    expert: ExpertIteration
-    crpo: Crpo
+    backbone: FluxAudioConfig
+    sft: SFTConfig
+    expert: ExpertIterationConfig
+    crpo: CRPOConfig
     generation: Generation
     sweep: Sweep
+
+    @pydantic.model_validator(mode="after")
+    def _sizes_are_sensible(self) -> Profile:
+        for place, value in _numbers(self.model_dump(exclude={"resources", "generation"})):
+            if place.rpartition(".")[2].startswith(COUNTS) and value <= 0:
+                raise ConfigError(f"{place} must be > 0, not {value}")
+        defaults = {item.name: item.default for item in fields(FluxAudioConfig)}
+        for name in IMPOSED:
+            if getattr(self.backbone, name) != defaults[name]:
+                raise ConfigError(f"backbone.{name} follows from the data and cannot be set")
+        return self
+
+
+def _numbers(value: Any, place: str = "") -> list[tuple[str, float]]:
+    """Every number of a dumped profile with its place."""
+    if isinstance(value, dict):
+        items = [_numbers(item, f"{place}.{key}".lstrip(".")) for key, item in value.items()]
+        return [pair for found in items for pair in found]
+    if isinstance(value, list | tuple):
+        return [pair for item in value for pair in _numbers(item, place)]
+    return [(place, value)] if isinstance(value, int | float) else []
 
 
 def profile_names() -> list[str]:
@@ -200,13 +185,18 @@ def load_profile(name: str) -> Profile:
     """Read a profile by its name, or from a YAML file of one's own.
 
     Raises:
-        ConfigError: no such profile, not YAML, or an unknown, missing or ill-typed key.
+        ConfigError: no such profile, not YAML, an unknown, missing, repeated or ill-typed key, or
+            a value out of range; or a file of one's own that takes the name of one of ours.
     """
     try:
-        raw: Any = yaml.safe_load(_profile_text(name))
-        return Profile.model_validate(raw)
-    except (OSError, UnicodeError, yaml.YAMLError, pydantic.ValidationError) as error:
+        profile = Profile.model_validate(parse_yaml(_profile_text(name), name))
+    except (OSError, UnicodeError, ConfigError, pydantic.ValidationError) as error:
         raise ConfigError(f"profile {name!r}: {error}") from error
+    if profile.name in profile_names() and profile.name != name:
+        ours = load_profile(profile.name).model_copy(update={"resources": profile.resources})
+        if profile != ours:
+            raise ConfigError(f"profile {name!r} differs from our {ours.name!r}: choose a new name")
+    return profile
 
 
 def _profile_text(name: str) -> str:

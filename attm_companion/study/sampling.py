@@ -1,66 +1,51 @@
-"""Samples of a model: drawn for rows of the corpus, scored, kept as training clips (III-D)."""
+"""Sampling from a study's models: ready for the device, or as the training stages need it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from attm_companion.study.arrays import Array, Rows
+from attm_companion.study.arrays import Array
 from attm_companion.study.features import TrainingData
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.backbone.frozen import FrozenFluxAudio
-from attm_core.files import load_tensors, save_tensors
-from attm_core.generation.pipeline import GenerationConfig, generate
+from attm_core.generation.pipeline import Clips, GenerationConfig, encode_distinct, generate
 from attm_core.precision import fast_dtype
-from attm_core.randomness import derived_seed
 from attm_core.ranker.reward_model import embed_audio
-from attm_core.training.data import LatentSet
-
-LATENT_FIELDS = ("mean", "std", "tokens", "pooled", "score")
-SAMPLED_AT_ONCE = 64  # waves are dropped as soon as they are scored
+from attm_core.training.own_samples import Sampling
 
 
-@dataclass(frozen=True)
-class Samples:
-    """n samples: latents (n, N, C), CLAP fit to their captions (n,), reward (n,) if asked for."""
+def own_sampling(
+    features: TrainingData, config: GenerationConfig, with_reward: bool = True
+) -> Sampling:
+    """What Stages 2 and 3 sample with: training captions, un-prefixed, and this study's judges.
 
-    latents: Tensor
-    clap: Array
-    reward: Array | None
-
-
-def sample(
-    model: FluxAudio,
-    features: TrainingData,
-    rows: Rows,
-    config: GenerationConfig,
-    seed: int,
-    with_reward: bool = True,
-) -> Samples:
-    """Sample for the captions of corpus rows, un-prefixed, each from its own noise, and score."""
+    Args:
+        features: captions, networks and judges.
+        config: guidance and steps; its prefix and post-processing are left out.
+        with_reward: whether the ranker listens, too; rewards are NaN if not.
+    """
+    plain, networks = replace(config.without_postprocessing(), prefix=""), features.networks()
     # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
     # model, so that the evaluation model's score is never optimised directly.
     clap, ranker = features.conditioning, features.ranker.reward_model if with_reward else None
-    networks, ready = features.networks(), sampling_model(model, features.device)
-    config = replace(config.without_postprocessing(), prefix="")
-    captions = features.frozen.corpus.captions_of(rows)
-    latents, fits, rewards = [], [], []
-    for start in range(0, len(rows), SAMPLED_AT_ONCE):
-        texts = captions[start : start + SAMPLED_AT_ONCE]
-        seeds = [derived_seed(seed, "sample", start + number) for number in range(len(texts))]
-        clips = generate(ready, texts, config, networks, seeds)
+
+    def sample(model: FluxAudio, captions: list[str], s: float, seeds: list[int]) -> Clips:
+        ready = sampling_model(model, features.device)
+        return generate(ready, captions, replace(plain, s=s), networks, seeds)
+
+    def judge(clips: Clips, captions: list[str]) -> tuple[Array, Array]:
         audio = embed_audio(clap, clips.waves, clips.sample_rate_hz)
-        latents.append(clips.latents)
-        fits.append((audio * clap.embed_text(texts)).sum(dim=1))
-        if ranker is not None:
-            rewards.append(ranker.score(clips.waves, clips.sample_rate_hz, texts))
-    reward = torch.cat(rewards).numpy() if rewards else None
-    return Samples(torch.cat(latents), torch.cat(fits).numpy(), reward)
+        fit = (audio * clap.embed_text(captions)).sum(dim=1).numpy()
+        if ranker is None:
+            return np.full(len(fit), np.nan), fit
+        return ranker.score(clips.waves, clips.sample_rate_hz, captions).numpy(), fit
+
+    encode = partial(encode_distinct, features.encode_text)
+    return Sampling(features.frozen.corpus.captions("train"), encode, sample, judge)
 
 
 def sampling_model(model: FluxAudio, device: torch.device) -> FluxAudio | FrozenFluxAudio:
@@ -71,29 +56,3 @@ def sampling_model(model: FluxAudio, device: torch.device) -> FluxAudio | Frozen
     if device.type == "cpu":
         return FrozenFluxAudio(model, fast_dtype())
     return model.to(device)
-
-
-def as_latent_set(
-    features: TrainingData, latents: Tensor, rows: Rows, score: Sequence[float] | Array
-) -> LatentSet:
-    """Own samples as training clips: their latents as they are (std 0) under their captions."""
-    # PAPER-SILENT: whether kept samples go back through audio and the encoder. Their latents are
-    # taken as they came out of the sampler: no second codec loss, and no posterior to draw from.
-    conditions = features.conditions(rows)
-    return LatentSet(
-        latents,
-        torch.zeros_like(latents),
-        conditions.tokens,
-        conditions.pooled,
-        torch.as_tensor(np.asarray(score), dtype=torch.float32),
-    )
-
-
-def save_latents(latents: LatentSet, path: Path) -> Path:
-    """Write a set whose captions are stored clip by clip."""
-    return save_tensors(path, {name: getattr(latents, name) for name in LATENT_FIELDS})
-
-
-def load_latents(path: Path) -> LatentSet:
-    """Read what `save_latents` wrote."""
-    return LatentSet(**load_tensors(path))

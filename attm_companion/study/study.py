@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +24,7 @@ from attm_companion.study.conditions import (
 )
 from attm_companion.study.features import FeaturesStage
 from attm_companion.study.paper_features import ShardedFeaturesStage
-from attm_companion.study.profile import HeadName, MiniCast, Profile, Resources, load_profile
+from attm_companion.study.profile import MiniCast, Profile, Resources, load_profile
 from attm_companion.study.provenance import provenance
 from attm_companion.study.results import Result
 from attm_companion.study.roles import (
@@ -33,15 +34,9 @@ from attm_companion.study.roles import (
     frozen_of,
     training_ranker,
 )
-
-HEADS: dict[str, HeadName] = {
-    "v1": "global_adaln",
-    "v2": "input_add",
-    "v3": "audio_prepend",
-    "v4": "per_block_adaln",
-    "v5": "text_prepend",
-}
-SUBMITTED_FORWARD: HeadName = "input_add"  # Stage 3 and both submissions run in v2
+from attm_core.constants import SUBMITTED_FORWARD, HeadName
+from attm_core.training.crpo import CRPOConfig
+from attm_core.training.expert_iteration import ExpertIterationConfig
 
 
 class Study:
@@ -108,7 +103,7 @@ class Study:
         """Stage 1 with a score head."""
         backbone = self.profile.backbone
         if bandwidth is not None:
-            backbone = backbone.model_copy(update={"score_bandwidth": bandwidth})
+            backbone = replace(backbone, score_bandwidth=bandwidth)
         return SFTStage(
             features=self.features,
             backbone=backbone,
@@ -123,22 +118,39 @@ class Study:
         """Stage 1 without a score head: FluxAudio as the challenge provides it."""
         return self.sft("none")
 
-    def expert(self, head: HeadName) -> ExpertStage:
-        """Stage 2 on the chain of a head."""
+    def expert(
+        self,
+        head: HeadName,
+        config: ExpertIterationConfig | None = None,
+        start_sigma_rel: float | None = None,
+    ) -> ExpertStage:
+        """Stage 2 on the chain of a head.
+
+        Args:
+            head: of Stage 1.
+            config: another arm than the profile's, such as a control that keeps clips at random.
+            start_sigma_rel: start from averaged weights of Stage 1 instead of the raw ones.
+        """
         return ExpertStage(
             start=self.sft(head),
-            config=self.profile.expert,
+            start_sigma_rel=start_sigma_rel,
+            config=config or self.profile.expert,
             generation=self.profile.generation,
             seed=self.training_seed,
             launch=self.resources.training,
         )
 
-    def crpo(self, head: HeadName = "global_adaln") -> CrpoStage:
+    def crpo(
+        self,
+        head: HeadName = "global_adaln",
+        start: ExpertStage | None = None,
+        config: CRPOConfig | None = None,
+    ) -> CrpoStage:
         """Stage 3 in the v2 forward on the chain of a head; by default the submitted hybrid."""
         return CrpoStage(
-            start=self.expert(head),
+            start=start or self.expert(head),
             forward=SUBMITTED_FORWARD,
-            config=self.profile.crpo,
+            config=config or self.profile.crpo,
             generation=self.profile.generation,
             seed=self.training_seed,
             launch=self.resources.training,

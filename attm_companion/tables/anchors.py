@@ -9,7 +9,8 @@ from __future__ import annotations
 from attm_companion.study.condition_scores import UNITS, add_row
 from attm_companion.study.conditions import AnchorStage, ConditionStage
 from attm_companion.study.results import Result
-from attm_companion.study.study import HEADS, Study
+from attm_companion.study.study import Study
+from attm_core.constants import HEADS
 from attm_core.evaluation.clap_score import shuffled_cosines
 from attm_core.evaluation.statistics import paired_t_test
 

@@ -11,7 +11,8 @@ from typing import Any
 from attm_companion.study.condition_scores import METRICS, Scores, add_paired, add_row, paper_row
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
-from attm_companion.study.study import HEADS, Study
+from attm_companion.study.study import Study
+from attm_core.constants import HEADS
 
 CROSSINGS = (("v1", "v2"), ("v2", "v1"))
 

@@ -20,9 +20,9 @@ from attm_companion.study.condition_scores import (
     paper_row,
 )
 from attm_companion.study.conditions import ConditionStage
-from attm_companion.study.profile import HeadName
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
+from attm_core.constants import SUBMITTED_FORWARD, HeadName
 from attm_core.evaluation.statistics import PairedTest, mean_interval, paired_t_test
 
 ROWS = ("row0", "row1", "row2", "row3", "row4")
@@ -31,7 +31,7 @@ ROWS = ("row0", "row1", "row2", "row3", "row4")
 def conditions(study: Study) -> dict[str, dict[int, ConditionStage]]:
     """The generations behind the table: row → seed → condition."""
     sft, expert, crpo = study.sft("global_adaln"), study.expert("global_adaln"), study.crpo()
-    forward: HeadName = "input_add"
+    forward: HeadName = SUBMITTED_FORWARD
     s = study.profile.generation.s
     cells: dict[str, dict[int, ConditionStage]] = {}
     for seed in study.profile.generation.seeds:

@@ -13,7 +13,8 @@ from attm_companion.study.arrays import Array
 from attm_companion.study.condition_scores import Scores, fad_interval
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
-from attm_companion.study.study import HEADS, Study
+from attm_companion.study.study import Study
+from attm_core.constants import HEADS
 from attm_core.evaluation.statistics import Interval, delta_out, mean_interval, score_correlation
 from attm_core.randomness import numpy_generator
 

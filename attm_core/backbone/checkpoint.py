@@ -17,7 +17,7 @@ from torch import Tensor
 
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.backbone.score_heads import HeadName
+from attm_core.constants import HeadName
 from attm_core.errors import CheckpointError, ConfigError
 from attm_core.files import load_tensors, read_metadata, save_tensors
 from attm_core.state_dicts import read_state_dict, require_fit, require_sizes

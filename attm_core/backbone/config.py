@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attm_core.backbone.score_heads import HEAD_NAMES, HeadName
+from attm_core.bounds import require
+from attm_core.constants import HEAD_NAMES, HeadName
 from attm_core.errors import ConfigError
 
 
@@ -29,7 +30,7 @@ class FluxAudioConfig:
         n_fused: audio-only blocks after them.
         ffn_ratio: the SwiGLU hidden width is ⅔ · ffn_ratio · D …
         ffn_multiple: … rounded up to a multiple of this (256 in the reference).
-        score_head: one of :data:`attm_core.backbone.score_heads.HEAD_NAMES`.
+        score_head: one of :data:`attm_core.constants.HEAD_NAMES`.
         score_features: Fourier features of the score, even.
         score_bandwidth: their standard frequency, in radians per unit of reward.
 
@@ -53,14 +54,13 @@ class FluxAudioConfig:
     score_bandwidth: float = 0.5
 
     def __post_init__(self) -> None:
+        require(self, positive="n_channels n_latents n_tokens token_width pooled_width width")
+        require(self, positive="n_heads n_joint ffn_ratio ffn_multiple score_features")
+        require(self, positive="score_bandwidth", at_least_0="n_fused", score_head=HEAD_NAMES)
         if self.width % (2 * self.n_heads):
             raise ConfigError(f"width {self.width} is not a multiple of 2 × {self.n_heads} heads")
-        if self.score_head not in HEAD_NAMES:
-            raise ConfigError(f"unknown score head {self.score_head!r}; one of {HEAD_NAMES}")
-        if self.score_features % 2 or self.score_bandwidth <= 0:
-            raise ConfigError("score_features must be even and score_bandwidth positive")
-        if self.n_joint < 1:
-            raise ConfigError("at least one joint block is needed: text enters nowhere else")
+        if self.score_features % 2:
+            raise ConfigError(f"score_features must be even, not {self.score_features}")
 
     @property
     def ffn_hidden(self) -> int:

@@ -28,6 +28,7 @@ from attm_core.backbone.blocks import (
 from attm_core.backbone.config import Conditions, FluxAudioConfig
 from attm_core.backbone.rotary import rotary_table
 from attm_core.backbone.score_heads import Entry, ScoreEmbedding, make_head
+from attm_core.constants import NULL_SCORE
 from attm_core.errors import InputError
 
 __all__ = ["Conditions", "FluxAudio", "FluxAudioConfig"]
@@ -169,7 +170,7 @@ class FluxAudio(nn.Module):
             if s is not None:
                 raise InputError("this model has no score head: pass s=None")
             return entry
-        s = torch.zeros_like(t) if s is None else s
+        s = torch.full_like(t, NULL_SCORE) if s is None else s
         out: Entry = self.score_head(entry, self.score_embed(s).float())
         return out
 

@@ -18,19 +18,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, final
+from typing import Protocol, final
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-HeadName = Literal[
-    "none", "global_adaln", "input_add", "audio_prepend", "per_block_adaln", "text_prepend"
-]
-HEAD_NAMES: tuple[HeadName, ...] = (
-    "none", "global_adaln", "input_add", "audio_prepend", "per_block_adaln", "text_prepend",
-)  # fmt: skip
+from attm_core.constants import HeadName
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.backbone.config import Conditions
+from attm_core.constants import NULL_SCORE
 from attm_core.errors import ConfigError, InputError
 
 # What the released command puts in the place of ∅_t (the default of its script).
 RELEASED_NEGATIVE_PROMPT = (
     "noise, distortion, low quality, static, hum, hiss, clipping, muffled, amateur recording"
 )
-NULL_SCORE = 0.0  # ∅_s, Section III-B; the network sees its Fourier features, not a zero embedding
 
 
 class VelocityModel(Protocol):

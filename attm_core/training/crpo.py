@@ -8,16 +8,14 @@ ratio of Eq. (1) is ``Δ_x = −½·(L_x − L^ref_x)`` up to a constant that ca
     loss   = −log σ(inside) + λ_FM·L_w                                            Eq. (1)
 
 Winner, loser, policy and reference see the same noise, time, score and dropped conditions:
-anything else would enter the difference as if it were preference.
+anything else would enter the difference as if it were preference. `crpo` is the whole stage.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,52 +26,114 @@ from torch import Tensor, nn
 
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.errors import InputError
-from attm_core.randomness import torch_generator
-from attm_core.training.data import LatentSet, RowSampler
-from attm_core.training.flow_matching import flow_matching_loss, interpolate, sample_time
-from attm_core.training.loop import fit
-from attm_core.training.null_dropout import NullConfig, draw_nulls, null_score, null_text
-from attm_core.training.objective import TrainConfig, TrainResult, device_of
-from attm_core.training.optimisation import OptimConfig
-from attm_core.training.sft import SFTDraw, ValidationLoss
+from attm_core.bounds import require
+from attm_core.errors import ConfigError, InputError
+from attm_core.training.data import LatentSet
+from attm_core.training.flow_matching import flow_matching_loss, interpolate
+from attm_core.training.loop import device_of
+from attm_core.training.null_dropout import null_score, null_text
+from attm_core.training.own_samples import Sampling, as_clips, judged_samples
+from attm_core.training.run import Run, tensors_digest
+from attm_core.training.sft import SFTConfig, SFTDraw, SFTObjective, train_flow
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    import pandas as pd
 
 BETA = 2000.0
 LAMBDA_FM = 1.0
 
 
-@dataclass(frozen=True)
-class CRPOConfig:
-    """Stage 3 as published: β 2000, λ_FM 1, lr 1e-6, 5 K updates.
-
-    Attributes:
-        train: length, optimiser, averages.
-        batch_size: pairs an update.
-        beta: sharpness of the preference.
-        lambda_fm: weight of the winners' flow-matching loss.
-        nulls: condition dropout, shared by both sides and by policy and reference.
-        seed: of rows, noise, times and nulls.
-    """
-
+def _training() -> SFTConfig:
     # PAPER-SILENT: batch (8 pairs) and warm-up (100 steps) are those of the released script; the
     # batch of 64 is stated for Stage 1 only (K-7, K-8). So is bf16: here float32 is the default,
     # because β multiplies the rounding of bf16 weights into logits of order one, which drown what
-    # steps of 1e-6 change (tests/training/test_crpo.py shows it).
-    train: TrainConfig = field(
-        default_factory=lambda: TrainConfig(
-            5_000,
-            optim=OptimConfig(lr=1e-6, warmup_steps=100, precision="fp32"),
-            snapshot_every=500,
-        )
-    )
-    batch_size: int = 8
+    # steps of 1e-6 change (tests/attm_core/training/test_crpo.py shows it).
+    return SFTConfig(5_000, 8, lr=1e-6, warmup_steps=100, precision="fp32", save_every=500)
+
+
+@dataclass(frozen=True)
+class CRPOConfig:
+    """Stage 3 as published: β 2000, λ_FM 1, lr 1e-6, 5 K updates, 2 K prompts.
+
+    Attributes:
+        n_prompts: captions that are sampled.
+        n_per_prompt: samples of each.
+        s: the score they are sampled at, and trained under.
+        min_gap: prompts whose best and worst CLAP scores are no further apart give no pair.
+        beta: sharpness of the preference.
+        lambda_fm: weight of the winners' flow-matching loss.
+        training: length, rate and nulls, which both sides, policy and reference share; its batches
+            are of pairs.
+    """
+
+    n_prompts: int = 2000
+    # PAPER-SILENT: samples per prompt and their s; CRPO's own paper has 5, Stage 2 samples at 2.
+    n_per_prompt: int = 5
+    s: float = 2.0
+    min_gap: float = 0.0
     beta: float = BETA
     lambda_fm: float = LAMBDA_FM
-    nulls: NullConfig = field(default_factory=NullConfig)
-    seed: int = 42
+    training: SFTConfig = field(default_factory=_training)
+
+    def __post_init__(self) -> None:
+        require(self, positive="n_prompts beta", at_least_0="min_gap lambda_fm", finite="s")
+        if not 2 <= self.n_per_prompt <= 10_000:
+            raise ConfigError(f"n_per_prompt must be at least 2, not {self.n_per_prompt}")
+
+
+@dataclass(frozen=True)
+class CRPOResult:
+    """What Stage 3 sampled, paired and did; the trained model is the one that was passed in.
+
+    Attributes:
+        prompts: the captions (p).
+        latents: their samples (p, n_per_prompt, N, C).
+        clap: CLAP similarity of each (p, n_per_prompt).
+        pairs: which were paired.
+        log: a row per step.
+    """
+
+    prompts: list[str]
+    latents: Tensor
+    clap: NDArray[np.float64]
+    pairs: PairRows
+    log: pd.DataFrame
+
+
+def crpo(
+    model: FluxAudio,
+    sampling: Sampling,
+    valid: LatentSet | None,
+    config: CRPOConfig,
+    run: Run,
+) -> CRPOResult:
+    """Stage 3 as a whole, ``model`` in place: sample, rank, pair, train against a frozen copy.
+
+    Samples and pairs are written to the run's folder first and read back.
+
+    Args:
+        model: the cross-loaded Stage 2 model.
+        sampling: captions, generator and judge.
+        valid: held-out clips for the validation loss, or None.
+        config: the stage's configuration.
+        run: its folder, seed and processes.
+
+    Raises:
+        InputError: no prompt has two samples that differ in CLAP fit.
+    """
+    n = config.n_per_prompt
+    prompts = sampling.prompts(config.n_prompts, run.seed, "crpo")
+    repeated = [prompt for prompt in prompts for _ in range(n)]
+    samples = judged_samples(model.eval(), sampling, repeated, config.s, run)
+    clap = samples["clap"].double().numpy().reshape(-1, n)
+    latents = samples["latents"].unflatten(0, (-1, n))
+
+    chosen = build_pairs(clap, config.min_gap)
+    pairs = _pairs(latents, chosen, prompts, sampling, config, run)
+
+    objective = CRPOObjective(model, pairs, config, run.seed)
+    log = train_flow(model, objective, config.training, valid, run, "CRPO").log
+    return CRPOResult(prompts, latents, clap, chosen, log)
 
 
 @dataclass(frozen=True)
@@ -102,7 +162,7 @@ def build_pairs(clap_scores: NDArray[np.floating[Any]], min_gap: float = 0.0) ->
         min_gap: prompts whose best and worst are no further apart than this give no pair.
 
     Raises:
-        InputError: there are not at least two samples a prompt.
+        InputError: there are not at least two samples per prompt.
     """
     # PAPER-SILENT: the paper pairs "each high-CLAP sample with a low-CLAP sample"; this is the
     # largest against the smallest of N, the standard CRPO procedure that it cites.
@@ -120,20 +180,14 @@ def build_pairs(clap_scores: NDArray[np.floating[Any]], min_gap: float = 0.0) ->
 
 @dataclass(frozen=True)
 class PairSet:
-    """Preference pairs: row i of both sets has the same caption.
-
-    Generated latents are kept as they are (std 0), without a round trip through the codec.
-
-    Attributes:
-        winners: the preferred samples; their text features and scores condition **both** sides.
-        losers: the others, row by row.
+    """Preference pairs: row i of both sets has the same caption and score.
 
     Raises:
         InputError: the sets do not match.
     """
 
-    # PAPER-SILENT: which s the pairs are trained at. One s for both sides, else the score head
-    # could tell winner from loser by its input and the difference would not be preference.
+    # One s for both sides, else the score head could tell winner from loser by its input and the
+    # difference would not be preference.
     winners: LatentSet
     losers: LatentSet
 
@@ -166,42 +220,38 @@ def crpo_loss(
 
 
 class CRPOObjective:
-    """Eq. (1) on pairs (an `attm_core.training.objective.Objective`).
+    """Eq. (1) on pairs (an `attm_core.training.loop.Objective`).
 
     Args:
         model: the policy at its starting weights, of which the frozen reference is a copy.
         pairs: preference pairs.
-        config: β, λ_FM, batch size, nulls, seed.
+        config: β, λ_FM, batch size, nulls.
+        seed: of rows, noise, times and nulls: one of each per pair.
     """
 
-    def __init__(self, model: FluxAudio, pairs: PairSet, config: CRPOConfig) -> None:
+    def __init__(
+        self, model: FluxAudio, pairs: PairSet, config: CRPOConfig, seed: int = 42
+    ) -> None:
         self.model, self.pairs, self.config = model, pairs, config
         self.reference = copy.deepcopy(model).requires_grad_(False).eval()
-        self.batch_size = config.batch_size
-        self._sampler = RowSampler(pairs.winners, config.batch_size, config.seed)
+        self._winners = SFTObjective(model, pairs.winners, config.training, seed, "crpo")
 
     def describe(self) -> Mapping[str, Any]:
         """What a resumed run must share."""
-        own = {name: value for name, value in asdict(self.config).items() if name != "train"}
-        data = [self.pairs.winners.digest(), self.pairs.losers.digest()]
-        return {"stage": "crpo", "data": data, **own}
+        own = {"beta": self.config.beta, "lambda_fm": self.config.lambda_fm}
+        return {**self._winners.describe(), "losers": self.pairs.losers.digest(), **own}
 
     def draw(self, step: int) -> SFTDraw:
-        """Rows, noise, times and nulls of step ``step``: one of each a pair."""
-        generator = torch_generator(self.config.seed, "crpo", step)
-        shape = (self.batch_size, *self.pairs.winners.latent_shape)
-        epsilon, noise = torch.randn(2, *shape, generator=generator)
-        t = sample_time(self.batch_size, generator)
-        nulls = draw_nulls(self.config.nulls, self.batch_size, generator)
-        return SFTDraw(self._sampler.rows(step), epsilon, noise, t, *nulls)
+        """Rows, noise, times and nulls of step ``step``: one of each per pair."""
+        return self._winners.draw(step)
 
-    def losses(self, velocity: nn.Module, draw: SFTDraw) -> Mapping[str, Tensor]:
+    def losses(self, model: nn.Module, draw: SFTDraw) -> Mapping[str, Tensor]:
         """Eq. (1) of each pair, its two terms, and whether the policy prefers the winner."""
         x_0, x_1, t, conditions, s = self._inputs(draw)
         x_t = interpolate(x_0, x_1, t)
         with torch.no_grad():
             frozen = flow_matching_loss(self.reference(x_t, t, conditions, s), x_0, x_1)
-        own = flow_matching_loss(velocity(x_t, t, conditions, s), x_0, x_1)
+        own = flow_matching_loss(model(x_t, t, conditions, s), x_0, x_1)
         (winner, loser), (winner_ref, loser_ref) = own.chunk(2), frozen.chunk(2)
         inside = preference_logit(winner, loser, winner_ref, loser_ref, self.config.beta)
         return {
@@ -225,24 +275,26 @@ class CRPOObjective:
         return x_0, x_1.repeat(2, 1, 1), t.repeat(2), text.repeat(2), both
 
 
-def train_crpo(
-    model: FluxAudio,
-    pairs: PairSet,
+def _pairs(
+    latents: Tensor,
+    chosen: PairRows,
+    prompts: list[str],
+    sampling: Sampling,
     config: CRPOConfig,
-    folder: Path,
-    valid: LatentSet | None = None,
-    accelerator: Accelerator | None = None,
-) -> TrainResult:
-    """Stage 3: tune ``model`` in place on ``pairs``, against a frozen copy of it; resumes.
+    run: Run,
+) -> PairSet:
+    """The pairs as training clips, from the run's folder: text is encoded once for both sides."""
+    if not len(chosen.prompts):
+        raise InputError("no prompt has two samples that differ in CLAP fit: nothing to prefer")
+    at, win, lose = map(torch.from_numpy, (chosen.prompts, chosen.winners, chosen.losers))
 
-    Args:
-        model: the cross-loaded Stage 2 model.
-        pairs: preference pairs.
-        config: the stage's configuration.
-        folder: the run's own.
-        valid: held-out clips for the validation loss, or None.
-        accelerator: for several processes, see `attm_core.training.loop.fit`.
-    """
-    objective = CRPOObjective(model, pairs, config)
-    validate = None if valid is None else partial(ValidationLoss(valid), model)
-    return fit(model, objective, config.train, folder, validate, "CRPO", accelerator)
+    def make() -> dict[str, Tensor]:
+        text = sampling.encode([prompts[row] for row in chosen.prompts])
+        # PAPER-SILENT: which s winners and losers are trained under; the one they came from.
+        winners = as_clips(latents[at, win], text, torch.full((len(at),), config.s))
+        return {**winners.tensors(), "losers": latents[at, lose]}
+
+    identity = tensors_digest([latents, at, win, lose])
+    made = run.once("pairs.safetensors", make, identity)
+    losers = made.pop("losers")
+    return PairSet(LatentSet(**made), LatentSet(**{**made, "mean": losers}))

@@ -18,7 +18,7 @@ from torch import Tensor
 from attm_core.backbone.config import Conditions
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
-from attm_core.training.state import tensors_digest
+from attm_core.training.run import tensors_digest
 
 DIGEST_ROWS = 64
 
@@ -127,6 +127,10 @@ class LatentSet:
         return LatentSet(
             self.mean[rows], self.std[rows], self.tokens, self.pooled, self.score[rows], index
         )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name, as ``LatentSet(**tensors)`` takes them."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     def digest(self) -> str:
         """A hash of the set: all scores, and latents and text of rows spread over it."""

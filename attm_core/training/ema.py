@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from attm_core.errors import CheckpointError, ConfigError
-from attm_core.files import load_tensors, save_tensors
+from attm_core.files import load_tensors, read_metadata, save_tensors
 
 SIGMA_RELS = (0.05, 0.1)
 MAX_SIGMA_REL = 12**-0.5  # γ = 0, the plain mean of all steps; nothing wider is a power profile
@@ -39,15 +39,11 @@ def gamma_of(sigma_rel: float) -> float:
     return max(0.0, float(roots.real.max()))
 
 
-def decay(n_steps: int, gamma: float, every: int = 1) -> float:
-    """The factor of the old average when it is updated at step ``n_steps``, ``every`` steps late.
-
-    Karras et al. shrink by ``(1 − 1/t)^(γ+1)`` at step t; over several steps the product
-    telescopes to ``((t − every)/t)^(γ+1)``.
-    """
+def decay(n_steps: int, gamma: float) -> float:
+    """The factor ``(1 − 1/t)^(γ+1)`` of the old average at step t = ``n_steps``."""
     # PAPER-SILENT: the released code takes the geometric mean of this factor at t and t + 1; the
     # two agree to first order in 1/t, and this one gives the power profile exactly.
-    return float((1.0 - every / n_steps) ** (gamma + 1.0))
+    return float((1.0 - 1.0 / n_steps) ** (gamma + 1.0))
 
 
 class PowerEma:
@@ -56,14 +52,10 @@ class PowerEma:
     Args:
         model: the model whose weights are followed.
         sigma_rels: relative widths to track.
-        every: steps between updates.
     """
 
-    def __init__(
-        self, model: nn.Module, sigma_rels: Iterable[float] = SIGMA_RELS, every: int = 1
-    ) -> None:
+    def __init__(self, model: nn.Module, sigma_rels: Iterable[float] = SIGMA_RELS) -> None:
         self.gammas = tuple(gamma_of(sigma) for sigma in sigma_rels)
-        self.every = every
         self._weights = trainable(model)
         live = list(self._weights.values())
         self._averages = [[weight.detach().clone() for weight in live] for _ in self.gammas]
@@ -71,11 +63,9 @@ class PowerEma:
     @torch.no_grad()
     def update(self, n_steps: int) -> None:
         """Take in the weights after ``n_steps`` steps (the first step is 1)."""
-        if n_steps % self.every:
-            return
         live: list[Tensor] = list(self._weights.values())
         for gamma, average in zip(self.gammas, self._averages, strict=True):
-            torch._foreach_lerp_(average, live, 1.0 - decay(n_steps, gamma, self.every))
+            torch._foreach_lerp_(average, live, 1.0 - decay(n_steps, gamma))
 
     def tensors(self) -> dict[str, Tensor]:
         """All averages by name, ``{index}.{weight}``, as they are (not copies)."""
@@ -184,10 +174,7 @@ def _step_of(path: Path) -> int:
 
 
 def _gammas_of(path: Path) -> NDArray[np.float64]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="pt") as stream:
-        return np.array([float(text) for text in stream.metadata()["gammas"].split()])
+    return np.array([float(text) for text in read_metadata(path)["gammas"].split()])
 
 
 def _combine(paths: list[Path], weights: NDArray[np.float64]) -> dict[str, Tensor]:

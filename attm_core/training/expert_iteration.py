@@ -2,39 +2,40 @@
 
 About 600 clips are sampled at s = 2, ranked by reward and CLAP fit, and the best 64 kept. They go
 back into training twice: oversampled five times into the whole mixture, then alone.
+`expert_iteration` is the whole stage; each step of it is a public function.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.errors import InputError
+from attm_core.bounds import require
+from attm_core.constants import NULL_SCORE
+from attm_core.errors import ConfigError, InputError
+from attm_core.randomness import numpy_generator
 from attm_core.training.data import ClipSource, LatentSet, Mixture
-from attm_core.training.loop import fit
-from attm_core.training.objective import TrainConfig, TrainResult
-from attm_core.training.optimisation import OptimConfig
-from attm_core.training.sft import SFTConfig, SFTObjective, ValidationLoss
+from attm_core.training.own_samples import Sampling, as_clips, judged_samples
+from attm_core.training.run import Run, tensors_digest
+from attm_core.training.sft import SFTConfig, SFTObjective, train_flow
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    import pandas as pd
 
-N_SAMPLES = 600
-SAMPLE_SCORE = 2.0
-N_KEPT = 64
-OVERSAMPLE = 5
+Keep = Literal["top", "random", "none"]
+Label = Literal["own", "sampling", "null"]
 
 
 def _finetuning(n_steps: int, lr: float) -> SFTConfig:
     # PAPER-SILENT: warm-up of Stage 2 is not stated; the released configuration has none (a warm
     # start with a small learning rate).
-    return SFTConfig(train=TrainConfig(n_steps, optim=OptimConfig(lr=lr, warmup_steps=0)))
+    return SFTConfig(n_steps, lr=lr, warmup_steps=0)
 
 
 @dataclass(frozen=True)
@@ -42,42 +43,122 @@ class ExpertIterationConfig:
     """Stage 2 as published: 30 K steps at 1e-5 on the mixture, then 5 K at 1e-6 on the experts.
 
     Attributes:
-        mixture: the fine-tune on the oversampled mixture.
-        polish: the fine-tune on the kept clips alone.
+        n_samples: clips sampled.
+        n_keep: clips kept; the paper keeps 64 of about 600 and calls it the top decile.
+        s: the score they are sampled at.
         oversample: how often a kept clip occurs for one occurrence of a training clip.
+        keep: ``"top"`` keeps the best; the controls ``"random"`` keeps as many at random, and
+            ``"none"`` trains as long on the training clips alone.
+        label: the score that kept clips are trained under: their ``"own"`` reward, the
+            ``"sampling"`` score s, or the ``"null"`` score.
+        finetune: the training on the oversampled mixture.
+        polish: the training on the kept clips alone.
     """
 
-    mixture: SFTConfig = field(default_factory=lambda: _finetuning(30_000, 1e-5))
+    n_samples: int = 600
+    n_keep: int = 64
+    s: float = 2.0
+    oversample: int = 5
+    keep: Keep = "top"
+    # PAPER-SILENT: under which score kept clips are trained; their own reward, as every clip is.
+    label: Label = "own"
+    finetune: SFTConfig = field(default_factory=lambda: _finetuning(30_000, 1e-5))
     polish: SFTConfig = field(default_factory=lambda: _finetuning(5_000, 1e-6))
-    oversample: int = OVERSAMPLE
+
+    def __post_init__(self) -> None:
+        require(self, positive="n_samples n_keep oversample", finite="s")
+        require(self, keep=("top", "random", "none"), label=("own", "sampling", "null"))
+        if self.n_keep > self.n_samples:
+            raise ConfigError(f"n_keep {self.n_keep} must be ≤ n_samples {self.n_samples}")
 
 
-def z_scores(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Values (n,) less their mean, over their population standard deviation; zeros if constant."""
-    centred = np.asarray(values, dtype=np.float64) - np.mean(values, dtype=np.float64)
-    spread = centred.std()
-    # A constant column has no say in the blend; its rounding noise must not get one.
-    if spread <= 1e-12 * max(1.0, float(np.abs(values).max(initial=0.0))):
-        return np.zeros_like(centred)
-    return np.asarray(centred / spread)
+@dataclass(frozen=True)
+class ExpertIterationResult:
+    """What Stage 2 sampled, kept and did; the trained model is the one that was passed in.
+
+    Attributes:
+        prompts: caption of each sample (n).
+        latents: the samples (n, N, C).
+        reward, clap: how they were judged (n,).
+        kept: rows of the experts, the best first (k,).
+        logs: ``"finetune"`` and ``"polish"``, a row per step.
+    """
+
+    prompts: list[str]
+    latents: Tensor
+    reward: NDArray[np.float64]
+    clap: NDArray[np.float64]
+    kept: NDArray[np.intp]
+    logs: dict[str, pd.DataFrame]
 
 
-def blend(
-    reward: NDArray[np.floating[Any]], clap: NDArray[np.floating[Any]]
-) -> NDArray[np.float64]:
-    """The equal-weight z-score blend (n,) of ranker reward and CLAP-text similarity."""
-    return (z_scores(reward) + z_scores(clap)) / 2
+def expert_iteration(
+    model: FluxAudio,
+    sampling: Sampling,
+    train: LatentSet,
+    valid: LatentSet | None,
+    config: ExpertIterationConfig,
+    run: Run,
+) -> ExpertIterationResult:
+    """Stage 2 as a whole, ``model`` in place: sample, judge, keep, fine-tune, polish.
+
+    Samples and experts are written to the run's folder first and read back, so a killed run goes
+    on with the same ones.
+
+    Args:
+        model: the Stage 1 model.
+        sampling: captions, generator and judge.
+        train: the clips of Stage 1.
+        valid: held-out clips for the validation loss, or None.
+        config: the stage's configuration.
+        run: its folder, seed and processes.
+
+    Raises:
+        InputError: a sample cannot be judged.
+    """
+    prompts = sampling.prompts(config.n_samples, run.seed, "expert")
+    samples = judged_samples(model.eval(), sampling, prompts, config.s, run)
+    reward, clap = (samples[name].double().numpy() for name in ("reward", "clap"))
+
+    kept = select(reward, clap, config, run.seed)
+    experts = _experts(samples, kept, prompts, sampling, config, run)
+
+    mixture = Mixture((train, experts), (1, config.oversample))
+    alone = experts if len(kept) else train
+    logs = {}
+    stages: dict[str, tuple[ClipSource, SFTConfig]] = {
+        "finetune": (mixture, config.finetune),
+        "polish": (alone, config.polish),
+    }
+    for name, (clips, stage) in stages.items():
+        objective, label = SFTObjective(model, clips, stage, run.seed), f"expert iteration, {name}"
+        logs[name] = train_flow(model, objective, stage, valid, run.part(name), label).log
+    return ExpertIterationResult(prompts, samples["latents"], reward, clap, kept, logs)
+
+
+def select(
+    reward: NDArray[np.floating[Any]],
+    clap: NDArray[np.floating[Any]],
+    config: ExpertIterationConfig,
+    seed: int,
+) -> NDArray[np.intp]:
+    """The rows that the configured arm keeps: the best, as many at random, or none."""
+    best = select_top_decile(reward, clap, config.n_keep)
+    if config.keep == "top":
+        return best
+    drawn = numpy_generator(seed, "expert", "random").permutation(len(reward))
+    return drawn[: config.n_keep if config.keep == "random" else 0]
 
 
 def select_top_decile(
-    reward: NDArray[np.floating[Any]], clap: NDArray[np.floating[Any]], keep: int = N_KEPT
+    reward: NDArray[np.floating[Any]], clap: NDArray[np.floating[Any]], keep: int
 ) -> NDArray[np.intp]:
     """The rows (keep,) of the ``keep`` best samples by the blend, the best first.
 
     Args:
         reward: ranker rewards (n,).
         clap: CLAP similarities of each sample to its own caption (n,).
-        keep: how many; the paper keeps 64 of about 600 and calls it the top decile.
+        keep: how many.
 
     Raises:
         InputError: the columns differ in length, hold NaN, or are shorter than ``keep``.
@@ -92,54 +173,46 @@ def select_top_decile(
     return np.argsort(-blend(reward, clap), kind="stable")[:keep]
 
 
-def expert_mixture(train: LatentSet, experts: LatentSet, oversample: int = OVERSAMPLE) -> Mixture:
-    """The training clips once and the kept clips ``oversample`` times in each pass."""
-    return Mixture((train, experts), (1, oversample))
+def blend(
+    reward: NDArray[np.floating[Any]], clap: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """The equal-weight z-score blend (n,) of ranker reward and CLAP-text similarity."""
+    return (z_scores(reward) + z_scores(clap)) / 2
 
 
-def finetune(
-    model: FluxAudio,
-    source: ClipSource,
-    valid: LatentSet | None,
-    config: SFTConfig,
-    folder: Path,
-    description: str = "fine-tune",
-    accelerator: Accelerator | None = None,
-) -> TrainResult:
-    """Train ``model`` further, in place, with the SFT objective on ``source``; resumes.
-
-    The latent statistics stay those of Stage 1. Arguments as in `attm_core.training.sft.train_sft`.
-    """
-    objective = SFTObjective(model, source, config)
-    validate = None if valid is None else partial(ValidationLoss(valid), model)
-    return fit(model, objective, config.train, folder, validate, description, accelerator)
+def z_scores(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Values (n,) less their mean, over their population standard deviation; zeros if constant."""
+    centred = np.asarray(values, dtype=np.float64) - np.mean(values, dtype=np.float64)
+    spread = centred.std()
+    # A constant column has no say in the blend; its rounding noise must not get one.
+    if spread <= 1e-12 * max(1.0, float(np.abs(values).max(initial=0.0))):
+        return np.zeros_like(centred)
+    return np.asarray(centred / spread)
 
 
-def train_expert_iteration(
-    model: FluxAudio,
-    train: LatentSet,
-    experts: LatentSet,
-    valid: LatentSet | None,
+def expert_scores(reward: Tensor, config: ExpertIterationConfig) -> Tensor:
+    """The scores (k,) that kept clips with these rewards are trained under."""
+    if config.label == "own":
+        return reward
+    return torch.full_like(reward, config.s if config.label == "sampling" else NULL_SCORE)
+
+
+def _experts(
+    samples: dict[str, Tensor],
+    kept: NDArray[np.intp],
+    prompts: list[str],
+    sampling: Sampling,
     config: ExpertIterationConfig,
-    folder: Path,
-    accelerator: Accelerator | None = None,
-) -> tuple[TrainResult, TrainResult]:
-    """Both fine-tunes of Stage 2, in place: on the mixture, then the polish on ``experts``.
+    run: Run,
+) -> LatentSet:
+    """The kept samples as training clips, from the run's folder: text is encoded once."""
+    rows = torch.from_numpy(kept)
+    score = expert_scores(samples["reward"][rows], config)
 
-    Args:
-        model: the Stage 1 model.
-        train: the clips of Stage 1.
-        experts: the kept samples: their own latents (std 0), captions, and rewards as scores.
-        valid: held-out clips for the validation loss, or None.
-        config: the stage's configuration.
-        folder: holds the two runs, ``mixture/`` and ``polish/``.
-        accelerator: for several processes.
-    """
-    mixture = expert_mixture(train, experts, config.oversample)
+    def make() -> dict[str, Tensor]:
+        # Without experts, the text of one prompt gives the empty set its shapes.
+        text = sampling.encode([prompts[row] for row in kept] or prompts[:1])[: len(kept)]
+        return as_clips(samples["latents"][rows], text, score).tensors()
 
-    def run(name: str, source: ClipSource, stage: SFTConfig) -> TrainResult:
-        label = f"expert iteration, {name}"
-        return finetune(model, source, valid, stage, folder / name, label, accelerator)
-
-    first = run("mixture", mixture, config.mixture)
-    return first, run("polish", experts, config.polish)
+    identity = tensors_digest([samples["latents"], rows, score])
+    return LatentSet(**run.once("experts.safetensors", make, identity))

@@ -1,152 +1,173 @@
-"""The one training loop of all stages: same numbers whether or not it was killed on the way.
+"""The one training loop: same numbers whether or not it was killed on the way.
 
 A stage is an `Objective`: it draws everything random of step k as a function of (seed, k), and
 turns the draw into losses. The loop cuts each draw into equal parts, over processes and over
-accumulation, so that one batch gives one gradient however it is shared out. After a kill the run
-goes on from ``state.safetensors`` to the bit-identical end.
+accumulation, so that one batch gives one gradient however it is shared out. All state is in one
+file, renamed into place: after a kill the run goes on from it to the bit-identical end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from attm_core.errors import ConfigError
-from attm_core.files import write_atomic
+from attm_core.errors import AttmError, ConfigError
+from attm_core.files import load_tensors, save_tensors, write_atomic
+from attm_core.precision import fast_autocast
 from attm_core.progress import track
 from attm_core.training.ema import PowerEma, trainable
-from attm_core.training.objective import (
-    Draw,
-    Objective,
-    TrainConfig,
-    TrainingError,
-    TrainResult,
-    device_of,
-    take_part,
-)
-from attm_core.training.optimisation import (
-    autocast,
-    learning_rate,
-    make_optimizer,
-    set_learning_rate,
-)
-from attm_core.training.processes import Processes
-from attm_core.training.state import (
-    RunState,
-    optimizer_tensors,
-    read_state,
-    restore_optimizer,
-    run_identity,
-    write_state,
-)
+from attm_core.training.optimisation import TrainConfig, learning_rate, make_optimizer
+from attm_core.training.run import IDENTITY, Run, check_identity, identity_of
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    import pandas as pd
 
+Draw = TypeVar("Draw")
 CHECK_EVERY = 20  # steps between looks at the losses: each look waits for the device
+
+
+class TrainingError(AttmError):
+    """Training cannot go on: a loss or gradient is no longer a number."""
+
+
+class Objective(Protocol[Draw]):
+    """What is minimised."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Configuration and data, as JSON values: a run resumes only under the same ones."""
+        ...
+
+    def draw(self, step: int) -> Draw:
+        """All that is random in step ``step``: a dataclass of tensors with batch axis first."""
+        ...
+
+    def losses(self, model: nn.Module, draw: Draw) -> Mapping[str, Tensor]:
+        """``"loss"`` (B,), whose mean is minimised, and further values (B,) to log.
+
+        ``model`` may be wrapped for several processes.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run leaves behind, besides the trained model itself.
+
+    Attributes:
+        log: a row per step: ``step`` (from 1), ``loss``, ``grad_norm``, further losses, and
+            ``validation_loss`` (NaN where it was not measured).
+        folder: with ``state.safetensors``, ``log.csv`` and the averages in ``ema/``; or None.
+    """
+
+    log: pd.DataFrame
+    folder: Path | None
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's weights are."""
+    return next(model.parameters()).device
+
+
+def take_part(draw: Draw, index: int, n_parts: int) -> Draw:
+    """Part ``index`` of ``n_parts`` equal parts of a draw, along the batch axis of its tensors."""
+    if n_parts == 1:
+        return draw
+    whole = cast(Any, draw)
+    names = [item.name for item in fields(whole)]
+    return cast(Draw, replace(whole, **{n: getattr(draw, n).chunk(n_parts)[index] for n in names}))
 
 
 def fit(
     model: nn.Module,
     objective: Objective[Draw],
     config: TrainConfig,
-    folder: Path,
+    run: Run | None = None,
     validate: Callable[[], float] | None = None,
     description: str = "training",
-    accelerator: Accelerator | None = None,
 ) -> TrainResult:
-    """Train ``model`` in place; a run that ``folder`` holds part of is taken up again.
+    """Train ``model`` in place; a run that the folder holds part of is taken up again.
 
     Args:
-        model: starting weights; the trained ones on return.
-        objective: the stage.
+        model: starting weights; the trained ones, in evaluation mode, on return.
+        objective: what to minimise.
         config: length, optimiser, averages.
-        folder: the run's own; ``state.safetensors``, ``log.csv`` and ``ema/`` are written.
+        run: its folder and processes; None keeps nothing.
         validate: measures the validation loss of ``model``; called with gradients off.
         description: what the progress line says.
-        accelerator: for several processes or GPUs (``accelerate launch``); None is this process.
 
     Raises:
-        CheckpointError: ``folder`` belongs to another run.
+        CheckpointError: the folder belongs to another run.
         ConfigError: the batch cannot be cut into equal parts.
         TrainingError: a loss or gradient is not finite; the message names the step.
     """
-    run = _Run(model, objective, config, Path(folder), validate, Processes(accelerator))
-    start = run.resume()
+    work = _Fit(model, objective, config, run or Run(), validate)
+    start = work.resume()
     for step in track(range(start, config.n_steps), description, start=start):
-        run.step(step)
-        run.keep_books(step + 1)
-    return run.finish()
+        work.step(step)
+        work.log_and_save(step + 1)
+    return work.finish()
 
 
-class _Run(Generic[Draw]):
-    """A run in progress: everything that `fit` has to carry from step to step."""
+class _Fit(Generic[Draw]):
+    """Everything that `fit` has to carry from step to step."""
 
     def __init__(
         self,
         model: nn.Module,
         objective: Objective[Draw],
         config: TrainConfig,
-        folder: Path,
+        run: Run,
         validate: Callable[[], float] | None,
-        processes: Processes,
     ) -> None:
-        self.config, self.objective, self.folder = config, objective, folder
-        self.validate, self.processes = validate, processes
-        identity = {"train": asdict(config), "objective": dict(objective.describe())}
-        self.identity = run_identity(identity, model)
-        self.model = processes.place(model).train()
-        self.device = device_of(model)
-        self.optimizer = make_optimizer(model.parameters(), config.optim)
-        self.ema = PowerEma(model, config.sigma_rels, config.ema_every)
-        self.velocity = processes.wrap(model)
+        self.config, self.objective, self.run, self.validate = config, objective, run, validate
+        self.n_parts = run.count * config.accumulation
+        if config.batch_size % self.n_parts:
+            raise ConfigError(
+                f"a batch of {config.batch_size} cannot be cut into {run.count} processes × "
+                f"{config.accumulation} accumulation steps"
+            )
+        if run.folder is not None:
+            description = {"train": asdict(config), "objective": dict(objective.describe())}
+            self.identity = identity_of(description, model)
+        self.model = run.place(model).train()
+        self.optimizer = make_optimizer(model.parameters(), config)
+        self.ema = PowerEma(model, config.sigma_rels)
+        self.wrapped = run.wrap(model)
         self.weights = list(trainable(model).values())
         self.columns: list[str] = []
         self.log = torch.zeros(0, 0, dtype=torch.float64)
         self.recent: list[Tensor] = []
-        self._check_parts()
-
-    def _check_parts(self) -> None:
-        accumulation = self.config.optim.accumulation
-        self.n_parts = self.processes.count * accumulation
-        if self.objective.batch_size % self.n_parts:
-            raise ConfigError(
-                f"a batch of {self.objective.batch_size} cannot be cut into "
-                f"{self.processes.count} processes × {accumulation} accumulation steps"
-            )
-
-    @property
-    def _state_path(self) -> Path:
-        return self.folder / "state.safetensors"
 
     def resume(self) -> int:
         """Take up the stored state; the number of steps already done."""
-        state = read_state(self._state_path, self.identity)
-        if state is None:
+        path = self.run.folder and Path(self.run.folder) / "state.safetensors"
+        if path is None or not path.exists():
             return 0
-        self.model.load_state_dict(state.group("model"))
-        restore_optimizer(self.optimizer, state.group("optim"))
-        self.ema.restore(state.group("ema"))
-        self.log, self.columns = state.tensors["log"], state.columns
-        return state.n_done
+        metadata, tensors = check_identity(path, self.identity), load_tensors(path)
+        self.model.load_state_dict(_group(tensors, "model"))
+        _restore_optimizer(self.optimizer, _group(tensors, "optim"))
+        self.ema.restore(_group(tensors, "ema"))
+        self.log, self.columns = tensors["log"], json.loads(metadata["columns"])
+        return int(metadata["n_done"])
 
     def step(self, step: int) -> None:
         """One update on the draw of step ``step``."""
-        optim = self.config.optim
-        draw = self.objective.draw(step)
-        first = self.processes.index * optim.accumulation
-        parts = range(first, first + optim.accumulation)
+        config, draw = self.config, self.objective.draw(step)
+        first = self.run.index * config.accumulation
+        parts = range(first, first + config.accumulation)
         values = [
             self._backward(take_part(draw, part, self.n_parts), last=part == parts[-1])
             for part in parts
         ]
-        norm = nn.utils.clip_grad_norm_(self.weights, optim.clip_norm, foreach=True)
-        set_learning_rate(self.optimizer, learning_rate(optim, step, self.config.n_steps))
+        norm = nn.utils.clip_grad_norm_(self.weights, config.clip_norm, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.ema.update(step + 1)
@@ -154,66 +175,55 @@ class _Run(Generic[Draw]):
 
     def _backward(self, part: Draw, last: bool) -> Tensor:
         """Add the gradient of one part; the means of its losses."""
-        with self.processes.quiet(self.velocity, last):
-            with autocast(self.config.optim, self.device):
-                losses = self.objective.losses(self.velocity, part)
+        with self.run.quiet(self.wrapped, last):
+            with fast_autocast(device_of(self.model).type, self.config.precision == "bf16"):
+                losses = self.objective.losses(self.wrapped, part)
             means = {name: loss.float().mean() for name, loss in losses.items()}
-            (means["loss"] / self.config.optim.accumulation).backward()
+            (means["loss"] / self.config.accumulation).backward()
         self.columns = [*means, "grad_norm", "validation_loss"]
         return torch.stack(list(means.values())).detach()
 
-    def keep_books(self, n_done: int) -> None:
-        """Log, validate, store averages and state, each when its time has come."""
-        config, last = self.config, n_done == self.config.n_steps
-        validation = self._due(n_done, config.validate_every) and self.validate is not None
-        snapshot = self._due(n_done, config.snapshot_every) and bool(config.sigma_rels)
-        save = last or n_done % config.save_every == 0
-        if validation or snapshot or save or n_done % CHECK_EVERY == 0:
+    def log_and_save(self, n_done: int) -> None:
+        """Look at the losses now and then; validate and store at every ``save_every``."""
+        due = n_done == self.config.n_steps or n_done % self.config.save_every == 0
+        if due or n_done % CHECK_EVERY == 0:
             self._flush(n_done)
-        if validation:
-            self._validate()
-        if snapshot and self.processes.is_main:
-            self.ema.save_snapshot(self.folder / "ema", n_done)
-        if save:
-            self._save(n_done)
-
-    def _due(self, n_done: int, every: int) -> bool:
-        return n_done == self.config.n_steps or bool(every and n_done % every == 0)
+        if due and self.validate is not None:
+            self.model.eval()
+            with torch.no_grad():
+                self.log[-1, -1] = self.validate()
+            self.model.train()
+        if due and self.run.folder is not None:
+            self._save(Path(self.run.folder), n_done)
 
     def _flush(self, n_done: int) -> None:
         """Bring the recent losses to the log, and stop if one is not a number."""
-        if not self.recent:
-            return
-        block = self.processes.mean(torch.stack(self.recent)).double().cpu()
+        block = self.run.mean(torch.stack(self.recent)).double().cpu()
         self.recent = []
         bad = (~block.isfinite()).any(dim=1).nonzero()
         if len(bad):
             step = n_done - len(block) + int(bad[0]) + 1
             raise TrainingError(
                 f"loss or gradient is not finite at step {step}; the last good state is in "
-                f"{self.folder}: lower the learning rate or look at the data of that step"
+                f"{self.run.folder}: lower the learning rate or look at the data of that step"
             )
         block = nn.functional.pad(block, (0, 1), value=float("nan"))
         self.log = torch.cat([self.log.reshape(-1, block.shape[1]), block])
 
-    def _validate(self) -> None:
-        assert self.validate is not None
-        self.model.eval()
-        with torch.no_grad():
-            self.log[-1, -1] = self.validate()
-        self.model.train()
-
-    def _save(self, n_done: int) -> None:
-        if self.processes.is_main:
+    def _save(self, folder: Path, n_done: int) -> None:
+        if self.run.index == 0:
+            if self.config.sigma_rels:
+                self.ema.save_snapshot(folder / "ema", n_done)
             groups = {
                 "model": self.model.state_dict(),
-                "optim": optimizer_tensors(self.optimizer),
+                "optim": _optimizer_tensors(self.optimizer),
                 "ema": self.ema.tensors(),
             }
             named = {f"{g}.{name}": t for g, group in groups.items() for name, t in group.items()}
-            state = RunState(n_done, {**named, "log": self.log}, self.columns)
-            write_state(self._state_path, state, self.identity)
-        self.processes.wait()
+            metadata = {"n_done": str(n_done), "columns": json.dumps(self.columns)}
+            named["log"], metadata[IDENTITY] = self.log, self.identity
+            save_tensors(folder / "state.safetensors", named, metadata)
+        self.run.wait()
 
     def finish(self) -> TrainResult:
         """Write the log and return."""
@@ -222,6 +232,26 @@ class _Run(Generic[Draw]):
         self.model.eval()
         log = pd.DataFrame(self.log.numpy(), columns=self.columns)
         log.insert(0, "step", range(1, len(log) + 1))
-        if self.processes.is_main:
-            write_atomic(self.folder / "log.csv", lambda part: log.to_csv(part, index=False))
-        return TrainResult(log, self.folder)
+        folder = self.run.folder
+        if folder is not None and self.run.index == 0:
+            write_atomic(Path(folder) / "log.csv", lambda part: log.to_csv(part, index=False))
+        return TrainResult(log, folder)
+
+
+def _group(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    start = f"{name}."
+    return {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{key}": tensor for index, own in state.items() for key, tensor in own.items()}
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.errors import ConfigError
+from attm_core.bounds import require
+from attm_core.constants import NULL_SCORE
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,7 @@ class NullConfig:
     score_per: Literal["sample", "batch"] = "sample"
 
     def __post_init__(self) -> None:
-        if not (0 <= self.text_prob <= 1 and 0 <= self.score_prob <= 1):
-            raise ConfigError("null probabilities lie between 0 and 1")
-        if self.score_per not in ("sample", "batch"):
-            raise ConfigError(f"score_per is 'sample' or 'batch', not {self.score_per!r}")
+        require(self, share="text_prob score_prob", score_per=("sample", "batch"))
 
 
 def draw_nulls(
@@ -68,4 +66,4 @@ def null_score(
     """The scores for ``model``, ``∅_s = 0`` for the ``dropped`` ones; None if it takes none."""
     if model.config.score_head == "none":
         return None
-    return score if dropped is None else score.masked_fill(dropped, 0.0)
+    return score if dropped is None else score.masked_fill(dropped, NULL_SCORE)

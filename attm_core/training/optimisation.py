@@ -1,4 +1,4 @@
-"""How a step is taken: AdamW, warm-up and schedule, clipping, precision (Section III-D(b)).
+"""How a model is trained: length, AdamW, schedule, clipping, precision, averages (III-D(b)).
 
 Stage 1 as published: AdamW, lr 1e-4 constant after a 1,000-step warm-up, effective batch 64,
 bf16. What the paper leaves open (betas, weight decay, ε, clipping) follows the public training
@@ -7,46 +7,53 @@ code of the backbone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import nn
 
+from attm_core.bounds import require
 from attm_core.errors import ConfigError
-from attm_core.precision import fast_autocast
+from attm_core.training.ema import SIGMA_RELS, gamma_of
 
 DECAY_POINTS = (0.8, 0.9)
 DECAY_FACTOR = 0.1
 
 
 @dataclass(frozen=True)
-class OptimConfig:
-    """Optimiser settings of one stage; the defaults are those of Stage 1.
+class TrainConfig:
+    """How `attm_core.training.loop.fit` trains; the defaults are those of Stage 1.
 
     Attributes:
+        n_steps: updates.
+        batch_size: items of an update, over all processes and accumulation steps.
         lr: peak learning rate.
         warmup_steps: steps of linear warm-up, factor (k + 1)/(warmup_steps + 1) at step k.
-        schedule: ``"as_written"`` stays at ``lr``; ``"as_released"`` multiplies by 0.1 at 80 % and
-            again at 90 % of the run, counted after the warm-up.
+        schedule: after the warm-up, ``"as_written"`` stays at ``lr``; ``"as_released"`` multiplies
+            by 0.1 at 80 % and again at 90 % of the run; ``"cosine"`` falls to zero.
         betas, weight_decay: of AdamW.
         eps: of AdamW; None means 1e-6 under bf16 and 1e-8 otherwise.
         clip_norm: largest gradient norm.
         precision: ``"bf16"`` runs the forward pass under autocast where the device is fast at it;
             weights stay float32.
         accumulation: parts into which each process cuts its share of a batch.
+        save_every: steps between states on disk, validations and stored averages.
+        sigma_rels: widths of the averages to track; empty for none.
 
     Raises:
-        ConfigError: a value is out of its range or unknown.
+        ConfigError: a value is out of its range or unknown; the message names it.
     """
 
+    n_steps: int = 200_000
+    batch_size: int = 64
     lr: float = 1e-4
     warmup_steps: int = 1000
     # PAPER-DEVIATION: none by default (constant after warm-up, as Section III-D(b) says); the
     # released configuration steps down at 80 % and 90 % (K-5), kept as "as_released".
-    schedule: Literal["as_written", "as_released"] = "as_written"
+    schedule: Literal["as_written", "as_released", "cosine"] = "as_written"
     # PAPER-SILENT: betas, weight decay, ε and clipping are those of the public backbone's code.
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 1e-6
@@ -54,28 +61,36 @@ class OptimConfig:
     clip_norm: float = 1.0
     precision: Literal["fp32", "bf16"] = "bf16"
     accumulation: int = 1
+    save_every: int = 10_000
+    sigma_rels: tuple[float, ...] = SIGMA_RELS
 
     def __post_init__(self) -> None:
-        if self.lr <= 0 or self.clip_norm <= 0 or self.warmup_steps < 0 or self.accumulation < 1:
-            raise ConfigError("lr, clip_norm and accumulation are positive, warmup_steps is ≥ 0")
-        if self.schedule not in ("as_written", "as_released"):
-            raise ConfigError(f"schedule is as_written or as_released, not {self.schedule!r}")
-        if self.precision not in ("fp32", "bf16"):
-            raise ConfigError(f"precision is fp32 or bf16, not {self.precision!r}")
+        require(self, positive="n_steps batch_size lr clip_norm accumulation save_every")
+        require(self, at_least_0="warmup_steps weight_decay", share="betas")
+        require(self, schedule=("as_written", "as_released", "cosine"), precision=("fp32", "bf16"))
+        if self.eps is not None:
+            require(self, positive="eps")
+        if self.warmup_steps and self.warmup_steps >= self.n_steps:
+            raise ConfigError(f"warmup_steps {self.warmup_steps} must be below n_steps")
+        for sigma_rel in self.sigma_rels:
+            gamma_of(sigma_rel)
 
 
-def learning_rate(config: OptimConfig, step: int, n_steps: int) -> float:
-    """Learning rate of step ``step`` (from 0) of a run of ``n_steps``."""
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Learning rate of step ``step`` (from 0)."""
     if step < config.warmup_steps:
         return config.lr * (step + 1) / (config.warmup_steps + 1)
-    if config.schedule == "as_written":
-        return config.lr
     after = step - config.warmup_steps
-    passed = sum(after >= int(point * n_steps) for point in DECAY_POINTS)
-    return config.lr * DECAY_FACTOR**passed
+    if config.schedule == "cosine":
+        share = after / (config.n_steps - config.warmup_steps)
+        return config.lr * (0.5 + 0.5 * math.cos(math.pi * share))
+    if config.schedule == "as_released":
+        passed = sum(after >= int(point * config.n_steps) for point in DECAY_POINTS)
+        return config.lr * DECAY_FACTOR**passed
+    return config.lr
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.AdamW:
+def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
     """AdamW over the trainable ones of ``parameters``, one group, fused."""
     eps = config.eps if config.eps is not None else (1e-6 if config.precision == "bf16" else 1e-8)
     return torch.optim.AdamW(
@@ -86,14 +101,3 @@ def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> t
         eps=eps,
         fused=True,
     )
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group the learning rate ``lr``."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-def autocast(config: OptimConfig, device: torch.device) -> AbstractContextManager[object]:
-    """The precision in which the forward pass runs on ``device``."""
-    return fast_autocast(device.type, config.precision == "bf16")

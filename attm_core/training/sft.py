@@ -2,7 +2,7 @@
 
 Every clip carries the ranker's reward, which the score head sees; text and score are nulled now and
 then so that Eq. (2) can guide on both. The baseline is the same training of a backbone without a
-score head. Stage 2 uses the same objective on other data (`attm_core.training.expert_iteration`).
+score head. The later stages use the same objective on other data.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,30 +19,73 @@ from torch import Tensor, nn
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.randomness import torch_generator
 from attm_core.training.data import ClipSource, LatentSet, RowSampler
+from attm_core.training.ema import gamma_of, load_ema
 from attm_core.training.flow_matching import flow_matching_loss, interpolate, sample_time
-from attm_core.training.loop import fit
+from attm_core.training.loop import Objective, TrainResult, device_of, fit
 from attm_core.training.null_dropout import NullConfig, draw_nulls, null_score, null_text
-from attm_core.training.objective import TrainConfig, TrainResult, device_of
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+from attm_core.training.optimisation import TrainConfig
+from attm_core.training.run import Run
 
 
 @dataclass(frozen=True)
-class SFTConfig:
-    """Stage 1 as published: 200 K updates, effective batch 64, nulls 0.1.
+class SFTConfig(TrainConfig):
+    """A training of the backbone; the defaults are Stage 1 as published: 200 K updates of 64 clips.
 
     Attributes:
-        train: length, optimiser, averages.
-        batch_size: clips an update, over all processes and accumulation steps.
         nulls: condition dropout.
-        seed: of rows, latents, noise, times and nulls.
+        sigma_rel: width of the averaged weights that the training ends with; None keeps the raw
+            ones. The averages of all widths can be had afterwards in any case (`load_ema`).
     """
 
-    train: TrainConfig = field(default_factory=lambda: TrainConfig(n_steps=200_000))
-    batch_size: int = 64
     nulls: NullConfig = field(default_factory=NullConfig)
-    seed: int = 42
+    # PAPER-SILENT: EMA is stated for Stage 1, but not which weights Stage 2 starts from; the
+    # released scripts go on from the raw ones (K-6).
+    sigma_rel: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sigma_rel is not None:
+            gamma_of(self.sigma_rel)
+
+
+def sft(
+    model: FluxAudio, train: LatentSet, valid: LatentSet | None, config: SFTConfig, run: Run
+) -> TrainResult:
+    """Stage 1: train ``model`` in place, from scratch; a killed run is taken up again.
+
+    The latent statistics of ``model`` are set from ``train`` first.
+
+    Args:
+        model: a freshly initialised backbone; without score head it becomes the baseline.
+        train: training clips with their rewards.
+        valid: held-out clips for the validation loss, or None.
+        config: length, rate, nulls.
+        run: its folder, seed and processes.
+    """
+    model.set_latent_statistics(*train.statistics())
+    label = f"SFT {model.config.score_head}"
+    return train_flow(
+        model, SFTObjective(model, train, config, run.seed), config, valid, run, label
+    )
+
+
+def train_flow(
+    model: FluxAudio,
+    objective: Objective[Any],
+    config: SFTConfig,
+    valid: LatentSet | None,
+    run: Run,
+    description: str,
+) -> TrainResult:
+    """Train the backbone with an objective and the validation loss of flow matching.
+
+    Ends with the raw weights, or with the averaged ones of ``config.sigma_rel``.
+    """
+    validate = None if valid is None else partial(validation_loss, model, valid)
+    result = fit(model, objective, config, run, validate, description)
+    if config.sigma_rel is not None and result.folder is not None:
+        load_ema(model, result.folder / "ema", config.sigma_rel)
+    return result
 
 
 @dataclass(frozen=True)
@@ -59,114 +101,75 @@ class SFTDraw:
 
 
 class SFTObjective:
-    """Flow matching under text and score (an `attm_core.training.objective.Objective`).
+    """Flow matching under text and score (an `attm_core.training.loop.Objective`).
 
     Args:
         model: the backbone, for its normalisation and its null text.
         source: training clips.
-        config: batch size, nulls, seed.
+        config: batch size and nulls.
+        seed: of rows, latents, noise, times and nulls.
+        stream: name of the random stream of its steps.
     """
 
-    def __init__(self, model: FluxAudio, source: ClipSource, config: SFTConfig) -> None:
+    def __init__(
+        self,
+        model: FluxAudio,
+        source: ClipSource,
+        config: SFTConfig,
+        seed: int = 42,
+        stream: str = "sft",
+    ) -> None:
         self.model, self.source, self.config = model, source, config
-        self.batch_size = config.batch_size
-        self._sampler = RowSampler(source, config.batch_size, config.seed)
+        self.seed, self.stream = seed, stream
+        self._sampler = RowSampler(source, config.batch_size, seed)
 
     def describe(self) -> Mapping[str, Any]:
         """What a resumed run must share."""
-        own = {name: value for name, value in asdict(self.config).items() if name != "train"}
-        return {"stage": "sft", "data": self.source.digest(), **own}
+        data = self.source.digest()
+        return {"stage": self.stream, "data": data, "seed": self.seed, **asdict(self.config)}
 
     def draw(self, step: int) -> SFTDraw:
         """Rows, latents' ε, noise, times and nulls of step ``step``."""
-        generator = torch_generator(self.config.seed, "sft", step)
-        shape = (self.batch_size, *self.source.latent_shape)
+        generator, batch_size = (
+            torch_generator(self.seed, self.stream, step),
+            self.config.batch_size,
+        )
+        shape = (batch_size, *self.source.latent_shape)
         epsilon, noise = torch.randn(2, *shape, generator=generator)
-        t = sample_time(self.batch_size, generator)
-        nulls = draw_nulls(self.config.nulls, self.batch_size, generator)
+        t = sample_time(batch_size, generator)
+        nulls = draw_nulls(self.config.nulls, batch_size, generator)
         return SFTDraw(self._sampler.rows(step), epsilon, noise, t, *nulls)
 
-    def losses(self, velocity: nn.Module, draw: SFTDraw) -> Mapping[str, Tensor]:
+    def losses(self, model: nn.Module, draw: SFTDraw) -> Mapping[str, Tensor]:
         """The flow-matching loss of each sample (B,)."""
         device = device_of(self.model)
         batch = self.source.at(draw.rows, draw.epsilon).to(device)
         conditions = null_text(self.model, batch.conditions, draw.no_text.to(device))
         s = null_score(self.model, batch.score, draw.no_score.to(device))
         x_0, x_1, t = self.model.normalize(batch.latents), draw.noise.to(device), draw.t.to(device)
-        v = velocity(interpolate(x_0, x_1, t), t, conditions, s)
-        return {"loss": flow_matching_loss(v, x_0, x_1)}
+        velocity = model(interpolate(x_0, x_1, t), t, conditions, s)
+        return {"loss": flow_matching_loss(velocity, x_0, x_1)}
 
 
-class ValidationLoss:
+@torch.no_grad()
+def validation_loss(
+    model: FluxAudio, valid: LatentSet, seed: int = 0, batch_size: int = 64
+) -> float:
     """The flow-matching loss on held-out clips with every draw fixed, so that models compare.
 
     Each clip keeps its ε, its noise and its time whatever the model, the step and the batch size;
     text and score are given. Computed in float32.
-
-    Args:
-        valid: held-out clips.
-        seed: of the fixed draws.
-        batch_size: clips a forward pass (memory only).
-        n_draws: draws of noise and time a clip.
     """
-
-    def __init__(
-        self, valid: LatentSet, seed: int = 0, batch_size: int = 64, n_draws: int = 1
-    ) -> None:
-        self.valid, self.seed, self.batch_size, self.n_draws = valid, seed, batch_size, n_draws
-
-    @torch.no_grad()
-    def __call__(self, model: FluxAudio) -> float:
-        """The mean loss of ``model`` over clips and draws."""
-        total = 0.0
-        for draw in range(self.n_draws):
-            generator = torch_generator(self.seed, "validation", draw)
-            n = len(self.valid)
-            epsilon, noise = torch.randn(2, n, *self.valid.latent_shape, generator=generator)
-            # Quantiles of the logit-normal in a random order: one clip in each slice of time.
-            places = (torch.randperm(n, generator=generator) + 0.5) / n
-            t = torch.sigmoid(torch.special.ndtri(places.double())).float()
-            for rows in torch.arange(n).split(self.batch_size):
-                total += self._sum(model, rows, epsilon[rows], noise[rows], t[rows])
-        return total / (len(self.valid) * self.n_draws)
-
-    def _sum(
-        self, model: FluxAudio, rows: Tensor, epsilon: Tensor, noise: Tensor, t: Tensor
-    ) -> float:
-        device = device_of(model)
-        batch = self.valid.at(rows, epsilon).to(device)
-        noise, t = noise.to(device), t.to(device)
-        x_0 = model.normalize(batch.latents)
-        v = model(interpolate(x_0, noise, t), t, batch.conditions, null_score(model, batch.score))
-        return float(flow_matching_loss(v, x_0, noise).double().sum())
-
-
-def train_sft(
-    model: FluxAudio,
-    train: LatentSet,
-    valid: LatentSet | None,
-    config: SFTConfig,
-    folder: Path,
-    description: str = "SFT",
-    accelerator: Accelerator | None = None,
-) -> TrainResult:
-    """Stage 1: train ``model`` in place, from scratch; resumes from ``folder``.
-
-    The latent statistics of ``model`` are set from ``train`` first. ``model`` ends with the raw
-    weights; `attm_core.training.ema.load_ema` gives the averaged ones of any σ_rel.
-
-    Args:
-        model: a freshly initialised backbone; without score head it becomes the baseline.
-        train: training clips with their rewards.
-        valid: held-out clips for the validation loss, or None.
-        config: the stage's configuration.
-        folder: the run's own.
-        description: what the progress line says.
-        accelerator: for several processes, see `attm_core.training.loop.fit`.
-    """
-    # PAPER-SILENT: EMA is stated for Stage 1, but not which weights Stage 2 starts from; the
-    # released scripts go on from the raw ones (K-6).
-    model.set_latent_statistics(*train.statistics())
-    objective = SFTObjective(model, train, config)
-    validate = None if valid is None else partial(ValidationLoss(valid), model)
-    return fit(model, objective, config.train, folder, validate, description, accelerator)
+    n, device, total = len(valid), device_of(model), 0.0
+    generator = torch_generator(seed, "validation")
+    epsilon, noise = torch.randn(2, n, *valid.latent_shape, generator=generator)
+    # Quantiles of the logit-normal in a random order: one clip in each slice of time.
+    places = (torch.randperm(n, generator=generator) + 0.5) / n
+    times = torch.sigmoid(torch.special.ndtri(places.double())).float()
+    for rows in torch.arange(n).split(batch_size):
+        batch = valid.at(rows, epsilon[rows]).to(device)
+        x_0, x_1, t = model.normalize(batch.latents), noise[rows].to(device), times[rows].to(device)
+        s = null_score(model, batch.score)
+        velocity = model(interpolate(x_0, x_1, t), t, batch.conditions, s)
+        total += float(flow_matching_loss(velocity, x_0, x_1).double().sum())
+    return total / n

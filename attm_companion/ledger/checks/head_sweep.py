@@ -12,10 +12,10 @@ from attm_companion.ledger.checks.arithmetic import best_rows, delta, holds, rou
 from attm_companion.ledger.checks.cumulative import seed_gap
 from attm_companion.ledger.evidence import Result
 from attm_companion.paper_numbers import Paper
+from attm_core.constants import HEADS
 from attm_core.evaluation.frechet import frechet_distance
 from attm_core.randomness import numpy_generator
 
-HEADS = ("v1", "v2", "v3", "v4", "v5")
 METRICS = ("fad", "clap", "score_r", "delta_out")
 Z_95 = 1.959963984540054
 EMBEDDING_WIDTH, TOTAL_VARIANCE = 512, 0.5  # CLAP's; unit vectors spread by about so much

@@ -4,7 +4,7 @@ from nbformat.v4 import new_output
 from publishing_samples import code_cell, make_notebook, pretend_executed
 
 from attm_companion.book import PublishingError, staged_notebooks, staging
-from attm_companion.book.strict_yaml import read_yaml
+from attm_companion.strict_yaml import read_yaml
 from attm_core.errors import ConfigError
 
 

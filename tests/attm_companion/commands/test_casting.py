@@ -113,8 +113,8 @@ def known(monkeypatch) -> KnownParts:
     monkeypatch.setattr(casting, "provide", lambda study, stages, train: None)
     monkeypatch.setattr(casting, "trained_reward", lambda study, train: None)
     values = load_profile("smoke").model_dump()
-    small = {"n_heads": 1, "head_width": 8, "n_joint_blocks": 1, "n_fused_blocks": 1}
-    values["backbone"] |= small | {"ffn_multiple": 8}
+    small = {"width": 8, "n_heads": 1, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8}
+    values["backbone"] |= small
     return KnownParts(Profile.model_validate(values))
 
 

@@ -110,8 +110,7 @@ def tiny_profile() -> Profile:
         "window_s": CLIP_S, "min_track_s": CLIP_S / 2, "n_valid": 2, "n_test": 1,
     }  # fmt: skip
     values["cast"]["clap"] = ClapArchitecture("HTSAT-tiny", N_WORDS, 1)
-    values["backbone"] |= {"n_heads": 1, "head_width": 8, "ffn_multiple": 8}
-    values["backbone"] |= {"n_joint_blocks": 1, "n_fused_blocks": 1}
+    values["backbone"] |= {"width": 8, "n_heads": 1, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8}
     steps = {"n_steps": 2, "batch_size": 2, "save_every": 1, "warmup_steps": 0}
     values["sft"] |= steps
     values["expert"] |= {"n_samples": 4, "n_keep": 2}

@@ -9,7 +9,7 @@ from toy_stages import LOG_VARIABLE, NumberStage
 from attm_companion.study.launch import Launch
 from attm_companion.study.stage import run_stage
 from attm_core.files import read_json
-from attm_core.training.objective import TrainingError
+from attm_core.training.loop import TrainingError
 
 
 @pytest.fixture(autouse=True)

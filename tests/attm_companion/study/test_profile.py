@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator
 from importlib import resources
 from typing import Any
@@ -13,13 +14,13 @@ from attm_companion.study.profile import (
     MiniCast,
     PaperCast,
     Profile,
-    Training,
     load_profile,
     profile_names,
 )
 from attm_companion.study.study import Study
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.errors import ConfigError
+from attm_core.training.sft import SFTConfig
 
 # Amounts of work: in the smoke profile none may exceed the mini profile's.
 AMOUNTS = (
@@ -84,6 +85,52 @@ def test_a_key_nobody_reads_is_an_error_at_every_depth(path, monkeypatch, tmp_pa
         load_profile.__wrapped__("typo")
 
 
+SENSELESS = [
+    *((f"{run}.{name}", value) for run in ("sft", "expert.polish", "crpo.training")
+      for name, value in [("n_steps", -5), ("batch_size", 0), ("lr", math.nan), ("lr", -1.0),
+                          ("save_every", 0), ("warmup_steps", 10**6), ("precision", "fp8"),
+                          ("schedule", "steps"), ("betas", [0.9, 2.0]), ("sigma_rel", 0.9),
+                          ("sigma_rels", [0.0]), ("accumulation", 0), ("clip_norm", math.inf)]),
+    ("sft.nulls", {"text_prob": 1.5}), ("expert.n_samples", 0), ("expert.n_keep", 10**6),
+    ("expert.s", math.inf), ("expert.oversample", 0), ("expert.keep", "worst"),
+    ("expert.label", "mine"), ("crpo.n_prompts", 0), ("crpo.n_per_prompt", 1), ("crpo.beta", 0.0),
+    ("crpo.lambda_fm", -1.0), ("crpo.s", math.nan), ("crpo.min_gap", -0.1),
+    ("backbone.n_heads", 0), ("backbone.width", 33), ("backbone.n_joint", 0),
+    ("backbone.n_fused", -1), ("backbone.score_bandwidth", 0.0), ("backbone.ffn_multiple", 0),
+    ("backbone.n_channels", 4), ("backbone.score_head", "input_add"), ("generation.s", math.nan),
+    ("generation.w", math.inf), ("generation.n_steps", 0), ("generation.n_steps", 10**12),
+    ("generation.seeds", []), ("generation.seeds", [42]), ("generation.seeds", [42, 42]),
+    ("generation.seeds", [-1, 55]), ("generation.sub2_seed", 1), ("generation.batch_size", 0),
+    ("generation.n_listening", -1), ("generation.n_prompts", -1), ("sweep.scores", []),
+    ("sweep.scores", [math.nan, 1.0]), ("sweep.bandwidths", [0.0]), ("name", "../../evil"),
+    ("name", ""), ("name", "mini"), ("seed", -1), ("seed", 1.5), ("cast.bleed_db", math.nan),
+    ("cast.text_tokens", 0), ("cast.corpus.n_train", 0), ("cast.preferences.n_pairs", -3),
+    ("cast.ranker.reward_std", 0.0), ("cast.ranker.hidden", []), ("cast.ranker.hidden", [0]),
+    ("cast.separator_training.n_steps", 0), ("resources", {"jobs": 0}),
+    ("resources", {"threads": -1}), ("resources", {"training": {"processes": 0}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "value"), SENSELESS)
+def test_a_senseless_value_is_refused_by_its_name(place, value, tmp_path):
+    values = raw("smoke") | {"name": "mine"}
+    *path, name = place.split(".")
+    section = values
+    for part in path:
+        section = section[part]
+    section[name] = value
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError) as caught:
+        load_profile(str(tmp_path / "mine.yaml"))
+    assert name.removesuffix("s") in str(caught.value)
+
+
+def test_a_key_given_twice_is_an_error(tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: mine\nseed: 1\nseed: 2\n")
+    with pytest.raises(ConfigError, match=r"line 3: 'seed' is given twice"):
+        load_profile(str(tmp_path / "mine.yaml"))
+
+
 @pytest.mark.parametrize("text", ["name: [", "name: broken\n", "- 1\n"])
 def test_a_file_that_is_no_profile_is_an_error(text, monkeypatch, tmp_path):
     (tmp_path / "profiles").mkdir()
@@ -122,18 +169,12 @@ def test_smoke_is_nowhere_more_work_than_mini():
 def test_sizes_of_a_profile_fit_each_other(name):
     profile: Profile = load_profile(name)
     expert, crpo, generation = profile.expert, profile.crpo, profile.generation
-    assert 1 <= expert.n_keep <= expert.n_samples
     assert expert.polish.batch_size <= expert.n_keep
-    assert crpo.n_per_prompt >= 2
     assert crpo.training.batch_size <= crpo.n_prompts
     if isinstance(profile.cast, MiniCast):
         assert generation.n_prompts <= profile.cast.corpus.n_prompts
         assert generation.n_listening <= profile.cast.corpus.n_prompts
         assert profile.sft.batch_size <= profile.cast.corpus.n_train
-    assert profile.backbone.head_width % 2 == 0
-    assert len(set(generation.seeds)) == len(generation.seeds) > 1
-    # Sub. 2 is a row of Table II, generated under one of the seeds.
-    assert generation.sub2_seed in generation.seeds[1:]
     assert profile.sweep.scores == tuple(sorted(set(profile.sweep.scores)))
     assert generation.s in profile.sweep.scores
     assert profile.backbone.score_bandwidth not in profile.sweep.bandwidths
@@ -142,7 +183,7 @@ def test_sizes_of_a_profile_fit_each_other(name):
 @pytest.mark.parametrize("name", profile_names())
 def test_every_training_run_can_be_resumed_and_validated(name):
     profile = load_profile(name)
-    runs: list[Training] = [
+    runs: list[SFTConfig] = [
         profile.sft,
         profile.expert.finetune,
         profile.expert.polish,
@@ -150,7 +191,6 @@ def test_every_training_run_can_be_resumed_and_validated(name):
     ]
     for run in runs:
         assert run.n_steps % run.save_every == 0
-        assert run.warmup_steps < run.n_steps
     # The rates of later stages stand to that of Stage 1 as in the paper.
     keys = ("stage1.lr", "stage2.lr", "stage2.polish_lr", "stage3.lr")
     printed = [paper_value(f"hyper.{key}") for key in keys]
@@ -184,7 +224,7 @@ def test_the_paper_s_profile_is_the_published_system():
     said = {
         "data.clip_duration_s": cast.windows.window_s,
         "data.heldout_tracks": cast.windows.n_valid,
-        "backbone.score_embedding_width": profile.backbone.n_heads * profile.backbone.head_width,
+        "backbone.score_embedding_width": profile.backbone.width,
         "stage1.lr": profile.sft.lr,
         "stage1.warmup_steps": profile.sft.warmup_steps,
         "stage1.batch_size": profile.sft.batch_size,

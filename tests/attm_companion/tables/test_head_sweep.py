@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from studies import N_PROMPTS, Asked, KnownStudy, assert_paper_beside, noise, scores
 
-from attm_companion.study.study import HEADS
 from attm_companion.tables.head_sweep import INPUT_SCORES, conditions, tabulate
+from attm_core.constants import HEADS
 
 SLOPES = dict(zip(HEADS.values(), (0.4, 0.3, 0.0, -0.2, 0.1), strict=True))
 

@@ -5,7 +5,7 @@ import torch
 
 from attm_core.backbone.flux_audio import Conditions, FluxAudio
 from attm_core.backbone.frozen import FrozenFluxAudio
-from attm_core.backbone.score_heads import HEAD_NAMES
+from attm_core.constants import HEAD_NAMES
 from attm_core.generation.pipeline import GenerationConfig, generate_latents
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.backbone.score_heads import HEAD_NAMES, ScoreEmbedding, fourier_frequencies
+from attm_core.backbone.score_heads import ScoreEmbedding, fourier_frequencies
+from attm_core.constants import HEADS
 
-HEADS = HEAD_NAMES[1:]
 SCORES = torch.tensor([-1.0, 0.7, 5.0])
 
 
@@ -42,13 +42,13 @@ def test_v3_v5_start_independent_of_the_score(head, with_backbone_of, inputs):
     assert not torch.equal(model(*inputs), plain(*inputs)), "a zero token still takes attention"
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", HEADS.values())
 def test_every_head_starts_at_zero_velocity_from_scratch(head, small, generator, inputs):
     model = FluxAudio(small.with_head(head), generator)
     assert not model(*inputs, SCORES).any()
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", HEADS.values())
 def test_trained_heads_answer_to_the_score_row_by_row(head, small, generator, inputs, randomise):
     model = randomise(FluxAudio(small.with_head(head), generator))
     changed = model(*inputs, SCORES) - model(*inputs, SCORES + torch.tensor([0.0, 1.0, 0.0]))
@@ -56,7 +56,7 @@ def test_trained_heads_answer_to_the_score_row_by_row(head, small, generator, in
     assert not changed[0].any()
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", HEADS.values())
 def test_null_score_is_the_number_zero_through_the_embedding(
     head, small, generator, inputs, randomise
 ):

@@ -32,11 +32,9 @@ from attm_core.errors import AssetError, ConfigError, InputError, StorageError
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import REWARD_COLUMNS
-from attm_core.training.data import LatentSet
-from attm_core.training.expert_iteration import ExpertIterationConfig, train_expert_iteration
-from attm_core.training.objective import TrainConfig
-from attm_core.training.optimisation import OptimConfig
-from attm_core.training.sft import SFTConfig, train_sft
+from attm_core.training.data import LatentSet, Mixture
+from attm_core.training.run import Run
+from attm_core.training.sft import SFTConfig, SFTObjective, sft, train_flow
 
 SCRIPT = Path(__file__).with_name("killed_extraction.py")
 
@@ -140,17 +138,17 @@ def test_the_trainers_take_it(done: Path, tmp_path: Path) -> None:
     sizes = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
     small = {"width": 16, "n_heads": 2, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8}
     backbone = FluxAudioConfig(**sizes, **small, score_head="global_adaln", score_features=8)
-    optim = OptimConfig(lr=1e-3, warmup_steps=0, precision="fp32")
-    stage = SFTConfig(TrainConfig(4, optim=optim, sigma_rels=()), batch_size=4)
+    stage = SFTConfig(4, 4, lr=1e-3, warmup_steps=0, precision="fp32", sigma_rels=())
     weights = []
     for name, prepare in (("disk", lambda clips: clips), ("memory", in_memory)):
         model = FluxAudio(backbone, torch_generator(0, "model"))
         model.set_null_text(torch.zeros(2, 5), torch.zeros(6))
         train, valid = (prepare(open_latents(done, split)) for split in ("train", "valid"))
-        log = train_sft(model, train, valid, stage, tmp_path / name / "sft").log
+        log = sft(model, train, valid, stage, Run(tmp_path / name / "sft")).log
         assert np.isfinite(log["loss"]).all()
-        experts, config = train.subset(torch.arange(4)), ExpertIterationConfig(stage, stage)
-        train_expert_iteration(model, train, experts, valid, config, tmp_path / name / "experts")
+        mixture = Mixture((train, train.subset(torch.arange(4))), (1, 5))
+        objective = SFTObjective(model, mixture, stage)
+        train_flow(model, objective, stage, valid, Run(tmp_path / name / "mixture"), "mixture")
         weights.append(model.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 

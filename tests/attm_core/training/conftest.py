@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from attm_core.backbone.config import FluxAudioConfig
+from attm_core.backbone.config import Conditions, FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.randomness import torch_generator
 from attm_core.training.data import LatentSet
-from attm_core.training.objective import TrainConfig
-from attm_core.training.optimisation import OptimConfig
+from attm_core.training.own_samples import Sampling
+from attm_core.training.sft import SFTConfig
 
 SHAPE = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
 
@@ -42,10 +43,27 @@ def tiny_set(n: int = 24, seed: int = 0) -> LatentSet:
     return LatentSet(mean, std, tokens, torch.randn(n, 6, generator=draw), score)
 
 
-def tiny_train(n_steps: int = 12, **changes: object) -> TrainConfig:
-    optim = OptimConfig(lr=1e-2, warmup_steps=3, precision="fp32")
-    settings = {"optim": optim, "save_every": 5, "validate_every": 4, "snapshot_every": 4}
-    return TrainConfig(n_steps, **{**settings, **changes})
+def tiny_train(n_steps: int = 12, **changes: object) -> SFTConfig:
+    settings = {"lr": 1e-2, "warmup_steps": 3, "precision": "fp32", "save_every": 4}
+    return SFTConfig(n_steps, **{**settings, "batch_size": 8, **changes})
+
+
+def tiny_sampling(n: int = 10) -> Sampling:
+    """Latents are noise, judged by their mean and their first entry."""
+
+    def encode(captions: list[str]) -> Conditions:
+        numbers = torch.tensor([float(caption) for caption in captions])
+        return Conditions(numbers[:, None, None].repeat(1, 2, 5), numbers[:, None].repeat(1, 6))
+
+    def generate(model, captions, s, seeds):
+        draws = [torch.randn(4, 3, generator=torch_generator(seed)) for seed in seeds]
+        level = encode(captions).pooled[:, :1, None]
+        return SimpleNamespace(latents=torch.stack(draws) + s + level)
+
+    def judge(clips, captions):
+        return clips.latents.mean(dim=(1, 2)).numpy(), clips.latents[:, 0, 0].double().numpy()
+
+    return Sampling([str(number) for number in range(n)], encode, generate, judge)
 
 
 @pytest.fixture
@@ -59,8 +77,13 @@ def make_set() -> Callable[..., LatentSet]:
 
 
 @pytest.fixture
-def make_train() -> Callable[..., TrainConfig]:
+def make_train() -> Callable[..., SFTConfig]:
     return tiny_train
+
+
+@pytest.fixture
+def sampling() -> Sampling:
+    return tiny_sampling()
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from attm_core.training.loop import fit
-from attm_core.training.sft import SFTConfig, SFTObjective
+from attm_core.training.run import Run
+from attm_core.training.sft import SFTObjective
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import tiny_model, tiny_set, tiny_train
@@ -24,6 +25,5 @@ class Killed(SFTObjective):
 if __name__ == "__main__":
     model, clips, train = tiny_model(), tiny_set(), tiny_train()
     model.set_latent_statistics(*clips.statistics())
-    objective = Killed(model, clips, SFTConfig(train, batch_size=8))
-    weight = model.t_embed.mlp[0].weight
-    fit(model, objective, train, Path(sys.argv[1]), validate=lambda: float(weight.sum()))
+    objective, weight = Killed(model, clips, train), model.t_embed.mlp[0].weight
+    fit(model, objective, train, Run(Path(sys.argv[1])), validate=lambda: float(weight.sum()))

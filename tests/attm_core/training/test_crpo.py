@@ -1,24 +1,28 @@
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from attm_core.errors import InputError
+from attm_core.files import load_tensors
+from attm_core.precision import fast_autocast
 from attm_core.randomness import torch_generator
 from attm_core.training.crpo import (
     CRPOConfig,
     CRPOObjective,
     PairSet,
     build_pairs,
+    crpo,
     crpo_loss,
     preference_logit,
-    train_crpo,
 )
+from attm_core.training.loop import fit
 from attm_core.training.null_dropout import NullConfig
-from attm_core.training.objective import TrainConfig
-from attm_core.training.optimisation import OptimConfig, autocast
+from attm_core.training.run import Run
+from attm_core.training.sft import SFTConfig
 
 
 @pytest.fixture
@@ -32,6 +36,13 @@ def policy(make_model, make_set):
             if weight.requires_grad:
                 weight.add_(0.1 * torch.randn(weight.shape, generator=draw))
     return model
+
+
+def settings(n_steps: int = 12, beta: float = 2000.0, **changes) -> CRPOConfig:
+    training = {"lr": 1e-2, "warmup_steps": 3, "precision": "fp32", "batch_size": 8}
+    sizes = {"n_prompts": 8, "n_per_prompt": 3, "s": 2.0}
+    training = SFTConfig(n_steps, **{**training, "save_every": 4, **changes})
+    return CRPOConfig(**sizes, beta=beta, training=training)
 
 
 @pytest.fixture
@@ -77,7 +88,7 @@ def test_the_logit_rises_as_the_winner_fits_better_and_the_loser_worse():
 
 
 def test_the_first_term_is_ln_2_at_the_start(policy, pairs):
-    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=8))
+    objective = CRPOObjective(policy, pairs, settings(batch_size=8))
     losses = objective.losses(policy, objective.draw(0))
     assert losses["preference"].tolist() == pytest.approx([math.log(2)] * 8)
     torch.testing.assert_close(losses["loss"], math.log(2) + losses["winner_flow"])
@@ -85,7 +96,7 @@ def test_the_first_term_is_ln_2_at_the_start(policy, pairs):
 
 
 def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(policy, pairs):
-    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=8, nulls=NullConfig(0.5, 0.5)))
+    objective = CRPOObjective(policy, pairs, settings(nulls=NullConfig(0.5, 0.5)))
     seen = []
 
     class Spy(torch.nn.Module):
@@ -107,13 +118,9 @@ def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(polic
     assert (s == 0).sum() == 2 * draw.no_score.sum()
 
 
-def test_training_prefers_the_winners_and_leaves_the_reference_alone(
-    policy, pairs, make_train, tmp_path
-):
-    train: TrainConfig = make_train(60)
-    config = CRPOConfig(train, batch_size=8, beta=50.0, nulls=NullConfig(0.0, 0.0))
-    result = train_crpo(policy, pairs, config, tmp_path)
-    log = result.log
+def test_training_prefers_the_winners(policy, pairs):
+    config = settings(60, beta=50.0, nulls=NullConfig(0.0, 0.0))
+    log = fit(policy, CRPOObjective(policy, pairs, config), config.training).log
     assert log["preference"].iloc[0] == pytest.approx(math.log(2))
     assert log["preference"].iloc[-10:].mean() < 0.8 * math.log(2)
     assert log["implicit_accuracy"].iloc[-10:].mean() > 0.7
@@ -121,7 +128,7 @@ def test_training_prefers_the_winners_and_leaves_the_reference_alone(
 
 def test_bfloat16_drowns_what_a_small_step_changes(policy, pairs, processor):
     processor(avx512_bf16=True)
-    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=16))
+    objective = CRPOObjective(policy, pairs, settings(batch_size=16))
     draw = torch_generator(4, "step")
     with torch.no_grad():
         for weight in policy.parameters():
@@ -129,19 +136,37 @@ def test_bfloat16_drowns_what_a_small_step_changes(policy, pairs, processor):
                 weight.add_(1e-6 * torch.randn(weight.shape, generator=draw).sign())
     logits = {}
     for precision in ("fp32", "bf16"):
-        with torch.no_grad(), autocast(OptimConfig(precision=precision), torch.device("cpu")):
+        with torch.no_grad(), fast_autocast("cpu", precision == "bf16"):
             preference = objective.losses(policy, objective.draw(0))["preference"]
         logits[precision] = -preference.expm1().log()  # of log(1 + exp(−inside))
     assert logits["fp32"].abs().max() < 0.2
     assert (logits["bf16"] - logits["fp32"]).std() > 5 * logits["fp32"].std()
 
 
-def test_a_stopped_run_keeps_its_reference_and_ends_the_same(
-    policy, pairs, make_train, same_weights, tmp_path, monkeypatch
+def test_the_stage_samples_ranks_pairs_and_trains(policy, sampling, make_set, tmp_path):
+    before = copy.deepcopy(policy)
+    result = crpo(policy, sampling, make_set(6), settings(), Run(tmp_path, seed=3))
+    assert result.latents.shape == (8, 3, 4, 3)
+    assert len(set(result.prompts)) == 8  # ten captions: none occurs twice
+    assert result.clap == pytest.approx(result.latents[:, :, 0, 0].double().numpy())
+    assert result.pairs.winners.tolist() == result.clap.argmax(axis=1).tolist()
+    stored = load_tensors(tmp_path / "pairs.safetensors")
+    rows = torch.arange(8)
+    assert torch.equal(stored["mean"], result.latents[rows, result.pairs.winners])
+    assert torch.equal(stored["losers"], result.latents[rows, result.pairs.losers])
+    assert stored["pooled"][:, 0].tolist() == [float(prompt) for prompt in result.prompts]
+    assert stored["score"].tolist() == [2.0] * 8
+    assert result.log["preference"].iloc[0] == pytest.approx(math.log(2))
+    assert np.isfinite(result.log["validation_loss"].iloc[-1])
+    assert not torch.equal(before.final_layer.conv.weight, policy.final_layer.conv.weight)
+
+
+def test_a_stopped_stage_keeps_its_samples_and_reference_and_ends_the_same(
+    policy, sampling, same_weights, tmp_path, monkeypatch
 ):
-    config = CRPOConfig(make_train(), batch_size=4, beta=50.0)
+    config = settings(beta=50.0)
     whole, cut, resumed = policy, copy.deepcopy(policy), copy.deepcopy(policy)
-    wanted = train_crpo(whole, pairs, config, tmp_path / "whole")
+    wanted = crpo(whole, sampling, None, config, Run(tmp_path / "whole"))
     draw = CRPOObjective.draw
 
     def until(self, step):
@@ -151,15 +176,22 @@ def test_a_stopped_run_keeps_its_reference_and_ends_the_same(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(CRPOObjective, "draw", until)
-        train_crpo(cut, pairs, config, tmp_path / "cut")
-    got = train_crpo(resumed, pairs, config, tmp_path / "cut")
+        crpo(cut, sampling, None, config, Run(tmp_path / "cut"))
+    deaf = replace(sampling, generate=None, judge=None)
+    got = crpo(resumed, deaf, None, config, Run(tmp_path / "cut"))
     assert same_weights(whole, resumed)
     assert not same_weights(whole, cut)
     assert got.log["loss"].tolist() == wanted.log["loss"].tolist()
 
 
+def test_samples_that_all_fit_alike_are_an_error(policy, sampling, tmp_path):
+    flat = replace(sampling, judge=lambda clips, captions: (np.zeros(24), np.zeros(24)))
+    with pytest.raises(InputError, match="nothing to prefer"):
+        crpo(policy, flat, None, settings(), Run(tmp_path))
+
+
 def test_the_reference_has_no_gradient_and_is_not_optimised(policy, pairs):
-    objective = CRPOObjective(policy, pairs, CRPOConfig(batch_size=4))
+    objective = CRPOObjective(policy, pairs, settings(batch_size=4))
     before = [weight.clone() for weight in objective.reference.parameters()]
     objective.losses(policy, objective.draw(0))["loss"].mean().backward()
     assert all(weight.grad is None for weight in objective.reference.parameters())

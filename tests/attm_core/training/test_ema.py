@@ -7,7 +7,6 @@ from torch import nn
 from attm_core.errors import CheckpointError, ConfigError
 from attm_core.training.ema import (
     PowerEma,
-    decay,
     gamma_of,
     load_ema,
     profile_products,
@@ -17,9 +16,9 @@ from attm_core.training.ema import (
 N_STEPS = 240
 
 
-def weights_by_hand(n_steps: int, gamma: float, every: int = 1) -> np.ndarray:
+def weights_by_hand(n_steps: int, gamma: float) -> np.ndarray:
     """Share of each stored step in the average: the profile's integral over the step."""
-    edges = np.arange(0, n_steps + 1, every) / n_steps
+    edges = np.arange(n_steps + 1) / n_steps
     return np.diff(edges ** (gamma + 1))
 
 
@@ -28,9 +27,9 @@ def walk(seed: int = 0) -> torch.Tensor:
     return torch.tensor(np.cumsum(steps, axis=0) / 4, dtype=torch.float32)
 
 
-def run(path: torch.Tensor, folder, every: int = 1, snapshot_every: int = 40) -> PowerEma:
+def run(path: torch.Tensor, folder, snapshot_every: int = 40) -> PowerEma:
     model = nn.Linear(5, 1, bias=False)
-    ema = PowerEma(model, every=every)
+    ema = PowerEma(model)
     for step, weight in enumerate(path, start=1):
         model.weight.data.copy_(weight)
         ema.update(step)
@@ -55,18 +54,12 @@ def test_gamma_gives_a_profile_of_that_relative_width(sigma_rel):
     assert np.sqrt(square - mean**2) == pytest.approx(sigma_rel, rel=1e-6)
 
 
-@pytest.mark.parametrize("every", [1, 8])
-def test_tracked_average_is_the_weighted_mean_of_the_path(tmp_path, every):
+def test_tracked_average_is_the_weighted_mean_of_the_path(tmp_path):
     path = walk()
-    ema = run(path, tmp_path, every)
+    ema = run(path, tmp_path)
     for index, gamma in enumerate(ema.gammas):
-        wanted = weights_by_hand(N_STEPS, gamma, every) @ path[every - 1 :: every].double().numpy()
+        wanted = weights_by_hand(N_STEPS, gamma) @ path.double().numpy()
         np.testing.assert_allclose(ema.tensors()[f"{index}.weight"][0], wanted, atol=1e-5)
-
-
-def test_late_updates_shrink_as_much_as_every_single_one():
-    product = np.prod([decay(step, 7.0) for step in range(91, 101)])
-    assert decay(100, 7.0, every=10) == pytest.approx(product)
 
 
 def test_profile_products_are_the_integrals():

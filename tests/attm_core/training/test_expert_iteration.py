@@ -1,17 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from attm_core.errors import InputError
+from attm_core.errors import ConfigError, InputError
+from attm_core.files import load_tensors
 from attm_core.training.expert_iteration import (
     ExpertIterationConfig,
     blend,
-    expert_mixture,
+    expert_iteration,
+    expert_scores,
+    select,
     select_top_decile,
-    train_expert_iteration,
     z_scores,
 )
-from attm_core.training.sft import SFTConfig
+from attm_core.training.run import Run
+from attm_core.training.sft import SFTObjective
+
+ARMS, LABELS = ("top", "random", "none"), ("own", "sampling", "null")
 
 
 def test_z_scores_by_hand():
@@ -45,31 +52,97 @@ def test_bad_columns_are_refused(reward, clap, keep, message):
         select_top_decile(np.array(reward), np.array(clap), keep)
 
 
-def test_experts_occur_five_times_in_the_mixture(make_set):
-    mixture = expert_mixture(make_set(10), make_set(2, seed=1))
-    assert mixture.copies().tolist() == [1] * 10 + [5] * 2
-
-
 def test_the_published_stage_is_the_default():
     config = ExpertIterationConfig()
-    runs = [(run.train.n_steps, run.train.optim.lr) for run in (config.mixture, config.polish)]
-    assert runs == [(30_000, 1e-5), (5_000, 1e-6)]
+    runs = [(run.n_steps, run.lr, run.batch_size) for run in (config.finetune, config.polish)]
+    assert runs == [(30_000, 1e-5, 64), (5_000, 1e-6, 64)]
+    with pytest.raises(ConfigError, match="n_keep 5 must be"):
+        ExpertIterationConfig(n_samples=4, n_keep=5)
+    with pytest.raises(ConfigError, match="keep of ExpertIterationConfig"):
+        ExpertIterationConfig(keep="worst")
 
 
-def test_polish_goes_on_from_the_mixture_with_stage_1_statistics(
-    make_model, make_set, make_train, tmp_path
+def test_controls_keep_as_many_at_random_or_none():
+    score = np.arange(50.0)
+    picks = {k: select(score, score, ExpertIterationConfig(50, 5, keep=k), 1) for k in ARMS}
+    assert picks["top"].tolist() == [49, 48, 47, 46, 45]
+    assert len(set(picks["random"].tolist()) - set(range(50))) == 0
+    assert len(set(picks["random"].tolist())) == 5 and set(picks["random"]) != set(picks["top"])
+    assert picks["none"].tolist() == []
+
+
+def test_experts_are_labelled_by_reward_sampling_score_or_null():
+    reward = torch.tensor([0.3, -1.0])
+    labels = {n: expert_scores(reward, ExpertIterationConfig(label=n)).tolist() for n in LABELS}
+    assert labels["own"] == reward.tolist()
+    assert labels["sampling"] == [2.0, 2.0]
+    assert labels["null"] == [0.0, 0.0]
+
+
+@pytest.fixture
+def stage_1(make_model, make_set):
+    def make():
+        model = make_model()
+        model.set_latent_statistics(*make_set().statistics())
+        return model
+
+    return make
+
+
+def settings(make_train, **changes) -> ExpertIterationConfig:
+    stages = {"finetune": make_train(8), "polish": make_train(8, batch_size=4)}
+    return ExpertIterationConfig(12, 4, **stages, **changes)
+
+
+def test_the_stage_samples_judges_keeps_and_trains(
+    stage_1, sampling, make_set, make_train, tmp_path
 ):
-    stage = SFTConfig(make_train(8), batch_size=4)
-    model, train = make_model(), make_set()
-    model.set_latent_statistics(*train.statistics())
+    model, valid = stage_1(), make_set(6, seed=1)
     statistics = model.latent_mean.clone()
-    config = ExpertIterationConfig(stage, stage)
-    experts = make_set(4, seed=5)
-    runs = train_expert_iteration(model, train, experts, None, config, tmp_path)
-    assert [len(run.log) for run in runs] == [8, 8]
-    assert [run.folder.name for run in runs] == ["mixture", "polish"]
+    config = settings(make_train)
+    result = expert_iteration(model, sampling, make_set(), valid, config, Run(tmp_path))
+    assert len(result.prompts) == 12 and len(set(result.prompts)) == 10
+    assert result.reward == pytest.approx(result.latents.mean(dim=(1, 2)).numpy())
+    assert result.kept.tolist() == select_top_decile(result.reward, result.clap, 4).tolist()
+    stored = load_tensors(tmp_path / "experts.safetensors")
+    assert torch.equal(stored["mean"], result.latents[result.kept])
+    assert stored["score"].numpy() == pytest.approx(result.reward[result.kept])
+    assert stored["pooled"][:, 0].tolist() == [float(result.prompts[row]) for row in result.kept]
+    assert {name: len(log) for name, log in result.logs.items()} == {"finetune": 8, "polish": 8}
     assert torch.equal(model.latent_mean, statistics)
-    again = make_model()
-    again.set_latent_statistics(*train.statistics())
-    train_expert_iteration(again, train, experts, None, config, tmp_path)
-    assert torch.equal(again.final_layer.conv.weight, model.final_layer.conv.weight)
+    start = result.logs["polish"]["validation_loss"].dropna().iloc[0]
+    assert start != result.logs["finetune"]["validation_loss"].dropna().iloc[0]
+
+
+def test_a_stopped_stage_goes_on_with_the_same_experts(
+    stage_1, sampling, make_set, make_train, same_weights, tmp_path, monkeypatch
+):
+    train, config, draw = make_set(), settings(make_train), SFTObjective.draw
+    whole, cut, resumed = stage_1(), stage_1(), stage_1()
+    expert_iteration(whole, sampling, train, None, config, Run(tmp_path / "whole"))
+
+    def until(self, step):
+        if step == 6 and self.config.batch_size == 4:
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SFTObjective, "draw", until)
+        expert_iteration(cut, sampling, train, None, config, Run(tmp_path / "cut"))
+    deaf = replace(sampling, generate=None, judge=None)
+    expert_iteration(resumed, deaf, train, None, config, Run(tmp_path / "cut"))
+    assert same_weights(whole, resumed) and not same_weights(whole, cut)
+
+
+def test_the_control_without_experts_trains_as_long_on_the_training_clips(
+    stage_1, sampling, make_set, make_train, same_weights, tmp_path
+):
+    models = {}
+    for keep in ARMS:
+        models[keep] = stage_1()
+        config, run = settings(make_train, keep=keep), Run(tmp_path / keep)
+        result = expert_iteration(models[keep], sampling, make_set(), None, config, run)
+        assert len(result.kept) == (0 if keep == "none" else 4)
+        assert [len(log) for log in result.logs.values()] == [8, 8]
+    assert not same_weights(models["top"], models["random"])
+    assert not same_weights(models["top"], models["none"])

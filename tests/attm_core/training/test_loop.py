@@ -10,10 +10,9 @@ import torch
 
 from attm_core.errors import CheckpointError, ConfigError
 from attm_core.training.ema import synthesize
-from attm_core.training.loop import fit
-from attm_core.training.objective import TrainingError, take_part
-from attm_core.training.optimisation import OptimConfig
-from attm_core.training.sft import SFTConfig, SFTObjective, train_sft
+from attm_core.training.loop import TrainingError, fit, take_part
+from attm_core.training.run import Run
+from attm_core.training.sft import SFTConfig, SFTObjective, sft
 
 KILLED = Path(__file__).with_name("killed_run.py")
 
@@ -36,11 +35,11 @@ def stopping(objective: SFTObjective, at: int) -> SFTObjective:
 
 def run(model, clips, train, folder, stop: int | None = None):
     model.set_latent_statistics(*clips.statistics())
-    objective = SFTObjective(model, clips, SFTConfig(train, batch_size=8))
+    objective = SFTObjective(model, clips, train)
     if stop is not None:
         objective = stopping(objective, stop)
     weight = model.t_embed.mlp[0].weight
-    return fit(model, objective, train, folder, validate=lambda: float(weight.sum()))
+    return fit(model, objective, train, Run(folder), validate=lambda: float(weight.sum()))
 
 
 @pytest.mark.parametrize("stop", [2, 5, 9])
@@ -55,7 +54,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     assert same_weights(whole, resumed)
     pd.testing.assert_frame_equal(got.log, wanted.log, check_exact=True)
     for sigma_rel in (0.05, 0.1):
-        averages = [synthesize(result.ema_folder, sigma_rel) for result in (got, wanted)]
+        averages = [synthesize(result.folder / "ema", sigma_rel) for result in (got, wanted)]
         assert all(torch.equal(averages[0][name], averages[1][name]) for name in averages[0])
 
 
@@ -112,22 +111,20 @@ def test_a_truncated_state_is_a_typed_error(make_model, make_set, make_train, tm
 def test_accumulation_does_not_change_the_numbers(make_model, make_set, make_train, tmp_path):
     models = []
     for parts in (1, 4):
-        optim = OptimConfig(lr=1e-2, warmup_steps=3, precision="fp32", accumulation=parts)
         models.append(make_model())
-        run(models[-1], make_set(), make_train(optim=optim), tmp_path / str(parts))
+        run(models[-1], make_set(), make_train(accumulation=parts), tmp_path / str(parts))
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(make_model, make_set, make_train, tmp_path):
-    optim = OptimConfig(accumulation=3)
     with pytest.raises(ConfigError, match="batch of 8 cannot be cut"):
-        run(make_model(), make_set(), make_train(optim=optim), tmp_path)
+        run(make_model(), make_set(), make_train(accumulation=3), tmp_path)
 
 
 def test_a_loss_that_is_no_number_names_its_step(make_model, make_set, make_train, tmp_path):
     clips = make_set()
-    broken = SFTObjective(make_model(), clips, SFTConfig(batch_size=8))
+    broken = SFTObjective(make_model(), clips, make_train())
     broken.model.set_latent_statistics(*clips.statistics())
     draw = broken.draw
 
@@ -139,7 +136,7 @@ def test_a_loss_that_is_no_number_names_its_step(make_model, make_set, make_trai
 
     broken.draw = poisoned
     with pytest.raises(TrainingError, match="not finite at step 7;"):
-        fit(broken.model, broken, make_train(), tmp_path)
+        fit(broken.model, broken, make_train(), Run(tmp_path))
     resumed = run(make_model(), clips, make_train(), tmp_path)
     assert np.isfinite(resumed.log["loss"]).all()
 
@@ -148,9 +145,8 @@ def test_bf16_training_follows_fp32(make_model, make_set, make_train, tmp_path, 
     processor(avx512_bf16=True)
     losses = {}
     for precision in ("fp32", "bf16"):
-        optim = OptimConfig(lr=3e-3, warmup_steps=0, precision=precision, eps=1e-8)
-        config = SFTConfig(make_train(optim=optim), batch_size=8)
-        result = train_sft(make_model(), make_set(), None, config, tmp_path / precision)
+        config = make_train(lr=3e-3, warmup_steps=0, precision=precision, eps=1e-8)
+        result = sft(make_model(), make_set(), None, config, Run(tmp_path / precision))
         losses[precision] = result.log["loss"].to_numpy()
     assert not np.array_equal(losses["fp32"], losses["bf16"])
     np.testing.assert_allclose(losses["bf16"], losses["fp32"], rtol=0.05)
@@ -166,7 +162,19 @@ def test_parts_of_a_draw_make_up_the_draw(make_model, make_set):
 def test_averages_may_be_left_out(make_model, make_set, make_train, tmp_path, same_weights):
     plain, averaged, clips = make_model(), make_model(), make_set()
     run(plain, clips, make_train(sigma_rels=()), tmp_path / "plain")
-    result = run(averaged, clips, make_train(ema_every=2), tmp_path / "averaged")
+    result = run(averaged, clips, make_train(), tmp_path / "averaged")
     assert same_weights(plain, averaged)
     assert not (tmp_path / "plain" / "ema").exists()
-    assert len(list(result.ema_folder.iterdir())) == 3
+    assert len(list((result.folder / "ema").iterdir())) == 3
+
+
+def test_a_run_without_a_folder_trains_the_same_and_keeps_nothing(
+    make_model, make_set, make_train, same_weights, tmp_path, monkeypatch
+):
+    kept, alone, clips = make_model(), make_model(), make_set()
+    wanted = run(kept, clips, make_train(), tmp_path / "kept")
+    monkeypatch.chdir(tmp_path)
+    got = run(alone, clips, make_train(), None)
+    assert same_weights(kept, alone)
+    pd.testing.assert_frame_equal(got.log, wanted.log, check_exact=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -42,5 +42,5 @@ def test_the_null_score_is_the_number_zero_and_a_baseline_takes_none(make_model)
     "changes", [{"text_prob": 1.5}, {"score_prob": -0.1}, {"score_per": "step"}]
 )
 def test_bad_settings_are_refused(changes):
-    with pytest.raises(ConfigError, match=r"probabilities|score_per"):
+    with pytest.raises(ConfigError, match=r"text_prob|score_prob|score_per"):
         NullConfig(**changes)

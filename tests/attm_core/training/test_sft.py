@@ -2,20 +2,21 @@ from dataclasses import replace
 
 import torch
 
-from attm_core.training.sft import SFTConfig, SFTObjective, ValidationLoss, train_sft
+from attm_core.training.ema import synthesize
+from attm_core.training.run import Run
+from attm_core.training.sft import SFTConfig, SFTObjective, sft, validation_loss
 
 
 def test_training_lowers_the_validation_loss_and_logs_every_step(
     make_model, make_set, make_train, tmp_path
 ):
-    config = SFTConfig(make_train(40), batch_size=8)
     model, train, valid = make_model(), make_set(), make_set(8, seed=1)
     model.set_latent_statistics(*train.statistics())
-    before = ValidationLoss(valid)(model)
-    result = train_sft(model, train, valid, config, tmp_path)
+    before = validation_loss(model, valid)
+    result = sft(model, train, valid, make_train(40), Run(tmp_path))
     assert list(result.log["step"]) == list(range(1, 41))
     assert result.log["validation_loss"].dropna().index.tolist() == list(range(3, 40, 4))
-    assert result.log["validation_loss"].iloc[-1] == ValidationLoss(valid)(model)
+    assert result.log["validation_loss"].iloc[-1] == validation_loss(model, valid)
     assert result.log["validation_loss"].iloc[-1] < 0.8 * before
 
 
@@ -42,28 +43,39 @@ def test_the_untrained_loss_is_that_of_zero_velocity(make_model, make_set):
 def test_validation_does_not_depend_on_how_it_is_batched(make_model, make_set):
     model, valid = make_model(), make_set(11)
     model.set_latent_statistics(*valid.statistics())
-    whole, parts = ValidationLoss(valid, batch_size=64), ValidationLoss(valid, batch_size=3)
-    assert abs(whole(model) - parts(model)) < 1e-6
-    assert whole(model) == whole(model)
-    assert whole(model) != ValidationLoss(valid, seed=1)(model)
+    whole = validation_loss(model, valid)
+    assert abs(whole - validation_loss(model, valid, batch_size=3)) < 1e-6
+    assert whole == validation_loss(model, valid)
+    assert whole != validation_loss(model, valid, seed=1)
 
 
 def test_the_baseline_ignores_the_scores(make_model, make_set, make_train, tmp_path, same_weights):
-    clips, config = make_set(), SFTConfig(make_train(6), batch_size=8)
+    clips = make_set()
     other = replace(clips, score=clips.score + 3)
     models = [make_model("none"), make_model("none")]
     for index, (model, train) in enumerate(zip(models, (clips, other), strict=True)):
-        train_sft(model, train, None, config, tmp_path / str(index))
+        sft(model, train, None, make_train(6), Run(tmp_path / str(index)))
     assert same_weights(*models)
 
 
 def test_a_score_head_learns_from_the_scores(make_model, make_set, make_train, tmp_path):
     """The clips' level is their score, so s must move the velocity of a trained model."""
     model, clips = make_model("input_add"), make_set(64)
-    train_sft(model, clips, None, SFTConfig(make_train(80), batch_size=16), tmp_path)
+    sft(model, clips, None, make_train(80, batch_size=16), Run(tmp_path))
     batch = clips.at(torch.arange(8), torch.zeros(8, 4, 3))
     x_t, t = torch.zeros(8, 4, 3), torch.full((8,), 0.9)
     with torch.no_grad():
         low, high = (model(x_t, t, batch.conditions, torch.full((8,), s)) for s in (-1.0, 1.0))
     # v = x_1 − x_0 falls as the data level rises
     assert (high - low).mean() < -0.2
+
+
+def test_a_training_may_end_with_its_averaged_weights(make_model, make_set, make_train, tmp_path):
+    raw, averaged = make_model(), make_model()
+    sft(raw, make_set(), None, make_train(), Run(tmp_path / "raw"))
+    sft(averaged, make_set(), None, make_train(sigma_rel=0.1), Run(tmp_path / "averaged"))
+    wanted = synthesize(tmp_path / "raw" / "ema", 0.1)
+    for name, weight in averaged.named_parameters():
+        if name in wanted:
+            assert torch.equal(weight, wanted[name])
+    assert not torch.equal(raw.final_layer.conv.weight, averaged.final_layer.conv.weight)

@@ -1,6 +1,6 @@
 import pytest
 
-from attm_companion.book.strict_yaml import read_yaml, toc_entries, toc_problems
+from attm_companion.strict_yaml import read_yaml, toc_entries, toc_problems
 from attm_core.errors import ConfigError
 
 TOC = {

@@ -12,7 +12,13 @@ from attm_core.errors import ConfigError
 
 
 class StrictLoader(yaml.SafeLoader):
-    """Safe loader that refuses duplicate keys; PyYAML and Jupyter Book take the last one."""
+    """Safe loader that refuses duplicate keys and aliases; PyYAML takes the last of two keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """A few lines of aliases can stand for more data than any memory holds."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed here")
+        return super().compose_node(parent, index)
 
 
 def _mapping(loader: StrictLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -36,12 +42,27 @@ def read_yaml(path: Path) -> Any:
         ConfigError: missing, malformed, or a key is given twice.
     """
     try:
-        with Path(path).open(encoding="utf-8") as stream:
-            return yaml.load(stream, Loader=StrictLoader)
+        return parse_yaml(Path(path).read_text(encoding="utf-8"), str(path))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Read YAML from a text that came from ``name``.
+
+    Raises:
+        ConfigError: malformed, nested beyond all reason, or a key is given twice.
+    """
+    loader = StrictLoader(text)
+    loader.name = name
+    try:
+        return loader.get_single_data()
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{name} is not valid YAML: {error}") from error
+    finally:
+        loader.dispose()
 
 
 def toc_entries(toc: Any) -> list[str]:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
+from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors
-from attm_core.training.optimisation import OptimConfig
-from attm_core.training.processes import Processes, launched_accelerator
-from attm_core.training.sft import SFTConfig, train_sft
+from attm_core.training.run import Run, launched_accelerator
+from attm_core.training.sft import sft
 
 SCRIPT = Path(__file__).with_name("launched_run.py")
 
@@ -28,10 +28,23 @@ def test_one_process_is_a_world_of_its_own(make_model, monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert launched_accelerator() is None
-    alone, model, values = Processes(), make_model(), torch.tensor([1.0, 2.0])
-    assert (alone.count, alone.index, alone.is_main) == (1, 0, True)
+    alone, model, values = Run(), make_model(), torch.tensor([1.0, 2.0])
+    assert (alone.count, alone.index) == (1, 0)
     assert alone.wrap(alone.place(model)) is model
     assert torch.equal(alone.mean(values), values)
+
+
+def test_what_is_made_once_is_read_back_and_of_one_run_only(tmp_path):
+    run, calls = Run(tmp_path), []
+
+    def make():
+        calls.append(1)
+        return {"x": torch.full((2,), float(len(calls)))}
+
+    assert [run.once("x.safetensors", make, "a")["x"][0].item() for _ in range(2)] == [1.0, 1.0]
+    with pytest.raises(CheckpointError, match="belongs to a run with another"):
+        run.once("x.safetensors", make, "b")
+    assert Run().once("x.safetensors", make, "a")["x"][0].item() == 2.0
 
 
 @pytest.mark.slow
@@ -39,9 +52,8 @@ def test_two_launched_processes_of_two_parts_train_as_one(
     make_model, make_set, make_train, tmp_path
 ):
     launch(tmp_path / "two", accumulation=2)
-    optim = OptimConfig(lr=1e-2, warmup_steps=3, precision="fp32")
-    model, config = make_model(), SFTConfig(make_train(optim=optim), batch_size=8)
-    alone = train_sft(model, make_set(), make_set(8, seed=1), config, tmp_path / "one")
+    model = make_model()
+    alone = sft(model, make_set(), make_set(8, seed=1), make_train(), Run(tmp_path / "one"))
     ranks = [load_tensors(tmp_path / "two" / f"rank{index}.safetensors") for index in (0, 1)]
     for name, weight in model.state_dict().items():
         assert torch.equal(ranks[0][name], ranks[1][name])

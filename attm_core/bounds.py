@@ -1,0 +1,59 @@
+"""Bounds of configurations: a senseless value is refused where it is read, by its name."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from attm_core.errors import ConfigError
+
+MAX_NUMBER = 1e12  # no size, length or rate of this package is near it
+
+
+def require(
+    config: object,
+    positive: str = "",
+    at_least_0: str = "",
+    share: str = "",
+    finite: str = "",
+    **choices: tuple[object, ...],
+) -> None:
+    """Check fields of a configuration; a tuple is checked item by item.
+
+    Args:
+        config: the configuration, a dataclass or model.
+        positive: names of fields, separated by spaces, that must be > 0.
+        at_least_0: those that must be ≥ 0.
+        share: those that must lie in [0, 1].
+        finite: those that must only be numbers.
+        choices: field → the values it may have.
+
+    Raises:
+        ConfigError: the first field that is NaN, infinite, out of range or unknown.
+    """
+    wants = {positive: "> 0", at_least_0: "≥ 0", share: "in [0, 1]", finite: "finite"}
+    for names, wanted in wants.items():
+        for name in names.split():
+            value = getattr(config, name)
+            if not all(_within(item, wanted) for item in _items(value)):
+                raise ConfigError(f"{_place(config, name)} must be {wanted}, not {value!r}")
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            value, listed = getattr(config, name), ", ".join(map(repr, allowed))
+            raise ConfigError(f"{_place(config, name)} must be one of {listed}, not {value!r}")
+
+
+def _place(config: object, name: str) -> str:
+    return f"{name} of {type(config).__name__}"
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _within(value: Any, wanted: str) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if not math.isfinite(value) or abs(value) > MAX_NUMBER:
+        return False
+    return {"> 0": value > 0, "≥ 0": value >= 0, "in [0, 1]": 0 <= value <= 1}.get(wanted, True)
