@@ -20,6 +20,7 @@ METRIC_NAMES = {
     "reward": "Reward ↑",
     "ccs": "CCS ↑",
     "quality": "True quality ↑",
+    "utility": "True utility ↑",
     "level_dbfs": "Level, dBFS",
     "clipped": "Clipped",
     "score_r": "Score-r ↑",
