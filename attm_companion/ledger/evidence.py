@@ -43,7 +43,9 @@ class Claim:
         section: key of the ledger's section filter.
         decided_by: ``"a"`` arithmetic, ``"b"`` public release, ``"c"`` only running the system.
         statement: in our words; of a finding, its title.
-        check: module, function and arguments of the check; None where a person read.
+        check: module, function and arguments of the check, where arithmetic does not do.
+        figures: expressions by name, each may use those before it.
+        verdict: an expression of a verdict.
         found: template of the figures' sentence; by verdict if the sentence depends on it.
         mini: template of a sentence with values of the mini study; says nothing on the verdict.
     """
@@ -54,6 +56,8 @@ class Claim:
     decided_by: str
     statement: str
     check: str | None = None
+    figures: Mapping[str, str] = field(default_factory=dict)
+    verdict: str | None = None
     found: str | Mapping[str, str] = ""
     mini: str = ""
 
@@ -65,7 +69,9 @@ class Claim:
     @property
     def kind(self) -> Kind:
         """Finding, computed or read: how a verdict came about, if there is one."""
-        return "finding" if self.is_finding else "computed" if self.check else "read"
+        if self.is_finding:
+            return "finding"
+        return "computed" if self.check or self.verdict else "read"
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from attm_companion.ledger.evidence import (
     load_readings,
     load_sources,
 )
+from attm_companion.ledger.expressions import evaluate
 from attm_companion.ledger.mini_values import mini_sentence
 from attm_companion.ledger.release.audit import rounded
 from attm_core.errors import InputError, ResultError
@@ -95,9 +96,12 @@ def check_function(claim: Claim) -> tuple[Callable[..., Any], list[str]]:
 
 
 def run_check(claim: Claim, evidence: Evidence) -> tuple[Verdict | None, Figures]:
-    """Verdict and figures of a claim's check; nothing for a claim without one."""
+    """Verdict and figures of a claim's check or expressions; nothing without either."""
     if claim.check is None:
-        return None, {}
+        names: dict[str, Any] = {verdict: verdict for verdict in VERDICTS}
+        for name, text in {**claim.figures, "": claim.verdict or "None"}.items():
+            names[name] = evaluate(text, evidence.paper, evidence.audit, names)
+        return names.pop(""), {name: names[name] for name in claim.figures}
     function, arguments = check_function(claim)
     sources = {"paper": evidence.paper, "audit": evidence.audit}
     needed = [sources[n] for n in inspect.signature(function).parameters if n in sources]
@@ -148,7 +152,7 @@ def _proof(claim: Claim) -> tuple[str, int]:
         function, _ = check_function(claim)
         path = FOLDER / "checks" / f"{function.__module__.rpartition('.')[2]}.py"
         return f"{path.as_posix()}#{function.__name__}", inspect.getsourcelines(function)[1]
-    file = READINGS_FILE if claim.id in load_readings() else CLAIMS_FILE
+    file = CLAIMS_FILE if claim.figures or claim.verdict or claim.found else READINGS_FILE
     lines = file.read_text(encoding="utf-8").splitlines()
     line = next(n for n, text in enumerate(lines, 1) if text.strip() == f"{claim.id}:")
     return f"{(FOLDER / file.name).as_posix()}#{claim.id}", line
@@ -156,9 +160,10 @@ def _proof(claim: Claim) -> tuple[str, int]:
 
 def _basis(claim: Claim) -> str:
     uses = set(inspect.signature(check_function(claim)[0]).parameters) if claim.check else set()
-    if "audit" in uses or "audit[" in str(claim.found):
+    text = f"{claim.found} {claim.figures} {claim.verdict}"
+    if "audit" in uses or "audit[" in text or "audit." in text:
         return BASES[1]
-    return BASES[0] if claim.check or claim.found else BASES[2]
+    return BASES[0] if claim.check or claim.found or claim.verdict else BASES[2]
 
 
 def build_ledger(evidence: Evidence) -> list[Entry]:

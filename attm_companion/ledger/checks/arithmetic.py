@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attm_companion.ledger.evidence import Verdict
+from attm_companion.ledger.evidence import Result, Verdict
 from attm_companion.paper_numbers import Cell, Paper
 
 HIGHER_IS_BETTER = {"fad": False, "clap": True, "reward": True, "score_r": True, "delta_out": True}
@@ -30,10 +30,14 @@ def rounds_to(value: float, printed: Cell, *operands: Cell) -> bool:
     return abs(value - printed.value) <= slack + SLACK
 
 
-def wrong_bold(paper: Paper, table: str, metrics: tuple[str, ...]) -> list[str]:
-    """Columns of a table whose bold cells are not exactly the best ones."""
+def bold_is_best(paper: Paper, table: str, *metrics: str) -> Result:
+    """Bold cells of a table against the best values of its columns."""
     columns = {metric: paper.column(table, metric) for metric in metrics}
-    return [m for m, column in columns.items() if _bold_rows(column) != best_rows(column, m)]
+    bold = {m: {row for row, cell in column.items() if cell.bold} for m, column in columns.items()}
+    wrong = [m for m, column in columns.items() if bold[m] != best_rows(column, m)]
+    right = len(metrics) - len(wrong)
+    words = ", ".join(wrong) or "none"
+    return holds(not wrong), {"columns": len(metrics), "right": right, "wrong": words}
 
 
 def best_rows(column: Mapping[str, Cell], metric: str) -> set[str]:
@@ -41,7 +45,3 @@ def best_rows(column: Mapping[str, Cell], metric: str) -> set[str]:
     values = {row: cell.value for row, cell in column.items()}
     best = max(values.values()) if HIGHER_IS_BETTER[metric] else min(values.values())
     return {row for row, value in values.items() if value == best}
-
-
-def _bold_rows(column: Mapping[str, Cell]) -> set[str]:
-    return {row for row, cell in column.items() if cell.bold}

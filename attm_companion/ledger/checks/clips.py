@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attm_companion.ledger.checks.arithmetic import holds
-from attm_companion.ledger.evidence import Result, Verdict
+from attm_companion.ledger.evidence import Result
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import Paper
 from attm_core.generation.loudness import RELEASED_PEAK_TARGET, to_db
@@ -27,16 +27,6 @@ def latent_frames(paper: Paper, audit: Audit) -> Result:
     return holds(whole, "ambiguous"), {"padding": padding[0], "frames": frames}
 
 
-def one_seed(paper: Paper, audit: Audit) -> Result:
-    """Whether clips of one system share noise, and at which shift the submissions do."""
-    within = audit["clips.noise.within_other_prompts.sub1"]
-    pair = audit["clips.noise.between.sub1_sub2"]
-    shift = paper["hyper.inference.seed_sub1"] - paper["hyper.inference.seed_sub2"]
-    indexed = pair["best_lag_z"] > STANDS_OUT and pair["best_lag"] == shift
-    otherwise: Verdict = "ambiguous" if indexed else "not_checkable_here"
-    return holds(within > SHARED, otherwise), {"shift": shift}
-
-
 def separated(audit: Audit) -> Result:
     """The line at Nyquist that a separation network leaves, and the padding that it removes."""
     systems = audit["clips.systems"]
@@ -56,20 +46,6 @@ def on_target(audit: Audit) -> Result:
     miss = max(audit[f"clips.systems.{s}.largest_miss_lu"] for s in SUBMISSIONS)
     stop = "all" if at_limit else "not all"
     return holds(on == n), {"n": n, "off": n - on, "miss": miss, "stop": stop}
-
-
-def true_peaks(audit: Audit) -> Result:
-    """True peaks of both submissions against the ceiling."""
-    above = _total(audit, "above_ceiling")
-    top = max(audit[f"clips.systems.{s}.true_peak_dbtp.max"] for s in SUBMISSIONS)
-    return holds(not above), {"n": _total(audit, "n"), "above": above, "top": top}
-
-
-def official_checkpoint(paper: Paper, audit: Audit) -> Result:
-    """Bandwidth of the demo's baseline against the challenge's public recipe."""
-    top = audit["clips.systems.baseline.bandwidth_hz.max"]
-    edge = paper["public.recipe_rate_hz"] / 2
-    return holds(top <= edge, "ambiguous"), {"top_khz": top / 1000, "edge_khz": edge / 1000}
 
 
 def formats(paper: Paper, audit: Audit) -> Result:

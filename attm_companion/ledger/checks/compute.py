@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 from attm_companion.ledger.checks.arithmetic import holds
@@ -39,43 +38,3 @@ def checkpoint_size(paper: Paper) -> Result:
     size = sum(tensor_sizes().values()) * 4
     near = abs(size / 2**20 - paper["repository.checkpoint_mb"]) < 5
     return holds(near), {"megabytes": size / 1e6, "mebibytes": size / 2**20}
-
-
-def seconds_per_update(paper: Paper) -> float:
-    """Stage 1's time per update."""
-    return paper["hyper.stage1.hours"] * SECONDS / paper["hyper.stage1.updates"]
-
-
-def stage_one_time(paper: Paper) -> Result:
-    """The arithmetic rate that Stage 1's updates in its hours would need."""
-    seconds, batch = seconds_per_update(paper), paper["hyper.stage1.batch_size"]
-    rate = FORWARDS_PER_UPDATE * batch * paper["public.clip_gflop"] / 1000 / seconds
-    share = rate / paper["public.a5000_tflops_bf16"]
-    passes = paper["hyper.stage1.updates"] * batch / paper["hyper.data.clips"]
-    figures = {"seconds": seconds, "passes": passes, "tflops": rate, "share": share}
-    return holds(share < PLAUSIBLE_SHARE_OF_PEAK, "ambiguous"), dict(figures)
-
-
-def total_time(paper: Paper) -> Result:
-    """The stages at Stage 1's pace, with what is left for everything else."""
-    hours = seconds_per_update(paper) / SECONDS
-    stage2 = (paper["hyper.stage2.updates"] + paper["hyper.stage2.polish_updates"]) * hours
-    per_forward = hours / (FORWARDS_PER_UPDATE * paper["hyper.stage1.batch_size"])
-    pairs = paper["hyper.stage3.updates"] * paper["public.crpo_pairs_a_batch"]
-    total = paper["hyper.stage1.hours"] + stage2 + pairs * FORWARDS_PER_PAIR * per_forward
-    rest = paper["text.total_gpu_hours"] - total
-    return "holds_loosely" if rest > 0 else "contradicted", {"stages": total, "left": rest}
-
-
-def wall_clock(paper: Paper) -> Result:
-    """The script's own minutes for 100 clips against the paper's seconds a clip."""
-    parts = ("generate", "separate")
-    least = {part: paper[f"repository.{part}_minutes_low"] * 60 / 100 for part in parts}
-    fits = sum(least.values()) <= paper["text.wall_clock_high_s"]
-    return "holds_loosely" if fits else "contradicted", dict(least)
-
-
-def beta_and_magnitude(paper: Paper) -> Result:
-    """Differences at which β settles a pair at 90 %: of log-ratios, and of losses in TangoFlux."""
-    settled = math.log(9) / paper["hyper.stage3.beta"]
-    return None, {"log_ratios": settled, "losses": 2 * settled}

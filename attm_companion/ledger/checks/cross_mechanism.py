@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attm_companion.ledger.checks.arithmetic import best_rows, delta, holds, rounds_to, wrong_bold
+from attm_companion.ledger.checks.arithmetic import delta, holds, rounds_to
 from attm_companion.ledger.evidence import Result
 from attm_companion.paper_numbers import Paper
 
@@ -31,36 +31,6 @@ def factorial_cells(paper: Paper) -> Result:
     return holds(n == paper["text.factorial_cells"]), {"cells": n}
 
 
-def benign_direction(paper: Paper) -> Result:
-    """FAD of v1→v2 against v1-native at both stages."""
-    bound = paper["text.cross_load_fad_within"]
-    moves = {s: delta(paper, f"table3.{s}.v1_v1.fad", f"table3.{s}.v1_v2.fad") for s in STAGES}
-    return holds(max(map(abs, moves.values())) <= bound + 1e-9), dict(moves)
-
-
-def reverse_collapses(paper: Paper) -> Result:
-    """Both v2→v1 cells against the rounded values of the text."""
-    cells = {f"{m}_{s}": paper[f"table3.{s}.v2_v1.{m}"] for m in ("fad", "reward") for s in STAGES}
-    words = {m: paper[f"text.reverse_cross_{m}"] for m in ("fad", "reward")}
-    slack = {"fad": 0.01, "reward": 0.02}
-    close = all(
-        abs(cells[f"{m}_{s}"] - words[m]) < slack[m] for m in ("fad", "reward") for s in STAGES
-    )
-    return holds(close), {}
-
-
-def chain_end_reward(paper: Paper) -> Result:
-    """The two Reward cells named in the text."""
-    gap = delta(paper, "table3.chain.v1_v1.reward", "table3.chain.v1_v2.reward")
-    return holds(gap > 0), {"difference": gap}
-
-
-def v2_regresses(paper: Paper) -> Result:
-    """Both metrics of the v2-native cell between the stages."""
-    fad, reward = (stage_deltas(paper, m)["v2_v2"] for m in ("fad", "reward"))
-    return holds(fad > 0 > reward), {"fad": fad, "reward": reward}
-
-
 def biggest_delta(paper: Paper) -> Result:
     """Stage deltas of all four cells, and the largest delta between forwards."""
     deltas = {m: stage_deltas(paper, m) for m in METRICS}
@@ -79,23 +49,6 @@ def biggest_delta(paper: Paper) -> Result:
         "top_reward": deltas["reward"][top["reward"]],
         "between_forwards": swap,
     }
-
-
-def bold_is_best(paper: Paper) -> Result:
-    """Bold cells of Table III against the best values."""
-    wrong = wrong_bold(paper, "table3", METRICS)
-    best = min(best_rows(paper.column("table3", "reward"), "reward"))
-    label = paper.label(f"table3.{best}.label")
-    return holds(not wrong), {"wrong": ", ".join(wrong) or "none", "best_reward": label}
-
-
-def forward_switch_gain(paper: Paper) -> Result:
-    """What switching the forward pass of the SFT weights does, without any training."""
-    switch = delta(paper, "table3.sft.v1_v1.fad", "table3.sft.v1_v2.fad")
-    expert = delta(paper, "table3.sft.v1_v1.fad", "table3.chain.v1_v1.fad")
-    reward = delta(paper, "table3.sft.v1_v1.reward", "table3.sft.v1_v2.reward")
-    share = switch / expert if expert else 0.0
-    return None, {"switch": switch, "expert": expert, "share": share, "reward": reward}
 
 
 def tables_agree(paper: Paper) -> Result:

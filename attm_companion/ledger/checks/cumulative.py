@@ -9,7 +9,6 @@ from attm_companion.ledger.checks.arithmetic import (
     delta,
     holds,
     rounds_to,
-    wrong_bold,
 )
 from attm_companion.ledger.evidence import Result
 from attm_companion.ledger.release.audit import Audit
@@ -67,27 +66,6 @@ def crpo_deltas(paper: Paper) -> Result:
     return holds(fits), dict(deltas)
 
 
-def bold_is_best(paper: Paper) -> Result:
-    """Bold cells of Table II against the best values."""
-    wrong = wrong_bold(paper, "table2", METRICS)
-    return holds(not wrong), {"columns": len(METRICS), "right": len(METRICS) - len(wrong)}
-
-
-def one_protocol(paper: Paper, audit: Audit) -> Result:
-    """The demo's baseline against the protocol that all rows are said to share."""
-    clips = audit["clips.systems.baseline"]
-    gap = paper["table2.row0.clap"] - audit["scores.clap.systems.baseline.mean"]
-    return holds(clips["on_target"] == clips["n"], "ambiguous"), {"clap_gap": gap}
-
-
-def baseline_row(paper: Paper, audit: Audit) -> Result:
-    """Row 0 against the public per-prompt scores of the demo's baseline."""
-    public = {m: audit[f"scores.{m}.systems.baseline"] for m in PER_PROMPT}
-    z = {m: (paper[f"table2.row0.{m}"] - s["mean"]) / s["se"] for m, s in public.items()}
-    figures = {f"z_{m}": value for m, value in z.items()}
-    return holds(max(map(abs, z.values())) <= 3, "ambiguous"), dict(figures)
-
-
 def row_matches_release(paper: Paper, audit: Audit, row: str, system: str) -> Result:
     """A printed row against the means of the public per-prompt scores."""
     cells = {m: paper.cell(f"table2.{row}.{m}") for m in PER_PROMPT}
@@ -98,29 +76,11 @@ def row_matches_release(paper: Paper, audit: Audit, row: str, system: str) -> Re
     return holds(exact, "holds_loosely" if close else "contradicted"), dict(gaps)
 
 
-def operating_point(paper: Paper) -> Result:
-    """Expert iteration's Reward gain against SFT at its own better score settings."""
-    stated = delta(paper, "table2.row1.reward", "table2.row2.reward")
-    fair = delta(paper, "fig2.sft_reward_s2", "table2.row2.reward")
-    return None, {"stated": stated, "fair": fair}
-
-
-def seed_spread(paper: Paper) -> Result:
-    """FAD steps against the difference between two seeds of the same model."""
-    fad, seeds = steps(paper, "fad"), seed_gap(paper)
-    over = abs(fad["row2"]) / seeds if seeds else 0.0
-    gain = -delta(paper, "table2.row2.fad", "table2.row4.fad")
-    return None, {**fad, "seeds": seeds, "expert_over_seeds": over, "rows_2_to_4": gain}
-
-
-def crpo_goal(paper: Paper) -> Result:
-    """CLAP after CRPO against CLAP of the expert-iteration row whose weights it fine-tunes."""
-    own, net = (delta(paper, f"table2.{row}.clap", "table2.row4.clap") for row in ("row3", "row2"))
-    return None, {"own": own, "net": net}
-
-
-def gain_by_protocol(paper: Paper) -> Result:
-    """The same step, baseline to v1, in the protocols of Table I and Table II."""
-    jamendo = delta(paper, "table1.baseline.fad", "table1.v1.fad")
-    sdd = delta(paper, "table2.row0.fad", "table2.row1.fad")
-    return None, {"table1": jamendo, "table2": sdd, "ratio": sdd / jamendo}
+def dry_run_board(paper: Paper) -> Result:
+    """Internal FAD beside the dry run's, which had the Song Describer Dataset as reference."""
+    board = [cell.value for cell in paper.column("public.dry_run", "fad").values()]
+    own = {name: paper[f"table2.{row}.fad"] for name, row in (("sub1", "row4"), ("sub2", "sub2"))}
+    ranks = {f"rank_{name}": 1 + sum(b < value for b in board) for name, value in own.items()}
+    inside = min(board) <= min(own.values()) and max(own.values()) <= max(board)
+    figures = {"entries": len(board), "best": min(board), "worst": max(board), **ranks}
+    return holds(inside), dict(figures)

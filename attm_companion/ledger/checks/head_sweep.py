@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from attm_companion.ledger.checks.arithmetic import best_rows, delta, holds, rounds_to, wrong_bold
+from attm_companion.ledger.checks.arithmetic import best_rows, delta, holds, rounds_to
 from attm_companion.ledger.checks.cumulative import seed_gap
 from attm_companion.ledger.evidence import Result
 from attm_companion.paper_numbers import Paper
@@ -40,12 +40,6 @@ def input_add_leads(paper: Paper) -> Result:
     return holds(all(leaders[m] == "v2" for m in METRICS[:3])), dict(leaders)
 
 
-def bold_is_best(paper: Paper) -> Result:
-    """Bold cells of Table I against the best values."""
-    wrong = wrong_bold(paper, "table1", METRICS)
-    return holds(not wrong), {"columns": len(METRICS), "right": len(METRICS) - len(wrong)}
-
-
 def steering_slope(paper: Paper) -> Result:
     """Δ_out as a slope, and whether it orders the heads as the correlation does."""
     span = paper["table1.delta_out_high_s"] - paper["table1.delta_out_low_s"]
@@ -55,12 +49,6 @@ def steering_slope(paper: Paper) -> Result:
     figures = {f"slope_{head}": slope for head, slope in slopes.items()}
     same = by_r == by_slope
     return holds(same, "holds_loosely"), {"by_slope": by_slope, "by_r": by_r, **figures}
-
-
-def validation_size(paper: Paper) -> Result:
-    """Jamendo-100 beside the tracks said to be held out."""
-    same = paper["text.jamendo_prompts"] == paper["hyper.data.heldout_tracks"]
-    return holds(same, "ambiguous"), {}
 
 
 def full_mix_pair(paper: Paper) -> Result:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from scipy import stats
 
 from attm_companion.ledger.checks.arithmetic import delta, holds
-from attm_companion.ledger.checks.cumulative import METRICS, PER_PROMPT, ROWS
+from attm_companion.ledger.checks.cumulative import PER_PROMPT, ROWS
 from attm_companion.ledger.evidence import Result
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import Paper
@@ -130,20 +130,6 @@ def unmarked_cells(paper: Paper, audit: Audit) -> Result:
     }
 
 
-def submissions_are_siblings(paper: Paper, audit: Audit) -> Result:
-    """Whether the public scores of the two submissions differ significantly."""
-    least = min(audit[f"scores.{m}.pairs.sub1_sub2.p_two_sided"] for m in PER_PROMPT)
-    return holds(least >= paper["table3.alpha"], "ambiguous"), {}
-
-
-def submissions_beat_baseline(paper: Paper, audit: Audit) -> Result:
-    """Paired tests of both submissions against the public baseline."""
-    pairs = [f"scores.{m}.pairs.baseline_{s}" for s in ("sub1", "sub2") for m in PER_PROMPT]
-    worst = max(audit[f"{pair}.p_one_sided"] for pair in pairs)
-    smallest = min(audit[f"{pair}.d_z"] for pair in pairs)
-    return holds(worst < paper["table2.alpha"]), {"largest_p": worst, "smallest_d_z": smallest}
-
-
 def power_at_100(paper: Paper, audit: Audit) -> Result:
     """The changes that a paired test on the paper's prompts finds with a power of 80 %."""
     found: dict[str, float] = {}
@@ -160,20 +146,3 @@ def number_of_tests(paper: Paper) -> Result:
     cells = sum(row != "sub1" for m in PER_PROMPT for row in paper.column("table3", m))
     chance = (steps + cells) * paper["table3.alpha"]
     return None, {"table2": steps, "table3": cells, "all": steps + cells, "by_chance": chance}
-
-
-def reproducibility_floor(paper: Paper) -> Result:
-    """Stated shifts between library versions against the smaller steps of the chain."""
-    floor = {
-        m: abs(delta(paper, f"public.stack.{m}_before", f"public.stack.{m}_after"))
-        for m in PER_PROMPT
-    }
-    pairs = (("row2", "row3"), ("row3", "row4"), ("row4", "sub2"))
-    largest = {
-        m: max(abs(delta(paper, f"table2.{a}.{m}", f"table2.{b}.{m}")) for a, b in pairs)
-        for m in METRICS[1:]
-    }
-    return None, {
-        **{f"floor_{m}": value for m, value in floor.items()},
-        **{f"largest_{m}": value for m, value in largest.items()},
-    }

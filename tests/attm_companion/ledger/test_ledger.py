@@ -162,6 +162,6 @@ def test_a_line_that_says_nothing_is_refused(evidence, changed, message):
 
 
 def test_a_finding_with_a_verdict_is_refused(evidence):
-    claim = Claim("C199", "I", "introduction", "a", "title", "data.track_count", "text.")
+    claim = Claim("C199", "I", "introduction", "a", "title", verdict="holds", found="text.")
     with pytest.raises(ResultError, match="unless a finding"):
         build_entry(claim, Reading(()), evidence)
