@@ -26,6 +26,7 @@ from attm_core.generation.guidance import VelocityModel
 from attm_core.generation.pipeline import FixedNetworks
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import RewardModel
+from attm_core.state_dicts import read_state_dict
 
 StageName = Literal["sft", "expert", "crpo"]
 
@@ -98,9 +99,10 @@ def given(study: Study, path: Path, forward: HeadName, train: bool = True) -> Lo
         CheckpointError: the file is unreadable or does not fit.
         AssetError: a network is missing.
     """
-    frozen = study.frozen
+    frozen, ours = study.frozen, path.suffix == ".safetensors"
+    load_model(path) if ours else read_state_dict(path)  # before anything is trained for it
     provide(study, [frozen.text, frozen.conditioning_clap, frozen.codec, frozen.separator], train)
-    if path.suffix == ".safetensors":
+    if ours:
         model = cross_load(load_model(path), forward)
     else:
         config = flux_config(study.profile.backbone, forward, study.features.shapes())

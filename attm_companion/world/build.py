@@ -8,6 +8,7 @@ read stay in ``pieces/`` as JSON, so that a build that was killed does not read 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from attm_companion.world.segments import assign_splits
 from attm_companion.world.sheet_music import choose_files, read_piece
 from attm_companion.world.workers import run_tasks
 from attm_core.errors import ConfigError, InputError, RenderError
-from attm_core.files import read_json, write_atomic, write_json
+from attm_core.files import file_lock, read_json, write_atomic, write_json
 from attm_core.progress import track
 from attm_core.randomness import numpy_generator
 
@@ -38,7 +39,7 @@ def build_corpus(config: CorpusConfig, folder: Path, workers: int) -> None:
     """Make the corpus of ``config`` in ``folder``; do nothing if it is there already.
 
     The result depends on ``config`` only, not on the number of workers or on earlier builds that
-    were interrupted.
+    were interrupted. Of two builders of one folder the second waits.
 
     Args:
         config: what to build.
@@ -52,8 +53,12 @@ def build_corpus(config: CorpusConfig, folder: Path, workers: int) -> None:
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
     folder = Path(folder)
-    if _is_complete(config, folder):
-        return
+    with file_lock(folder.with_name(f".{folder.name}.lock"), math.inf):
+        if not _is_complete(config, folder):
+            _build(config, folder, workers)
+
+
+def _build(config: CorpusConfig, folder: Path, workers: int) -> None:
     for name in (MANIFEST, TABLE, *ARRAYS):  # from here on, the folder holds no corpus
         (folder / name).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
