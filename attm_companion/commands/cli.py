@@ -21,6 +21,7 @@ from attm_core.errors import AttmError, InputError
 # Modules that bring subcommands: each has ``add_parsers(subparsers)`` and imports little itself.
 COMMAND_MODULES = (
     "attm_companion.commands.study_cli",
+    "attm_companion.commands.seeds_cli",
     "attm_companion.book.cli",
     "attm_companion.commands.generation_cli",
     "attm_companion.ledger.cli",

@@ -7,6 +7,7 @@ equivalence answers "is there no change", which a t-test that finds nothing does
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -98,6 +99,13 @@ def minimum_detectable_effect(
         raise InputError("need n ≥ 2, sd ≥ 0 and 0 < power < 1")
     quantiles = stats.t.isf(alpha / 2, n - 1) + stats.t.ppf(power, n - 1)
     return float(quantiles * sd / math.sqrt(n))
+
+
+def sample_size_for(effect: float, sd: float) -> int:
+    """The least number of values that detects ``effect`` > 0 with a probability of 80 %."""
+    normal = float(stats.norm.isf(ALPHA / 2) + stats.norm.ppf(POWER)) * sd / effect
+    sizes = itertools.count(max(2, math.ceil(normal**2)))  # t quantiles ask for a few more
+    return next(n for n in sizes if minimum_detectable_effect(sd, n) <= effect)
 
 
 def two_way_bootstrap(

@@ -35,7 +35,7 @@ def test_nothing_but_arithmetic_is_evaluated(text):
 
 
 def test_unknown_keys_are_errors():
-    with pytest.raises(InputError, match="no number 'table9.row0'"):
+    with pytest.raises(InputError, match=r"no number 'table9\.row0'"):
         evaluate("table9.row0 + 1", load_paper(), AUDIT, {})
-    with pytest.raises(ResultError, match="no figure 'clips.nothing'"):
+    with pytest.raises(ResultError, match=r"no figure 'clips\.nothing'"):
         evaluate("audit.clips.nothing", load_paper(), AUDIT, {})

@@ -9,6 +9,7 @@ from attm_core.evaluation.conclusions import (
     Contrast,
     equivalence_p,
     minimum_detectable_effect,
+    sample_size_for,
     two_way_bootstrap,
     verdict,
 )
@@ -39,6 +40,8 @@ def test_detectable_effect_by_hand_and_by_simulation() -> None:
     # K = 8: t₇(0.975) + t₇(0.8) = 2.36462 + 0.89603, over √8.
     effect = minimum_detectable_effect(1.0, 8)
     assert effect == pytest.approx(3.26065 / math.sqrt(8), rel=1e-5)
+    assert sample_size_for(effect, 1.0) == 8
+    assert sample_size_for(0.05, 0.5) > (2.8 * 10) ** 2
     draws = np.random.default_rng(0).normal(effect, 1.0, size=(2000, 8))
     found = stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.03)

@@ -1,0 +1,274 @@
+"""Training seeds: the fifteen mechanisms of book/protocol.md, judged over trainings, not prompts.
+
+One training seed starts everything that the paper trains; the frozen parts are trained once. A
+contrast is one number per training seed, the difference of two conditions on the same prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from attm_companion.study.arrays import Array
+from attm_companion.study.condition_scores import UNITS, Scores
+from attm_companion.study.conditions import InferenceProtocol
+from attm_companion.study.result_files import write_result
+from attm_companion.study.results import Result
+from attm_companion.study.seed_study import Reading, Rows, complete
+from attm_companion.study.stage import ancestry
+from attm_companion.study.study import Study
+from attm_core.errors import ResultError
+from attm_core.evaluation.conclusions import (
+    Contrast,
+    sample_size_for,
+    two_way_bootstrap,
+    verdict,
+)
+from attm_core.evaluation.frechet import frechet_distance
+from attm_core.evaluation.statistics import holm
+from attm_core.randomness import numpy_generator
+
+EXPERIMENT = "training_seeds"
+# Section IV-C: "varies Reward by less than 0.05 and FAD-CLAP by less than 0.02". CLAP score has no
+# such words; it is given FAD's.
+MARGINS = {"reward": 0.05, "clap": 0.02, "fad": 0.02}
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One mechanism of the paper as a contrast of two conditions.
+
+    Attributes:
+        name: in the paper's words.
+        row: the condition.
+        against: what it is compared with.
+        metric: ``reward``, ``clap`` or ``fad``.
+        direction: +1 or −1 as the paper has it, 0 for "no change".
+    """
+
+    name: str
+    row: str
+    against: str
+    metric: str
+    direction: int
+
+
+MECHANISMS = (
+    Mechanism("score knob of v1 (Δ_out)", "v1.high", "v1.low", "reward", 1),
+    Mechanism("score knob of v2 (Δ_out)", "v2.high", "v2.low", "reward", 1),
+    Mechanism("score conditioning lifts Reward", "v1", "baseline", "reward", 1),
+    Mechanism("score conditioning lifts CLAP", "v1", "baseline", "clap", 1),
+    Mechanism("expert iteration lifts Reward", "experts", "v1", "reward", 1),
+    Mechanism("expert iteration lifts CLAP", "experts", "v1", "clap", 1),
+    Mechanism("it is the experts that lift Reward", "experts", "control", "reward", 1),
+    Mechanism("it is the experts that lower FAD", "experts", "control", "fad", -1),
+    Mechanism("v1 → v2 costs no Reward (Stage 1)", "v1_v2", "v1", "reward", 0),
+    Mechanism("v1 → v2 costs no Reward (Stage 2)", "experts_v2", "experts", "reward", 0),
+    Mechanism("v2 → v1 loses Reward (Stage 1)", "v2_v1", "v2", "reward", -1),
+    Mechanism("CRPO changes no Reward", "crpo", "experts_v2", "reward", 0),
+    Mechanism("CRPO changes no CLAP", "crpo", "experts_v2", "clap", 0),
+    Mechanism("the knob lifts Reward (Stage 1)", "v1.s2", "v1.s0", "reward", 1),
+    Mechanism("the knob is flat (Stage 3)", "crpo.s5", "crpo.s0", "reward", 0),
+)
+# Beside the family of fifteen, without a verdict of their own: controls and second readings.
+CONTROLS = (
+    ("control", "v1"),
+    ("random_64", "v1"),
+    ("experts", "random_64"),
+    ("crpo_x10", "experts_v2"),
+    ("published.experts", "published.v1"),
+    ("published.experts", "published.control"),
+    ("experts.sampling", "experts"),
+    ("experts.null", "experts"),
+)
+PAIRS = tuple(dict.fromkeys([*((m.row, m.against) for m in MECHANISMS), *CONTROLS]))
+
+Scored = Mapping[int, Mapping[str, Scores]]
+
+
+def write_seeds(studies: Sequence[Study], reading: Reading) -> None:
+    """Tabulate the seeds that are complete, if any, and write the result."""
+    found = {study.training_seed: complete(study, reading) for study in studies}
+    conditions = {seed: rows for seed, rows in found.items() if rows}
+    if not conditions:
+        return
+    result = studies[0].result(EXPERIMENT)
+    stages = [stage for rows in conditions.values() for stage in rows.values()]
+    cost = sum(stage.record()["wall_s"] for stage in ancestry(list(stages)))
+    result.provenance |= {"selected": asdict(reading), "wall_s": round(cost, 1)}
+    with threadpool_limits(limits=1):
+        add_conditions(result, conditions, studies[0].reference)
+        if len(conditions) > 1:
+            add_contrasts(result, _scores(conditions))
+    write_result(result)
+
+
+def _scores(conditions: Mapping[int, Rows]) -> Scored:
+    return {
+        seed: {row: stage.scores() for row, stage in rows.items()}
+        for seed, rows in conditions.items()
+    }
+
+
+def add_conditions(
+    result: Result,
+    conditions: Mapping[int, Rows],
+    reference: Callable[[InferenceProtocol], Array],
+) -> None:
+    """One line per training seed, condition and metric: FAD and the mean of each score.
+
+    Args:
+        result: gets the lines.
+        conditions: training seed → row → condition.
+        reference: embeddings (m, P) of the reference of a protocol.
+    """
+    for seed, rows in conditions.items():
+        for row, stage in rows.items():
+            scores, protocol = stage.scores(), stage.protocol
+            known = {"n": len(scores), "s": protocol.config.s, "generation_seed": protocol.seed}
+            known["training_seed"] = seed
+            fad = frechet_distance(scores.embeddings, reference(protocol))
+            result.add(row, "fad", fad, UNITS["fad"], **known)
+            for metric, values in per_prompt(scores).items():
+                result.add(row, metric, values.mean(), UNITS.get(metric, "1"), **known)
+
+
+def per_prompt(scores: Scores) -> dict[str, Array]:
+    """The scores that are one finite number per prompt (n,)."""
+    columns = {name: values for name, values in vars(scores).items() if np.ndim(values) == 1}
+    return {name: values for name, values in columns.items() if np.isfinite(values).all()}
+
+
+def add_contrasts(result: Result, scored: Scored) -> None:
+    """One line per mechanism and control: mean over seeds, interval, p, verdict.
+
+    A second line, ``<metric>_new_prompts``, has the interval over seeds *and* prompts.
+    """
+    table = conclude(result)
+    for line in table.reset_index().to_dict("records"):
+        ends = {"low": line["low"], "high": line["high"], "n": line["seeds"]}
+        test = "t over training seeds, Holm" if line["verdict"] else "t over training seeds"
+        place = {"against": line["against"], "training_seed": None}
+        result.add(
+            line["row"], line["metric"], line["effect"], UNITS[line["metric"]],
+            over="training seeds", test=test, p=line["p"], verdict=line["verdict"],
+            **ends, **place,
+        )  # fmt: skip
+        if line["metric"] != "fad":
+            differences = np.stack(
+                [
+                    getattr(rows[line["row"]], line["metric"])
+                    - getattr(rows[line["against"]], line["metric"])
+                    for rows in scored.values()
+                    if {line["row"], line["against"]} <= rows.keys()
+                ]
+            )
+            rng = numpy_generator(0, EXPERIMENT, line["row"], line["against"], line["metric"])
+            both = two_way_bootstrap(differences, rng)
+            result.add_interval(
+                line["row"], f"{line['metric']}_new_prompts", both, UNITS[line["metric"]],
+                **{**place, "over": "training seeds and prompts", "n": differences.size},
+            )  # fmt: skip
+
+
+def by_seed(result: Result) -> pd.DataFrame:
+    """Training seed × (row, metric): the lines of the table that are one seed's."""
+    frame = result.frame
+    frame = frame[frame["training_seed"].notna() & (frame["against"] == "")]
+    return frame.pivot(index="training_seed", columns=["row", "metric"], values="value")
+
+
+def contrast_of(seeds: pd.DataFrame, row: str, against: str, metric: str) -> pd.Series[float]:
+    """The contrast of each training seed that has both conditions, from `by_seed`."""
+    if not {(row, metric), (against, metric)} <= set(seeds.columns):
+        return pd.Series(dtype=float)
+    difference: pd.Series[float] = (seeds[row, metric] - seeds[against, metric]).dropna()
+    return difference
+
+
+def conclude(result: Result, seeds: Sequence[int] | None = None) -> pd.DataFrame:
+    """What the seeds say of each mechanism, and of the controls beside them.
+
+    Args:
+        result: the table of all training seeds.
+        seeds: use these only, for instance one half; all if None.
+
+    Returns:
+        A line per contrast: effect, t interval over seeds, p of difference and of equivalence
+        (adjusted by Holm for the fifteen), verdict (empty for a control), minimum detectable
+        effect, and, if undecided, the number of seeds that would detect an effect of the margin.
+
+    Raises:
+        ResultError: fewer than two seeds have the conditions of a mechanism.
+    """
+    table = by_seed(result)
+    table = table if seeds is None else table[table.index.isin(seeds)]
+    family = [_line(table, m.row, m.against, m.metric) for m in MECHANISMS]
+    for line, mechanism in zip(family, MECHANISMS, strict=True):
+        if line is None:
+            raise ResultError(f"{mechanism.name}: fewer than two training seeds are complete")
+    lines = [line for line in family if line is not None]
+    adjusted = zip(
+        lines,
+        MECHANISMS,
+        holm([line["p"] for line in lines]),
+        holm([line["p_equivalence"] for line in lines]),
+        strict=True,
+    )
+    for line, mechanism, p, p_equivalence in adjusted:
+        line["name"], line["paper"] = mechanism.name, mechanism.direction
+        line["verdict"] = verdict(line["contrast"], mechanism.direction, p, p_equivalence)
+        line["p"], line["p_equivalence"] = p, p_equivalence
+    judged = {(m.row, m.against, m.metric) for m in MECHANISMS}
+    others = [
+        _line(table, *place)
+        for place in ((*pair, metric) for pair in PAIRS for metric in MARGINS)
+        if place not in judged
+    ]
+    frame = pd.DataFrame([*lines, *(line for line in others if line is not None)])
+    wanted = frame["verdict"] == "undecided"
+    frame["seeds_needed"] = frame["seeds_needed"].where(wanted).astype("Int64")
+    return frame.drop(columns="contrast").set_index("name")
+
+
+def _line(seeds: pd.DataFrame, row: str, against: str, metric: str) -> dict[str, Any] | None:
+    values = contrast_of(seeds, row, against, metric)
+    if len(values) < 2:
+        return None
+    contrast = Contrast.of(values.to_numpy(dtype=float), MARGINS[metric])
+    found = contrast.interval
+    return {
+        "name": f"{row} − {against}: {metric}",
+        "row": row,
+        "against": against,
+        "metric": metric,
+        "paper": None,
+        "effect": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        "p": contrast.p_difference,
+        "p_equivalence": contrast.p_equivalence,
+        "verdict": "",
+        "detectable": contrast.detectable,
+        "seeds": len(values),
+        "seeds_needed": sample_size_for(MARGINS[metric], float(values.std())),
+        "contrast": contrast,
+    }
+
+
+def halves(result: Result) -> pd.DataFrame:
+    """The verdict of each mechanism from all seeds, from the first half and from the second."""
+    seeds = list(by_seed(result).index)
+    half = len(seeds) // 2
+    parts = {"all": seeds, "first half": seeds[:half], "second half": seeds[half:]}
+    names = [mechanism.name for mechanism in MECHANISMS]
+    table = pd.DataFrame(
+        {part: conclude(result, of)["verdict"].loc[names] for part, of in parts.items()}
+    )
+    table["agree"] = table["first half"] == table["second half"]
+    return table

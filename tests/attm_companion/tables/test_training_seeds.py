@@ -1,0 +1,121 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from attm_companion.study.condition_scores import Scores
+from attm_companion.study.results import Result
+from attm_companion.tables.training_seeds import (
+    MECHANISMS,
+    PAIRS,
+    add_conditions,
+    add_contrasts,
+    by_seed,
+    conclude,
+    contrast_of,
+    halves,
+)
+from attm_core.errors import ResultError
+from attm_core.evaluation.statistics import holm
+
+N = 20
+ROWS = sorted({row for pair in PAIRS for row in pair} - {"experts.sampling", "experts.null"})
+# Reward of a condition beyond that of the baseline, the same for all seeds but for its own noise.
+LEVEL = {"v1": 0.5, "experts": 0.5, "control": 0.9, "v1_v2": 0.1, "v1.high": 1.0, "v1.low": 0.2}
+
+
+def condition(seed: int, row: str, noise: float) -> Scores:
+    rng = np.random.default_rng([seed, ROWS.index(row)])
+    prompts = np.random.default_rng(0).normal(size=N)
+    reward = prompts + LEVEL.get(row, 0.0) + noise * rng.normal()
+    shift = 0.2 if row == "experts" else 0.0
+    return Scores(
+        clap=0.3 + 0 * prompts,
+        reward=reward,
+        embeddings=rng.normal(size=(N, 4)) + shift,
+        vocals_db=np.full(N, np.nan),
+    )
+
+
+def table(seeds: range, noise: float = 0.01) -> Result:
+    scored = {seed: {row: condition(seed, row, noise) for row in ROWS} for seed in seeds}
+    protocol = SimpleNamespace(config=SimpleNamespace(s=2.0), seed=42)
+    stages = {
+        seed: {
+            row: SimpleNamespace(scores=lambda scores=scores: scores, protocol=protocol)
+            for row, scores in rows.items()
+        }
+        for seed, rows in scored.items()
+    }
+    result = Result("training_seeds", "smoke", provenance={"by": "test"})
+    reference = np.random.default_rng(1).normal(size=(60, 4))
+    add_conditions(result, stages, lambda protocol: reference)
+    add_contrasts(result, scored)
+    return result
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return table(range(1, 9))
+
+
+def test_contrasts_by_hand(result: Result) -> None:
+    contrast = contrast_of(by_seed(result), "experts", "control", "reward")
+    assert list(contrast.index) == list(range(1, 9))
+    first = result["reward of experts trained with 1"], result["reward of control trained with 1"]
+    assert contrast.iloc[0] == pytest.approx(first[0].value - first[1].value)
+    line = result["reward of experts against control"]
+    assert line.value == pytest.approx(contrast.mean())
+    half = 2.364624 * contrast.std() / 8**0.5
+    assert (line.low, line.high) == pytest.approx((line.value - half, line.value + half))
+    assert (line.over, line.n, line.verdict) == ("training seeds", 8, "opposite")
+
+
+def test_verdicts_of_a_world_whose_truth_is_known(result: Result) -> None:
+    said = conclude(result)["verdict"]
+    assert said["score knob of v1 (Δ_out)"] == "shows"
+    assert said["score conditioning lifts Reward"] == "shows"
+    assert said["score conditioning lifts CLAP"] == "equivalent"
+    assert said["expert iteration lifts Reward"] == "equivalent"
+    assert said["it is the experts that lift Reward"] == "opposite"
+    assert said["v1 → v2 costs no Reward (Stage 1)"] == "opposite"
+    assert said["v1 → v2 costs no Reward (Stage 2)"] == "opposite"
+    assert said["CRPO changes no Reward"] == "equivalent"
+    assert set(said[len(MECHANISMS) :]) == {""}
+
+
+def test_p_values_are_adjusted_for_the_family_alone(result: Result) -> None:
+    family = conclude(result).iloc[: len(MECHANISMS)]
+    raw, seeds = [], by_seed(result)
+    for mechanism in MECHANISMS:
+        x = contrast_of(seeds, mechanism.row, mechanism.against, mechanism.metric)
+        raw.append(0.0 if np.ptp(x) == 0 else stats.ttest_1samp(x, 0).pvalue)
+    raw = [1.0 if m.metric == "clap" else p for m, p in zip(MECHANISMS, raw, strict=True)]
+    assert list(family["p"]) == pytest.approx(holm(raw))
+
+
+def test_noise_makes_verdicts_undecided_and_says_how_many_seeds_they_take() -> None:
+    noisy = conclude(table(range(1, 5), noise=1.0))
+    line = noisy.loc["CRPO changes no Reward"]
+    assert line["verdict"] == "undecided"
+    assert line["seeds_needed"] > 100
+    assert line["detectable"] > 0.5
+
+
+def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
+    found = halves(result)
+    assert found.loc["score conditioning lifts Reward", "agree"]
+    assert list(found["second half"]) == list(conclude(result, [5, 6, 7, 8])["verdict"][:15])
+    assert list(conclude(result, [1, 2, 3, 4])["seeds"].unique()) == [4]
+
+
+def test_new_prompts_widen_an_interval(result: Result) -> None:
+    line = result["reward_new_prompts of experts against control"]
+    assert line.value == pytest.approx(result["reward of experts against control"].value)
+    assert (line.over, line.n) == ("training seeds and prompts", 8 * N)
+
+
+def test_one_seed_has_no_verdict() -> None:
+    with pytest.raises(ResultError, match="fewer than two training seeds"):
+        table(range(1, 2))
