@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from attm_core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from attm_companion.study.profile import Profile
+    from attm_companion.study.profile import Generation, Profile
     from attm_companion.study.study import Study
 
+OWN_SAMPLES = "own_samples."
+SAMPLED_WITH = ("w", "n_steps")
 LONGEST_NAME = 120  # of a folder; a longer one is cut and ends with a hash
 
 
@@ -32,7 +34,9 @@ def open_study(profile: str, seed: int | None = None, set: str = "", **generatio
         seed: training seed; the profile's own if None.
         set: changes as ``place=value``, separated by commas, such as ``"crpo.beta=200"``.
         generation: fields of the profile's section ``generation``, such as ``s``, ``w`` or
-            ``n_prompts``: what the tables are generated with. Training does not depend on them.
+            ``n_prompts``: what the tables are generated with. Training does not depend on them;
+            what Stages 2 and 3 sample with is ``own_samples.w`` and ``own_samples.n_steps``
+            (their scores are ``expert.s`` and ``crpo.s``).
 
     Raises:
         ConfigError: unknown profile, place or parameter, or a value of another type or out of
@@ -45,14 +49,30 @@ def open_study(profile: str, seed: int | None = None, set: str = "", **generatio
     check_injected()
     base = load_profile(profile)
     wanted = {**parse_changes(set), **{f"generation.{k}": v for k, v in generation.items()}}
-    changed = _changed(base, wanted)
+    own = {k: wanted.pop(k) for k in list(wanted) if k.startswith(OWN_SAMPLES)}
+    changed, (sampled, differing) = _changed(base, wanted), _own_samples(base, own)
     ours, theirs = dict(_places(changed.model_dump())), dict(_places(base.model_dump()))
-    differing = {k: v for k, v in ours.items() if v != theirs.get(k) and k != "seed"}
+    differing |= {k: v for k, v in ours.items() if v != theirs.get(k) and k != "seed"}
     if seed not in (None, base.seed) or changed.seed != base.seed:
         differing["seed"] = changed.seed if seed is None else seed
     _check_ranges(changed, differing.get("seed", base.seed))
     named = changed.model_copy(update={"name": name_of_changes(base.name, differing)})
-    return Study(named if differing else base, differing.get("seed"), differing)
+    return Study(named if differing else base, differing.get("seed"), differing, sampled)
+
+
+def _own_samples(base: Profile, own: dict[str, Any]) -> tuple[Generation, dict[str, Any]]:
+    """What Stages 2 and 3 sample with, and what of it differs from the profile's generation."""
+    names = [OWN_SAMPLES + name for name in SAMPLED_WITH]
+    if unknown := [place for place in own if place not in names]:
+        raise ConfigError(f"no '{unknown[0]}'; there are {', '.join(names)}")
+    places = {place.replace(OWN_SAMPLES, "generation."): value for place, value in own.items()}
+    sampled = _changed(base, places)
+    _check_ranges(sampled, base.seed)
+    after, before = sampled.generation, base.generation
+    differing = {
+        n: getattr(after, n) for n in SAMPLED_WITH if getattr(after, n) != getattr(before, n)
+    }
+    return after, {OWN_SAMPLES + name: value for name, value in differing.items()}
 
 
 def parse_changes(text: str) -> dict[str, Any]:

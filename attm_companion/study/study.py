@@ -24,7 +24,7 @@ from attm_companion.study.conditions import (
 )
 from attm_companion.study.features import FeaturesStage
 from attm_companion.study.paper_features import ShardedFeaturesStage
-from attm_companion.study.profile import MiniCast, Profile, Resources, load_profile
+from attm_companion.study.profile import Generation, MiniCast, Profile, Resources, load_profile
 from attm_companion.study.provenance import provenance
 from attm_companion.study.results import Result
 from attm_companion.study.roles import (
@@ -46,6 +46,7 @@ class Study:
         profile: name of a profile, or a profile.
         seed: of all that the paper trains; the profile's own if None. Frozen parts keep that.
         changes: what differs from a profile of ours, by place; see `open_study`.
+        own_samples: guidance and steps that Stages 2 and 3 sample with; the profile's if None.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Study:
         profile: str | Profile,
         seed: int | None = None,
         changes: Mapping[str, Any] | None = None,
+        own_samples: Generation | None = None,
     ) -> None:
         self.profile = load_profile(profile) if isinstance(profile, str) else profile
         self.training_seed = self.profile.seed if seed is None else seed
         self.frozen_seed = self.profile.seed
         self.changes = dict(changes or {})
+        self.own_samples = own_samples or self.profile.generation
 
     @property
     def resources(self) -> Resources:
@@ -135,7 +138,7 @@ class Study:
             start=self.sft(head),
             start_sigma_rel=start_sigma_rel,
             config=config or self.profile.expert,
-            generation=self.profile.generation,
+            generation=self.own_samples,
             seed=self.training_seed,
             launch=self.resources.training,
         )
@@ -151,7 +154,7 @@ class Study:
             start=start or self.expert(head),
             forward=SUBMITTED_FORWARD,
             config=config or self.profile.crpo,
-            generation=self.profile.generation,
+            generation=self.own_samples,
             seed=self.training_seed,
             launch=self.resources.training,
         )

@@ -38,9 +38,14 @@ def test_changes_reach_the_stages_and_only_those_that_depend_on_them():
     assert changed.changes == {"crpo.beta": 200.0}
 
 
-def test_a_changed_generation_shares_the_baseline_and_not_the_conditions():
-    plain, changed = open_study("smoke"), open_study("smoke", w=2.0, n_prompts=4)
-    assert plain.baseline().uid == changed.baseline().uid
+def test_a_changed_generation_shares_all_weights_and_not_the_conditions():
+    plain, changed = open_study("smoke"), open_study("smoke", s=3.0, w=2.0, n_prompts=4)
+    assert plain.crpo().uid == changed.crpo().uid
+    resampled = open_study("smoke", set="own_samples.w=2")
+    assert resampled.profile.name == "smoke+own_samples.w=2.0"
+    assert resampled.sft("input_add").uid == plain.sft("input_add").uid
+    assert resampled.expert("input_add").uid != plain.expert("input_add").uid
+    assert resampled.evaluation == plain.evaluation
     cells = [
         study.condition(study.baseline(), study.evaluation, s=None) for study in (plain, changed)
     ]
@@ -68,6 +73,7 @@ def test_a_profile_of_ones_own_is_opened_by_its_path(tmp_path):
     [
         ({"set": "crpo.betta=200"}, "no 'crpo.betta'; did you mean 'crpo.beta'"),
         ({"set": "crpo=200"}, "no 'crpo'"),
+        ({"set": "own_samples.s=2"}, "no 'own_samples.s'; there are own_samples.w"),
         ({"set": "crpo.beta"}, "not of the form place=value"),
         ({"set": "crpo.beta=1, crpo.beta=2"}, "set twice"),
         ({"set": "crpo.beta=[1"}, "is no value"),
