@@ -41,8 +41,10 @@ def comparison(
         result: the table of an experiment.
         rows: label → row, e.g. ``{"+ Expert iteration": "row2", "Sub. 2": "row4 with seed 55"}``.
         metrics: which columns to show; one that a row lacks stays empty.
-        paper: whether to show the paper's values; False where they are of another system.
+        paper: whether to show the paper's values. They are left out, whatever is asked, where the
+            study was changed in more than its training seed: then they are of another system.
     """
+    paper = paper and is_the_papers(result)
     lines: dict[str, dict[str, Number | None]] = {}
     for label, row in rows.items():
         line = lines.setdefault(label, {})
@@ -57,6 +59,11 @@ def comparison(
     return (
         pd.DataFrame.from_dict(lines, orient="index").rename_axis("row").dropna(axis=1, how="all")
     )
+
+
+def is_the_papers(result: Result) -> bool:
+    """Whether the paper's values are of the same system: nothing but the seed was changed."""
+    return set(result.provenance.get("changed", ())) <= {"seed"}
 
 
 def tests_table(result: Result, query: str = "", digits: int = 3) -> pd.DataFrame:
@@ -111,6 +118,7 @@ def plot_intervals(axes: Axes, result: Result, rows: Mapping[str, str], metric: 
     ours = [value.value for value in values]
     axes.plot(ours, places, "o", color="#0072B2", label="this study, 95 %")
     paper = [np.nan if value.paper is None else value.paper for value in values]
-    axes.plot(paper, places, "x", color="#D55E00", label="paper")
+    if is_the_papers(result):
+        axes.plot(paper, places, "x", color="#D55E00", label="paper")
     axes.set_yticks(places, list(rows))
     axes.set_xlabel(METRIC_NAMES.get(metric, metric))

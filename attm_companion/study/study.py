@@ -62,6 +62,17 @@ class Study:
         self.changes = dict(changes or {})
         self.own_samples = own_samples or self.profile.generation
 
+    def _repr_markdown_(self) -> str:
+        """For a notebook: which study this is, and what differs from its profile."""
+        name = self.profile.name.partition("+")[0]
+        if not self.changes:
+            return f"Profile `{name}`, training seed {self.training_seed}."
+        listed = ", ".join(f"`{place} = {value}`" for place, value in self.changes.items())
+        said = f"**This study differs from profile `{name}`: {listed}.**"
+        if set(self.changes) - {"seed"}:
+            said += " It is not the system that was submitted: the paper's values are left out."
+        return f"{said} Results: `results/{self.profile.name}/`."
+
     @property
     def resources(self) -> Resources:
         """Where stages run."""

@@ -36,6 +36,14 @@ def test_comparison_shows_ours_the_papers_and_the_difference(result):
     assert list(ours.columns) == ["FAD-CLAP ↓"]
 
 
+def test_a_changed_study_leaves_the_papers_values_out(result):
+    rows = {"One": "row1"}
+    result.provenance = {"changed": {"seed": 7}}
+    assert len(comparison(result, rows, ("fad",)).columns) == 3
+    result.provenance = {"changed": {"crpo.beta": 200, "seed": 7}}
+    assert list(comparison(result, rows, ("fad",)).columns) == ["FAD-CLAP ↓"]
+
+
 def test_tests_are_those_that_carry_a_p(result):
     table = views.tests_table(result)
     assert list(table.index) == ["Reward: row2 − row1"]

@@ -52,6 +52,14 @@ def test_a_changed_generation_shares_all_weights_and_not_the_conditions():
     assert cells[0].uid != cells[1].uid
 
 
+def test_a_notebook_says_what_was_changed():
+    assert open_study("smoke")._repr_markdown_() == "Profile `smoke`, training seed 42."
+    said = open_study("smoke", 7, set="crpo.beta=200")._repr_markdown_()
+    assert "differs from profile `smoke`: `crpo.beta = 200.0`, `seed = 7`" in said
+    assert "the paper's values are left out" in said
+    assert "left out" not in open_study("smoke", 7)._repr_markdown_()
+
+
 def test_a_long_name_is_cut_and_still_its_own():
     names = {
         open_study("smoke", set=f"generation.prefix={'long ' * 40}{end}").profile.name
