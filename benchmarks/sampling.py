@@ -18,9 +18,9 @@ import torch
 from side_by_side import ratios, reference_flux_audio, report_against_reference, summary, timed
 from torch import Tensor
 
-from attm_core.backbone.config import FLUX_AUDIO_S_44K
+from attm_core.backbone.config import FluxAudioConfig
+from attm_core.backbone.fast_sampling import FastFluxAudio
 from attm_core.backbone.flux_audio import Conditions, FluxAudio
-from attm_core.backbone.frozen import FrozenFluxAudio
 from attm_core.generation.guidance import joint_guidance
 
 W = 4.0  # guidance scale of the paper
@@ -32,7 +32,7 @@ Velocity = Callable[[Tensor, Tensor, Conditions], Tensor]
 
 def random_weights(generator: torch.Generator) -> FluxAudio:
     """FluxAudio-S with small random values where it starts at zero, so that all of it matters."""
-    model = FluxAudio(FLUX_AUDIO_S_44K, generator)
+    model = FluxAudio(FluxAudioConfig(), generator)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "adaLN" in name or name.startswith("final_layer"):
@@ -66,9 +66,9 @@ def variants(model: FluxAudio, checkout: Path | None) -> dict[str, Velocity]:
     return made | {
         "model float32": model.velocity,
         "model bfloat16": under_autocast(model.velocity),
-        "frozen float32": FrozenFluxAudio(model).velocity,
-        "frozen bfloat16": FrozenFluxAudio(model, torch.bfloat16).velocity,
-        "frozen bfloat16 winograd": FrozenFluxAudio(model, torch.bfloat16, winograd=True).velocity,
+        "frozen float32": FastFluxAudio(model).velocity,
+        "frozen bfloat16": FastFluxAudio(model, torch.bfloat16).velocity,
+        "frozen bfloat16 winograd": FastFluxAudio(model, torch.bfloat16, winograd=True).velocity,
     }
 
 

@@ -62,7 +62,11 @@ def step(model: nn.Module, forward: Callable[[], Tensor], target: Tensor) -> Cal
 
 
 def mini(width: int) -> FluxAudioConfig:
-    return FluxAudioConfig.mini(width, width // 32, n_tokens=16, ffn_multiple=256)
+    latents = {"n_channels": 16, "n_latents": 32}
+    text = {"n_tokens": 16, "token_width": 384, "pooled_width": 128}
+    return FluxAudioConfig(
+        **latents, **text, width=width, n_heads=width // 32, n_joint=2, n_fused=2
+    )
 
 
 def operations(width: int) -> float:

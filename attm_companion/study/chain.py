@@ -48,6 +48,14 @@ def flux_config(
     return replace(size, **shapes, score_head=head)
 
 
+def first_stage(stage: TrainedStage) -> SFTStage:
+    """Stage 1 of a stage's chain."""
+    if isinstance(stage, SFTStage):
+        return stage
+    assert isinstance(stage, ExpertStage | CrpoStage)
+    return first_stage(stage.start)
+
+
 class TrainedStage(Stage):
     """A stage that ends with a backbone of its own."""
 
@@ -57,18 +65,13 @@ class TrainedStage(Stage):
 
     seed: int
 
-    @property
-    @abstractmethod
-    def first(self) -> SFTStage:
-        """Stage 1 of the chain."""
-
     @abstractmethod
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:
         """Run the procedure, as one process of however many there are; the model and its facts."""
 
     def run(self, folder: Path) -> None:
         """Train in as many processes as asked for, going on from what a killed run left."""
-        launch_processes(self.train, self.launch, self.first.features.device.type != "cpu")
+        launch_processes(self.train, self.launch, first_stage(self).features.device.type != "cpu")
 
     def train(self, accelerator: Accelerator | None) -> None:
         """One process' part; the first writes the facts, and the weights last."""
@@ -114,11 +117,6 @@ class SFTStage(TrainedStage):
         return train, valid
 
     @property
-    def first(self) -> SFTStage:
-        """Itself."""
-        return self
-
-    @property
     def label(self) -> str:
         """The stage and its head."""
         return f"SFT {self.head}"
@@ -140,7 +138,7 @@ class ExpertStage(TrainedStage):
         """Expert iteration on the Stage 1 model, its raw or its averaged weights."""
         model = self.start.model(self.start_sigma_rel)
         sampling = own_sampling(self.features, self.generation.config(None))
-        result = expert_iteration(model, sampling, *self.first.clips(), self.config, run)
+        result = expert_iteration(model, sampling, *first_stage(self).clips(), self.config, run)
         facts: dict[str, Any] = {"n_samples": len(result.reward), "n_kept": len(result.kept)}
         for name, values in (("reward", result.reward), ("clap", result.clap)):
             facts[f"{name}_mean"] = float(values.mean())
@@ -149,19 +147,14 @@ class ExpertStage(TrainedStage):
         return model, facts
 
     @property
-    def first(self) -> SFTStage:
-        """Stage 1 of the chain."""
-        return self.start
-
-    @property
     def features(self) -> Features:
         """Those of Stage 1."""
-        return self.first.features
+        return first_stage(self).features
 
     @property
     def label(self) -> str:
         """The stage and its head."""
-        return f"expert iteration {self.first.head}"
+        return f"expert iteration {first_stage(self).head}"
 
 
 class CrpoStage(TrainedStage):
@@ -179,7 +172,7 @@ class CrpoStage(TrainedStage):
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:
         """CRPO from the cross-loaded model."""
         model = cross_load(self.start.model(self.start_sigma_rel), self.forward)
-        valid = self.first.clips()[1]
+        valid = first_stage(self).clips()[1]
         sampling = own_sampling(self.features, self.generation.config(None), with_reward=False)
         result = crpo(model, sampling, valid, self.config, run)
         gaps = result.clap[result.pairs.prompts]
@@ -187,19 +180,14 @@ class CrpoStage(TrainedStage):
         return model, {**facts, "mean_gap": float((gaps.max(axis=1) - gaps.min(axis=1)).mean())}
 
     @property
-    def first(self) -> SFTStage:
-        """Stage 1 of the chain."""
-        return self.start.start
-
-    @property
     def features(self) -> Features:
         """Those of Stage 1."""
-        return self.first.features
+        return first_stage(self).features
 
     @property
     def label(self) -> str:
         """The stage and its forward."""
-        return f"CRPO {self.first.head} → {self.forward}"
+        return f"CRPO {first_stage(self).head} → {self.forward}"
 
 
 Weights = Annotated[SFTStage | ExpertStage | CrpoStage, pydantic.Field(discriminator="kind")]

@@ -10,8 +10,8 @@ import torch
 
 from attm_companion.study.arrays import Array
 from attm_companion.study.features import TrainingData
+from attm_core.backbone.fast_sampling import FastFluxAudio
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.backbone.frozen import FrozenFluxAudio
 from attm_core.generation.pipeline import Clips, GenerationConfig, encode_distinct, generate
 from attm_core.precision import fast_dtype
 from attm_core.ranker.reward_model import embed_audio
@@ -48,11 +48,11 @@ def own_sampling(
     return Sampling(features.frozen.corpus.captions("train"), encode, sample, judge)
 
 
-def sampling_model(model: FluxAudio, device: torch.device) -> FluxAudio | FrozenFluxAudio:
+def sampling_model(model: FluxAudio, device: torch.device) -> FluxAudio | FastFluxAudio:
     """The model ready for sampling, in bfloat16 (velocities within 1 %) if that is fast there.
 
     On the CPU it is laid out for it; on a GPU it is moved there.
     """
     if device.type == "cpu":
-        return FrozenFluxAudio(model, fast_dtype())
+        return FastFluxAudio(model, fast_dtype())
     return model.to(device)

@@ -28,35 +28,6 @@ STATISTICS = ("latent_mean", "latent_std")  # NaN on purpose until they are set
 # The reference's loader drops these: tables that it rebuilds.
 REBUILT = ("t_embed.freqs", "latent_rot", "text_rot")
 
-# PAPER-SILENT: the code of the score head is unpublished, so the names of its five keys are not
-# known. Every spelling seen or likely, → ours. Extend this table when the real file is at hand.
-SCORE_KEYS: Mapping[str, str] = {
-    "score_embed.freqs": "score_embed.freqs",
-    "score_embed.frequencies": "score_embed.freqs",
-    "score_embed.fourier.freqs": "score_embed.freqs",
-    "score_embed.fourier.weight": "score_embed.freqs",
-    "score_embed.B": "score_embed.freqs",
-    "score_embed.W": "score_embed.freqs",
-    **{
-        f"{prefix}.{layer}.{part}": f"score_embed.mlp.{ours}.{part}"
-        for prefix, layers in (
-            ("score_embed.mlp", ("0", "2")),
-            ("score_embed.proj", ("0", "2")),
-            ("score_embed", ("fc1", "fc2")),
-            ("score_embed", ("linear1", "linear2")),
-            ("score_embed", ("linear_1", "linear_2")),
-        )
-        for layer, ours in zip(layers, ("0", "2"), strict=True)
-        for part in ("weight", "bias")
-    },
-    **{
-        f"score_embedder.mlp.{layer}.{part}": f"score_embed.mlp.{layer}.{part}"
-        for layer in ("0", "2")
-        for part in ("weight", "bias")
-    },
-    "score_embedder.freqs": "score_embed.freqs",
-}
-
 
 def save_model(model: FluxAudio, path: Path) -> Path:
     """Write weights and configuration as one safetensors file, atomically."""
@@ -80,6 +51,9 @@ def load_reference_state_dict(
 ) -> FluxAudio:
     """A model from a state dict of the published system, strictly.
 
+    The code of the score head is unpublished: if its five keys have other names than ours, the
+    error says which; rename them in the state dict.
+
     Args:
         source: a pickled (.pth, .pt) or safetensors file, or the state dict itself.
         config: the sizes and score head it was made with.
@@ -95,12 +69,12 @@ def load_reference_state_dict(
 
 
 def canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our key names, with the quirks of the reference's loader.
+    """A state dict with the quirks of the reference's loader.
 
     Rebuilt tables are dropped, and a missing pooled null text becomes the mean of the null-text
     tokens. The input is not changed.
     """
-    kept = {SCORE_KEYS.get(key, key): value for key, value in tensors.items() if key not in REBUILT}
+    kept = {key: value for key, value in tensors.items() if key not in REBUILT}
     tokens = kept.get("empty_string_feat")
     if "empty_string_feat_c" not in kept and tokens is not None and tokens.is_floating_point():
         kept["empty_string_feat_c"] = tokens.mean(dim=0)

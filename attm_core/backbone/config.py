@@ -77,23 +77,6 @@ class FluxAudioConfig:
         """The same sizes with another score head."""
         return replace(self, score_head=score_head)
 
-    @classmethod
-    def mini(cls, width: int = 96, n_heads: int = 3, **sizes: object) -> FluxAudioConfig:
-        """A small FluxAudio for the mini study: 2 + 2 blocks, 32 latents of 16 channels.
-
-        ``sizes`` overrides any field, for instance ``n_tokens``, ``token_width``, ``score_head``.
-        """
-        small = {
-            "n_channels": 16, "n_latents": 32, "n_tokens": 24, "token_width": 384,
-            "pooled_width": 128, "n_joint": 2, "n_fused": 2, "ffn_multiple": 32,
-        }  # fmt: skip
-        return cls(width=width, n_heads=n_heads, **{**small, **sizes})  # type: ignore[arg-type]
-
-
-FLUX_AUDIO_S_44K = FluxAudioConfig()
-FLUX_AUDIO_S_16K = FluxAudioConfig(n_channels=20, n_latents=312)
-FLUX_AUDIO_L_44K = FluxAudioConfig(width=896, n_heads=14)
-
 
 @dataclass(frozen=True)
 class Conditions:

@@ -129,9 +129,9 @@ def crpo(
     latents = samples["latents"].unflatten(0, (-1, n))
 
     chosen = build_pairs(clap, config.min_gap)
-    pairs = _pairs(latents, chosen, prompts, sampling, config, run)
+    winners, losers = _pairs(latents, chosen, prompts, sampling, config, run)
 
-    objective = CRPOObjective(model, pairs, config, run.seed)
+    objective = CRPOObjective(model, winners, losers, config, run.seed)
     log = train_flow(model, objective, config.training, valid, run, "CRPO").log
     return CRPOResult(prompts, latents, clap, chosen, log)
 
@@ -178,27 +178,6 @@ def build_pairs(clap_scores: NDArray[np.floating[Any]], min_gap: float = 0.0) ->
     return PairRows(prompts, chosen.argmax(axis=1), chosen.argmin(axis=1), n_skipped)
 
 
-@dataclass(frozen=True)
-class PairSet:
-    """Preference pairs: row i of both sets has the same caption and score.
-
-    Raises:
-        InputError: the sets do not match.
-    """
-
-    # One s for both sides, else the score head could tell winner from loser by its input and the
-    # difference would not be preference.
-    winners: LatentSet
-    losers: LatentSet
-
-    def __post_init__(self) -> None:
-        if self.winners.mean.shape != self.losers.mean.shape:
-            raise InputError(
-                f"{tuple(self.winners.mean.shape)} winners do not match "
-                f"{tuple(self.losers.mean.shape)} losers"
-            )
-
-
 def preference_logit(
     winner: Float[Tensor, " B"],
     loser: Float[Tensor, " B"],
@@ -224,26 +203,35 @@ class CRPOObjective:
 
     Args:
         model: the policy at its starting weights, of which the frozen reference is a copy.
-        pairs: preference pairs.
+        winners: the preferred samples; their text and score condition **both** sides, else the
+            score head could tell winner from loser by its input.
+        losers: latents (n, N, C) of the others, row by row.
         config: β, λ_FM, batch size, nulls.
         seed: of rows, noise, times and nulls: one of each per pair.
     """
 
     def __init__(
-        self, model: FluxAudio, pairs: PairSet, config: CRPOConfig, seed: int = 42
+        self,
+        model: FluxAudio,
+        winners: LatentSet,
+        losers: Float[Tensor, "n N C"],
+        config: CRPOConfig,
+        seed: int = 42,
     ) -> None:
-        self.model, self.pairs, self.config = model, pairs, config
+        if winners.mean.shape != losers.shape:
+            raise InputError(f"{len(winners)} winners do not match {len(losers)} losers")
+        self.model, self.winners, self.losers, self.config = model, winners, losers, config
         self.reference = copy.deepcopy(model).requires_grad_(False).eval()
-        self._winners = SFTObjective(model, pairs.winners, config.training, seed, "crpo")
+        self._sft = SFTObjective(model, winners, config.training, seed, "crpo")
 
     def describe(self) -> Mapping[str, Any]:
         """What a resumed run must share."""
         own = {"beta": self.config.beta, "lambda_fm": self.config.lambda_fm}
-        return {**self._winners.describe(), "losers": self.pairs.losers.digest(), **own}
+        return {**self._sft.describe(), "losers": tensors_digest([self.losers]), **own}
 
     def draw(self, step: int) -> SFTDraw:
         """Rows, noise, times and nulls of step ``step``: one of each per pair."""
-        return self._winners.draw(step)
+        return self._sft.draw(step)
 
     def losses(self, model: nn.Module, draw: SFTDraw) -> Mapping[str, Tensor]:
         """Eq. (1) of each pair, its two terms, and whether the policy prefers the winner."""
@@ -265,11 +253,11 @@ class CRPOObjective:
         """Winners above losers (2B, …), everything but the latents repeated."""
         device = device_of(self.model)
         self.reference.to(device)
-        batch = self.pairs.winners.at(draw.rows, draw.epsilon).to(device)
-        losers = self.pairs.losers.at(draw.rows, draw.epsilon).to(device)
+        batch = self.winners.at(draw.rows, draw.epsilon).to(device)
+        losers = self.losers[draw.rows].to(device)
         text = null_text(self.model, batch.conditions, draw.no_text.to(device))
         s = null_score(self.model, batch.score, draw.no_score.to(device))
-        x_0 = self.model.normalize(torch.cat([batch.latents, losers.latents]))
+        x_0 = self.model.normalize(torch.cat([batch.latents, losers]))
         x_1, t = draw.noise.to(device), draw.t.to(device)
         both = None if s is None else s.repeat(2)
         return x_0, x_1.repeat(2, 1, 1), t.repeat(2), text.repeat(2), both
@@ -282,7 +270,7 @@ def _pairs(
     sampling: Sampling,
     config: CRPOConfig,
     run: Run,
-) -> PairSet:
+) -> tuple[LatentSet, Tensor]:
     """The pairs as training clips, from the run's folder: text is encoded once for both sides."""
     if not len(chosen.prompts):
         raise InputError("no prompt has two samples that differ in CLAP fit: nothing to prefer")
@@ -297,4 +285,4 @@ def _pairs(
     identity = tensors_digest([latents, at, win, lose])
     made = run.once("pairs.safetensors", make, identity)
     losers = made.pop("losers")
-    return PairSet(LatentSet(**made), LatentSet(**{**made, "mean": losers}))
+    return LatentSet(**made), losers

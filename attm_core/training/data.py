@@ -121,13 +121,6 @@ class LatentSet:
         """The clips ``rows`` with latents freshly drawn from their posteriors."""
         return self.at(rows, torch.randn(len(rows), *self.latent_shape, generator=generator))
 
-    def subset(self, rows: Int[Tensor, " m"]) -> LatentSet:
-        """The clips ``rows`` as a set of their own (captions stay stored once)."""
-        index = rows if self.caption_index is None else self.caption_index[rows]
-        return LatentSet(
-            self.mean[rows], self.std[rows], self.tokens, self.pooled, self.score[rows], index
-        )
-
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors by name, as ``LatentSet(**tensors)`` takes them."""
         return {name: value for name, value in vars(self).items() if value is not None}

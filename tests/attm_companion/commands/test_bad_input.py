@@ -63,7 +63,7 @@ from attm_core.generation.loudness import normalize_loudness
 from attm_core.ranker.checkpoint import load_head, save_head
 from attm_core.ranker.tunejury import TuneJuryHead
 
-SMALL_FLUX = FluxAudioConfig.mini(width=16, n_heads=2, score_head="global_adaln")
+SMALL_FLUX = FluxAudioConfig(width=16, n_heads=2, ffn_multiple=32, score_head="global_adaln")
 SMALL_CLAP = ClapArchitecture("HTSAT-tiny", 4 + 256 + 2, n_layers=1)
 WHAT_TO_DO = r"again|[Ff]etch|[Tt]rain|get the weights"
 

@@ -15,8 +15,8 @@ from attm_companion.study.profile import Profile, load_profile
 from attm_companion.study.study import Study
 from attm_core.backbone.checkpoint import cross_load, save_model
 from attm_core.backbone.config import FluxAudioConfig
+from attm_core.backbone.fast_sampling import FastFluxAudio
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.backbone.frozen import FrozenFluxAudio
 from attm_core.errors import AssetError, CheckpointError
 from attm_core.generation.pipeline import FixedNetworks, GenerationConfig, generate
 from attm_core.precision import fast_dtype
@@ -127,7 +127,7 @@ def test_a_given_backbone_keeps_its_weights_and_takes_the_forward_asked_for(know
         torch.save(model.state_dict(), path)
     loaded = given(known, path, "input_add")
     assert loaded.uid.startswith(f"{name}-")
-    hybrid = FrozenFluxAudio(cross_load(model, "input_add").eval(), fast_dtype())
+    hybrid = FastFluxAudio(cross_load(model, "input_add").eval(), fast_dtype())
     t, s = torch.full((2,), 0.5), torch.ones(2)
     x, conditions = torch.ones(2, 8, 4), model.null_conditions(2)
     ours, theirs = (built(x, t, conditions, s) for built in (loaded.model, hybrid))

@@ -1,7 +1,7 @@
 """Recompute the golden files from a checkout of the reference (nothing of it is kept here).
 
 git clone https://github.com/xiquan-li/MeanAudio REFERENCE
-python tests/backbone/make_golden.py REFERENCE
+python tests/attm_core/backbone/make_golden.py REFERENCE
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from seeded_weights import TINY, formula_weights, tiny_inputs
 
-from attm_core.backbone.config import FLUX_AUDIO_S_44K, FluxAudioConfig
+from attm_core.backbone.config import FluxAudioConfig
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 from side_by_side import reference_flux_audio
@@ -28,14 +28,14 @@ def main(checkout: Path) -> None:
     with torch.no_grad():
         velocity = tiny(given["x_t"], given["tokens"], given["pooled"], given["t"])
     write("flux_audio_tiny.json", {"velocity": velocity.tolist()})
-    full = reference_flux_audio(checkout, FLUX_AUDIO_S_44K).state_dict()
+    full = reference_flux_audio(checkout, FluxAudioConfig()).state_dict()
     write("flux_audio_s_44k_keys.json", {"shapes": {k: list(v.shape) for k, v in full.items()}})
 
 
 def write(name: str, content: dict[str, object]) -> None:
     source = (
         "meanaudio.model.networks.FluxAudio (use_rope=True) of github.com/xiquan-li/MeanAudio at "
-        f"8740a3e, torch {torch.__version__} on CPU, float32, by tests/backbone/make_golden.py"
+        f"8740a3e, torch {torch.__version__} on CPU, float32, by make_golden.py"
     )
     (GOLDEN / name).write_text(json.dumps({"source": source, **content}) + "\n")
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from attm_core.backbone.config import FLUX_AUDIO_S_44K, Conditions, FluxAudioConfig
+from attm_core.backbone.config import Conditions, FluxAudioConfig
 from attm_core.errors import ConfigError
 
 
 def test_hidden_width_rounds_up_as_in_the_reference():
-    assert FLUX_AUDIO_S_44K.ffn_hidden == 1280  # ⅔ · 1792 = 1194
-    assert FluxAudioConfig.mini(width=64, n_heads=2).ffn_hidden == 192  # ⅔ · 256 = 170
-    assert FluxAudioConfig.mini(width=96, ffn_multiple=256).ffn_hidden == 256  # exactly
+    assert FluxAudioConfig().ffn_hidden == 1280  # ⅔ · 1792 = 1194
+    assert FluxAudioConfig(width=64, n_heads=2, ffn_multiple=32).ffn_hidden == 192  # ⅔ · 256 = 170
+    assert FluxAudioConfig(width=96, n_heads=3).ffn_hidden == 256  # exactly
 
 
 @pytest.mark.parametrize(

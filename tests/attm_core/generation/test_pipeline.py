@@ -158,8 +158,9 @@ def test_latents_can_be_trained_on_and_sizes_must_fit():
 
 
 def test_the_real_backbone_by_separate_branches():
-    config = FluxAudioConfig.mini(width=16, n_heads=2, n_latents=4, n_channels=3, n_tokens=2)
-    config = replace(config, token_width=5, pooled_width=6, score_head="input_add")
+    shapes = {"n_latents": 4, "n_channels": 3, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
+    sizes = {"width": 16, "n_heads": 2, "n_joint": 2, "n_fused": 2, "ffn_multiple": 32}
+    config = FluxAudioConfig(**shapes, **sizes, score_head="input_add")
     generator = torch.Generator().manual_seed(0)
     model = FluxAudio(config, generator).eval()
     with torch.no_grad():

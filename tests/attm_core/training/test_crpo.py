@@ -13,7 +13,6 @@ from attm_core.randomness import torch_generator
 from attm_core.training.crpo import (
     CRPOConfig,
     CRPOObjective,
-    PairSet,
     build_pairs,
     crpo,
     crpo_loss,
@@ -46,8 +45,9 @@ def settings(n_steps: int = 12, beta: float = 2000.0, **changes) -> CRPOConfig:
 
 
 @pytest.fixture
-def pairs(make_set) -> PairSet:
-    return PairSet(make_set(16, seed=1), make_set(16, seed=2))
+def pairs(make_set):
+    """Winners with their text and score, and the latents of the losers."""
+    return replace(make_set(16, seed=1), std=torch.zeros(16, 4, 3)), make_set(16, seed=2).mean
 
 
 def test_pairs_are_the_best_and_the_worst_under_one_prompt():
@@ -66,9 +66,9 @@ def test_a_gap_can_be_asked_for_and_one_sample_is_no_pair():
         build_pairs(scores[:, :1])
 
 
-def test_pairs_that_do_not_match_are_refused(make_set):
-    with pytest.raises(InputError, match="winners do not match"):
-        PairSet(make_set(4), make_set(5))
+def test_pairs_that_do_not_match_are_refused(policy, make_set):
+    with pytest.raises(InputError, match="4 winners do not match 5 losers"):
+        CRPOObjective(policy, make_set(4), make_set(5).mean, settings())
 
 
 def test_equation_1_by_hand():
@@ -88,7 +88,7 @@ def test_the_logit_rises_as_the_winner_fits_better_and_the_loser_worse():
 
 
 def test_the_first_term_is_ln_2_at_the_start(policy, pairs):
-    objective = CRPOObjective(policy, pairs, settings(batch_size=8))
+    objective = CRPOObjective(policy, *pairs, settings(batch_size=8))
     losses = objective.losses(policy, objective.draw(0))
     assert losses["preference"].tolist() == pytest.approx([math.log(2)] * 8)
     torch.testing.assert_close(losses["loss"], math.log(2) + losses["winner_flow"])
@@ -96,7 +96,7 @@ def test_the_first_term_is_ln_2_at_the_start(policy, pairs):
 
 
 def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(policy, pairs):
-    objective = CRPOObjective(policy, pairs, settings(nulls=NullConfig(0.5, 0.5)))
+    objective = CRPOObjective(policy, *pairs, settings(nulls=NullConfig(0.5, 0.5)))
     seen = []
 
     class Spy(torch.nn.Module):
@@ -111,8 +111,7 @@ def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(polic
     x_t, t, tokens, pooled, s = seen[0]
     for shared in (t, tokens, pooled, s):
         assert torch.equal(shared[:8], shared[8:])
-    sides = [pairs.winners, pairs.losers]
-    x_0 = [policy.normalize(side.at(draw.rows, draw.epsilon).latents) for side in sides]
+    x_0 = [policy.normalize(latents[draw.rows]) for latents in (pairs[0].mean, pairs[1])]
     noise = [(x - (1 - draw.t[:, None, None]) * z) for x, z in zip(x_t.chunk(2), x_0, strict=True)]
     torch.testing.assert_close(noise[0], noise[1])
     assert (s == 0).sum() == 2 * draw.no_score.sum()
@@ -120,7 +119,7 @@ def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(polic
 
 def test_training_prefers_the_winners(policy, pairs):
     config = settings(60, beta=50.0, nulls=NullConfig(0.0, 0.0))
-    log = fit(policy, CRPOObjective(policy, pairs, config), config.training).log
+    log = fit(policy, CRPOObjective(policy, *pairs, config), config.training).log
     assert log["preference"].iloc[0] == pytest.approx(math.log(2))
     assert log["preference"].iloc[-10:].mean() < 0.8 * math.log(2)
     assert log["implicit_accuracy"].iloc[-10:].mean() > 0.7
@@ -128,7 +127,7 @@ def test_training_prefers_the_winners(policy, pairs):
 
 def test_bfloat16_drowns_what_a_small_step_changes(policy, pairs, processor):
     processor(avx512_bf16=True)
-    objective = CRPOObjective(policy, pairs, settings(batch_size=16))
+    objective = CRPOObjective(policy, *pairs, settings(batch_size=16))
     draw = torch_generator(4, "step")
     with torch.no_grad():
         for weight in policy.parameters():
@@ -191,7 +190,7 @@ def test_samples_that_all_fit_alike_are_an_error(policy, sampling, tmp_path):
 
 
 def test_the_reference_has_no_gradient_and_is_not_optimised(policy, pairs):
-    objective = CRPOObjective(policy, pairs, settings(batch_size=4))
+    objective = CRPOObjective(policy, *pairs, settings(batch_size=4))
     before = [weight.clone() for weight in objective.reference.parameters()]
     objective.losses(policy, objective.draw(0))["loss"].mean().backward()
     assert all(weight.grad is None for weight in objective.reference.parameters())

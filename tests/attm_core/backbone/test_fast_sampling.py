@@ -3,8 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from attm_core.backbone.blocks import SwiGLU
+from attm_core.backbone.fast_sampling import (
+    F_2_3,
+    F_4_3,
+    FastFluxAudio,
+    Transform,
+    WinogradSwiGLU,
+)
 from attm_core.backbone.flux_audio import Conditions, FluxAudio
-from attm_core.backbone.frozen import FrozenFluxAudio
 from attm_core.constants import HEAD_NAMES
 from attm_core.generation.pipeline import GenerationConfig, generate_latents
 
@@ -19,34 +26,34 @@ def test_float32_snapshot_has_the_velocity_of_the_model(
     head, winograd, small, generator, inputs, randomise
 ):
     model = randomise(FluxAudio(small.with_head(head), generator))
-    frozen = FrozenFluxAudio(model, winograd=winograd)
+    fast = FastFluxAudio(model, winograd=winograd)
     scores = None if head == "none" else torch.tensor([-1.0, 0.5, 5.0])
     with torch.no_grad():
-        assert relative_error(frozen(*inputs, scores), model(*inputs, scores)) < 1e-5
+        assert relative_error(fast(*inputs, scores), model(*inputs, scores)) < 1e-5
 
 
 @pytest.mark.parametrize("winograd", [True, False])
 def test_bfloat16_snapshot_stays_close(winograd, small, generator, inputs, randomise):
     model = randomise(FluxAudio(small, generator))
-    frozen = FrozenFluxAudio(model, torch.bfloat16, winograd)
+    fast = FastFluxAudio(model, torch.bfloat16, winograd)
     with torch.no_grad():
         wanted = model(*inputs)
-    got = frozen(*inputs)
+    got = fast(*inputs)
     assert got.dtype == torch.float32
     assert relative_error(got, wanted) < 0.05
 
 
 def test_branches_of_guidance_share_the_projection_of_x_t(small, generator, inputs, randomise):
     model = randomise(FluxAudio(small, generator))
-    frozen, rows = FrozenFluxAudio(model), []
-    frozen.frozen.audio_input_proj.register_forward_hook(
+    fast, rows = FastFluxAudio(model), []
+    fast.fast.audio_input_proj.register_forward_hook(
         lambda _module, given, _out: rows.append(len(given[0]))
     )
     x_t, t, conditions = inputs
     pair, times = Conditions.cat([conditions, model.null_conditions(3)]), t.repeat(2)
     with torch.no_grad():
         wanted = model(x_t.repeat(2, 1, 1), times, pair)
-    assert relative_error(frozen(x_t, times, pair), wanted) < 1e-5
+    assert relative_error(fast(x_t, times, pair), wanted) < 1e-5
     assert rows == [3]
 
 
@@ -55,22 +62,47 @@ def test_sampler_takes_a_snapshot_for_the_model(small, generator, inputs, random
     noise = torch.randn(3, 9, 4, generator=generator)
     config = GenerationConfig(s=2.0, w=2.0, n_steps=3)
     wanted = generate_latents(model, inputs[2], config, noise)
-    got = generate_latents(FrozenFluxAudio(model), inputs[2], config, noise)
+    got = generate_latents(FastFluxAudio(model), inputs[2], config, noise)
     assert relative_error(got, wanted) < 1e-5
 
 
 def test_snapshot_does_not_see_new_weights(small, generator, inputs, randomise):
     model = randomise(FluxAudio(small, generator))
-    frozen = FrozenFluxAudio(model)
+    fast = FastFluxAudio(model)
     x_t, t, conditions = inputs
-    first = frozen(x_t, t, conditions)
+    first = fast(x_t, t, conditions)
     with torch.no_grad():
         model.final_layer.conv.bias.add_(1.0)
-    assert torch.equal(frozen(x_t, t, conditions), first)
+    assert torch.equal(fast(x_t, t, conditions), first)
 
 
 def test_snapshot_leaves_the_model_trainable(small, generator, inputs, randomise):
     model = randomise(FluxAudio(small, generator))
-    FrozenFluxAudio(model)(*inputs)
+    FastFluxAudio(model)(*inputs)
     model(*inputs).sum().backward()
     assert model.fused_blocks[0].ffn.w1.weight.grad.any()
+
+
+@pytest.mark.parametrize("transform", [F_2_3, F_4_3])
+def test_transform_convolves_a_sequence_by_hand(transform: Transform):
+    b_t, g, a_t = (torch.tensor(part, dtype=torch.float64) for part in transform)
+    d = torch.arange(1.0, b_t.shape[0] + 1, dtype=torch.float64) ** 2
+    kernel = torch.tensor([1.0, -2.0, 5.0], dtype=torch.float64)
+    wanted = d.unfold(0, 3, 1) @ kernel  # for 1 4 9 …: 1 − 8 + 45 = 38 first
+    assert wanted[0] == 38
+    assert torch.allclose(a_t @ ((g @ kernel) * (b_t @ d)), wanted)
+
+
+@pytest.mark.parametrize("transform", [F_2_3, F_4_3])
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8, 9, 11])
+def test_layer_equals_the_convolutions_at_every_length(transform: Transform, length: int):
+    generator = torch.Generator().manual_seed(length)
+    layer = SwiGLU(6, 10, kernel=3)
+    x = torch.randn(2, length, 6, generator=generator)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
+        fast = WinogradSwiGLU(
+            layer.w1.weight, layer.w3.weight, layer.w2.weight, torch.float32, transform
+        )
+        assert torch.allclose(fast(x), layer(x), atol=1e-4)

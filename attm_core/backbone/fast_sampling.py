@@ -1,7 +1,7 @@
-"""FluxAudio prepared for sampling: the same velocity, with all that is constant done once.
+"""The speed twin of FluxAudio, for sampling: the same velocity, all that is constant done once.
 
 Training needs weights that change; sampling evaluates fixed ones fifty times a clip. A
-:class:`FrozenFluxAudio` holds a copy of the model in which weights are already in the product's
+:class:`FastFluxAudio` holds a copy of the model in which weights are already in the product's
 dtype and layout, and kernel-3 feed-forward layers use Winograd's products. Like the model it keeps
 the residual streams, norms and rotations in float32.
 """
@@ -9,7 +9,7 @@ the residual streams, norms and rotations in float32.
 from __future__ import annotations
 
 import copy
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from attm_core.backbone.blocks import Attention, ChannelLastConv, Heads, SwiGLU, split_heads
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.backbone.winograd import F_2_3, F_4_3, WinogradSwiGLU
 
 # A tenth of the products and most of the bfloat16 error: these stay float32 (velocity error at full
 # size with small random AdaLN weights 0.9 % with all in bfloat16, see benchmarks/sampling.py).
@@ -30,7 +29,7 @@ PRECISE = frozenset({
 
 
 @final
-class FrozenFluxAudio:
+class FastFluxAudio:
     """A snapshot of a model for sampling; later changes of the model do not reach it.
 
     Args:
@@ -46,8 +45,8 @@ class FrozenFluxAudio:
         self.source = model
         use = dtype == torch.float32 if winograd is None else winograd
         with torch.no_grad():
-            self.frozen = copy.deepcopy(model).eval().requires_grad_(False)
-            _freeze_children(self.frozen, dtype, use)
+            self.fast = copy.deepcopy(model).eval().requires_grad_(False)
+            _replace_children(self.fast, dtype, use)
 
     def __call__(
         self,
@@ -63,7 +62,7 @@ class FrozenFluxAudio:
     def project(self, conditions: Conditions) -> Conditions:
         """Text features at model width, as ``FluxAudio.project``; once a trajectory."""
         with torch.autocast(conditions.pooled.device.type, enabled=False):
-            return self.frozen.project(conditions)
+            return self.fast.project(conditions)
 
     @torch.no_grad()
     def velocity(
@@ -71,7 +70,7 @@ class FrozenFluxAudio:
     ) -> Float[Tensor, "B N C"]:
         """The velocity from projected conditions, as ``FluxAudio.velocity``."""
         with torch.autocast(x_t.device.type, enabled=False):
-            return self.frozen.velocity(x_t, t, projected, s)
+            return self.fast.velocity(x_t, t, projected, s)
 
     def null_conditions(self, batch: int) -> Conditions:
         """The null text of the model."""
@@ -82,20 +81,20 @@ class FrozenFluxAudio:
         return self.source.unnormalize(latents)
 
 
-def _freeze_children(module: nn.Module, dtype: torch.dtype, winograd: bool) -> None:
+def _replace_children(module: nn.Module, dtype: torch.dtype, winograd: bool) -> None:
     for name, child in module.named_children():
         of_child = torch.float32 if name in PRECISE else dtype
-        replacement = _frozen(child, of_child, winograd)
+        replacement = _fast(child, of_child, winograd)
         if replacement is None:
-            _freeze_children(child, of_child, winograd)
+            _replace_children(child, of_child, winograd)
         else:
             setattr(module, name, replacement)
 
 
-def _frozen(child: nn.Module, dtype: torch.dtype, winograd: bool) -> nn.Module | None:
+def _fast(child: nn.Module, dtype: torch.dtype, winograd: bool) -> nn.Module | None:
     match child:
         case SwiGLU():
-            return _frozen_swiglu(child, dtype, winograd)
+            return _fast_swiglu(child, dtype, winograd)
         case Attention():
             return _Attention(child, dtype)
         case ChannelLastConv() | nn.Linear():
@@ -103,7 +102,7 @@ def _frozen(child: nn.Module, dtype: torch.dtype, winograd: bool) -> nn.Module |
     return None
 
 
-def _frozen_swiglu(layer: SwiGLU, dtype: torch.dtype, winograd: bool) -> nn.Module:
+def _fast_swiglu(layer: SwiGLU, dtype: torch.dtype, winograd: bool) -> nn.Module:
     w1, w2, w3 = layer.w1.weight, layer.w2.weight, layer.w3.weight
     if winograd and w1.shape[2:] == (3,):
         transform = F_4_3 if dtype == torch.float32 else F_2_3
@@ -155,3 +154,89 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor, table: Tensor) -> Heads:
         scales = (self.q_norm.weight, self.k_norm.weight)
         return split_heads(self.qkv(x), self.n_heads, scales, table)
+
+
+# Winograd, F(m, 3): m outputs of a kernel-3 convolution cost 3·m products; from m + 2 transformed
+# inputs they cost m + 2: ``y = Aᵀ[(G g) ⊙ (Bᵀ d)]`` (Lavin and Gray, arXiv:1509.09308, §4.1), where
+# ⊙ becomes one matrix product over channels for each of the m + 2 rows.
+
+
+class Transform(NamedTuple):
+    """Bᵀ (m + 2, m + 2), G (m + 2, 3) and Aᵀ (m, m + 2)."""
+
+    b_t: tuple[tuple[float, ...], ...]
+    g: tuple[tuple[float, ...], ...]
+    a_t: tuple[tuple[float, ...], ...]
+
+
+F_2_3 = Transform(
+    b_t=((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+    g=((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+    a_t=((1, 1, 1, 0), (0, 1, -1, -1)),
+)
+F_4_3 = Transform(
+    b_t=(
+        (4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
+        (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1),
+    ),
+    g=(
+        (1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6),
+        (1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1),
+    ),
+    a_t=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
+)  # fmt: skip
+
+
+class WinogradSwiGLU(nn.Module):
+    """``w2(silu(w1·x) ⊙ (w3·x))`` with kernel-3 convolutions and fixed weights.
+
+    Args:
+        w1, w3: (H, D, 3) weights of the input maps.
+        w2: (D, H, 3) weight of the output map.
+        dtype: of the products; the result has it too.
+        transform: F(2, 3) saves a third of the products, F(4, 3) half, at a larger rounding error.
+    """
+
+    gate_value: Tensor
+    output: Tensor
+    b_t: Tensor
+    a_t: Tensor
+
+    def __init__(
+        self, w1: Tensor, w3: Tensor, w2: Tensor, dtype: torch.dtype, transform: Transform = F_4_3
+    ):
+        super().__init__()
+        g = torch.tensor(transform.g, dtype=torch.float64)
+        self.register_buffer("gate_value", _transformed(torch.cat([w1, w3]), g, dtype))
+        self.register_buffer("output", _transformed(w2, g, dtype))
+        self.register_buffer("b_t", torch.tensor(transform.b_t, dtype=dtype))
+        self.register_buffer("a_t", torch.tensor(transform.a_t, dtype=dtype))
+
+    def forward(self, x: Float[Tensor, "B n D"]) -> Float[Tensor, "B n D"]:
+        """The feed-forward layer."""
+        phases, n = self.a_t.shape[0], x.shape[1]
+        n_tiles = -(-n // phases)
+        padded = F.pad(x.to(self.b_t.dtype), (0, 0, 0, n_tiles * phases - n))
+        tiled = padded.unflatten(1, (n_tiles, phases)).permute(2, 0, 1, 3)
+        gate, value = self._convolve(tiled, self.gate_value).chunk(2, dim=-1)
+        hidden = F.silu(gate) * value
+        # What the last tile computed beyond the sequence is padding to the second convolution.
+        hidden[phases - (n_tiles * phases - n) :, :, -1] = 0
+        out = self._convolve(hidden, self.output).permute(1, 2, 0, 3)
+        return out.flatten(1, 2)[:, :n]
+
+    def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """(phase, B, tile, I) → (phase, B, tile, O): entry p of tile j is time m·j + p."""
+        before = F.pad(x[-1:, :, :-1], (0, 0, 1, 0))
+        after = F.pad(x[:1, :, 1:], (0, 0, 0, 1))
+        d = torch.cat([before, x, after])
+        taps, batch, n_tiles, n_in = d.shape
+        transformed = (self.b_t @ d.view(taps, -1)).view(taps, batch * n_tiles, n_in)
+        product = torch.bmm(transformed, weight)
+        return (self.a_t @ product.view(taps, -1)).view(-1, batch, n_tiles, weight.shape[-1])
+
+
+def _transformed(
+    weight: Float[Tensor, "O I 3"], g: Float[Tensor, "taps 3"], dtype: torch.dtype
+) -> Float[Tensor, "taps I O"]:
+    return torch.einsum("tk,oik->tio", g, weight.double()).to(dtype).contiguous()
