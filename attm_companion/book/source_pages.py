@@ -25,7 +25,8 @@ def write_source_pages(root: Path, target: Path, tables: Mapping[str, Path] | No
 
     yaml = [path for package in PACKAGES for path in sorted((root / package).rglob("*.yaml"))]
     own = [*modules(root), *yaml, *sorted((root / FORMS).glob("*.yml"))]
-    files = {path.relative_to(root).as_posix(): path for path in own}
+    # Servers of static pages hide folders that begin with a dot.
+    files = {path.relative_to(root).as_posix().lstrip("."): path for path in own}
     for name, path in {**files, **(tables or {})}.items():
         formatter = HtmlFormatter(
             full=True, title=name, style="a11y-high-contrast-light", linenos="table",

@@ -28,11 +28,6 @@ LEAST_SURE = {
 RELEASED_CODE = ("HP", "GC")
 
 
-def matter_most(entries: Iterable[Entry]) -> pd.DataFrame:
-    """The ten lines that change most."""
-    return _table({e.claim.id: e for e in entries}, MATTER_MOST)
-
-
 def least_sure(entries: Iterable[Entry]) -> pd.DataFrame:
     """The lines we are least sure of, with what would prove us wrong."""
     table = _table({e.claim.id: e for e in entries}, LEAST_SURE)[["statement", "verdict"]].copy()

@@ -56,15 +56,29 @@ def ledger_view(entries: list[Entry], source_folder: str = SOURCE_FOLDER) -> Htm
         entries: as built by :func:`attm_companion.ledger.ledger.build_ledger`.
         source_folder: where the pages of our code are, seen from the page with the ledger.
     """
-    rows = "".join(_row(entry, proof_link(entry, source_folder)) for entry in entries)
-    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
-    html = (
-        f'<div class="ledger" id="claim-ledger">{_form()}'
-        f'<table class="attm-table"><caption>{len(entries)} lines with verdict, reason and proof'
-        f"</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        f"{FILTERS.read_text(encoding='utf-8')}</div>"
-    )
+    caption = f"{len(entries)} lines with verdict, reason and proof"
+    table = _table(entries, caption, "claim", source_folder)
+    filters = FILTERS.read_text(encoding="utf-8")
+    html = f'<div class="ledger" id="claim-ledger">{_form()}{table}{filters}</div>'
     return HtmlView(html, f"{len(entries)} lines: {count_verdicts(entries)}")
+
+
+def chosen_view(
+    entries: Iterable[Entry], ids: Iterable[str], caption: str, source_folder: str = SOURCE_FOLDER
+) -> HtmlView:
+    """Some lines with their proofs, in the order of ``ids``; without filters."""
+    by_id = {entry.claim.id: entry for entry in entries}
+    table = _table([by_id[claim_id] for claim_id in ids], caption, "chosen", source_folder)
+    return HtmlView(f'<div class="ledger">{table}</div>', f"{caption}: {', '.join(ids)}")
+
+
+def _table(entries: Iterable[Entry], caption: str, prefix: str, source_folder: str) -> str:
+    rows = "".join(_row(entry, prefix, proof_link(entry, source_folder)) for entry in entries)
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    return (
+        f'<table class="attm-table"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    )
 
 
 def proof_link(entry: Entry, source_folder: str = SOURCE_FOLDER) -> str:
@@ -76,7 +90,7 @@ def answer_form(root: Path, source_folder: str = SOURCE_FOLDER) -> HtmlView:
     """A link to the form in which the authors can answer: on the tracker, or as a page here."""
     address = repository_url(root)
     link = f"{address}/issues/new?template={FORM}" if address else None
-    link = link or f"{source_folder}/{FORMS}/{FORM}.html"
+    link = link or f"{source_folder}/{FORMS.lstrip('.')}/{FORM}.html"
     text = "the form for an answer: which line, what is so, and where it stands"
     return HtmlView(f'<p class="ledger-answer"><a href="{escape(link)}">{text}</a></p>', link)
 
@@ -104,10 +118,10 @@ def _select(name: str, label: str, options: Mapping[str, str]) -> str:
     )
 
 
-def _row(entry: Entry, link: str) -> str:
+def _row(entry: Entry, prefix: str, link: str) -> str:
     claim, verdict = entry.claim, entry.verdict or "found"
     return (
-        f'<tr id="claim-{claim.id}" data-verdict="{verdict}" data-section="{claim.section}"'
+        f'<tr id="{prefix}-{claim.id}" data-verdict="{verdict}" data-section="{claim.section}"'
         f' data-kind="{claim.kind}"><th scope="row">{claim.id}</th>'
         f"<td>{escape(claim.where)}</td><td><p>{escape(claim.statement)}</p>"
         f"<p><em>{escape(entry.reason)}</em></p>{_details(entry, link)}</td>"
@@ -123,7 +137,8 @@ def _details(entry: Entry, link: str) -> str:
     )
     places = _list(
         f'<a href="{escape(place.url(sources[place.source]))}">{escape(place.source)} '
-        f"{escape(place.path)}</a>{': ' * bool(place.words)}<q>{escape(place.words)}</q>"
+        f"{escape(place.path)}{f' line {place.first}' * bool(place.first)}</a>: "
+        f"<q>{escape(place.words)}</q>"
         for place in entry.places
     )
     mini = f"<p>{escape(entry.mini)}</p>" if entry.mini else ""

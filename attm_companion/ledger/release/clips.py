@@ -31,7 +31,7 @@ class ClipMeasures:
         duration_s: of the file.
         loudness_lufs: BS.1770-4, gated.
         sample_peak_db: largest sample, dBFS.
-        true_peak_dbtp: largest value between samples, 8× oversampled.
+        true_peak_dbtp: largest value between samples.
         full_scale: samples at full scale.
         trailing_zeros: exact zeros at the end.
         nyquist_line_db: line at Nyquist above the band below it.

@@ -10,9 +10,9 @@ from attm_companion.ledger.highlights import (
     MATTER_MOST,
     departures,
     least_sure,
-    matter_most,
 )
 from attm_companion.ledger.ledger import build_ledger
+from attm_companion.ledger.page import chosen_view
 from attm_companion.ledger.release.audit import open_audit
 from attm_companion.ledger.release.clips import ClipMeasures, MeasuredClip
 from attm_core.randomness import numpy_generator
@@ -115,6 +115,7 @@ def test_departures_show_the_mini_study_where_it_ran(evidence: Evidence):
 
 def test_highlights_are_lines_of_the_ledger(evidence: Evidence):
     entries = build_ledger(evidence)
-    assert list(matter_most(entries).index) == list(MATTER_MOST)
-    assert len(MATTER_MOST) == 10
+    html = chosen_view(entries, MATTER_MOST, "ten").html
+    assert [html.count(f'id="chosen-{claim_id}"') for claim_id in MATTER_MOST] == [1] * 10
+    assert html.count("<details>") == 10
     assert list(least_sure(entries).index) == list(LEAST_SURE)
