@@ -14,7 +14,7 @@ from attm_companion.paper_numbers import paper_value
 from attm_companion.study.arrays import Array
 from attm_companion.study.results import Result
 from attm_core.errors import InputError
-from attm_core.evaluation.frechet import frechet_interval
+from attm_core.evaluation.frechet import frechet_difference, frechet_interval
 from attm_core.evaluation.statistics import Interval, mean_interval, paired_t_test
 from attm_core.files import write_atomic
 from attm_core.randomness import numpy_generator
@@ -107,6 +107,12 @@ def fad_interval(generated: Array, reference: Array, seed: int = 0) -> Interval:
     """
     rng = numpy_generator(seed, "fad-bootstrap")
     return frechet_interval(generated, reference, rng, n_resamples=N_FAD_RESAMPLES)
+
+
+def fad_difference(before: Scores, after: Scores, reference: Array, seed: int = 0) -> Interval:
+    """FAD of ``after`` minus FAD of ``before`` on the same prompts, with a 95 % interval."""
+    rng, sets = numpy_generator(seed, "fad-difference"), (before.embeddings, after.embeddings)
+    return frechet_difference(*sets, reference, rng, n_resamples=N_FAD_RESAMPLES)
 
 
 def intervals(scores: Scores, reference: Array) -> dict[str, Interval]:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from attm_companion.study.condition_scores import METRICS, Scores, add_paired, add_row, paper_row
+from attm_companion.study.arrays import Array
+from attm_companion.study.condition_scores import (
+    METRICS,
+    Scores,
+    add_paired,
+    add_row,
+    fad_difference,
+    paper_row,
+)
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
@@ -55,19 +63,22 @@ def tabulate(study: Study) -> Result:
     for stage in ("sft", "chain"):
         for weights, other in CROSSINGS:
             cells = (f"{stage}.{weights}_{weights}", f"{stage}.{weights}_{other}")
-            _add_crossing(result, cells, scores, **facts)
+            _add_crossing(result, cells, scores, reference, **facts)
     return result
 
 
 def _add_crossing(
-    result: Result, cells: tuple[str, str], scores: dict[str, Scores], **facts: float
+    result: Result,
+    cells: tuple[str, str],
+    scores: dict[str, Scores],
+    reference: Array,
+    **facts: float,
 ) -> None:
     """What a crossing costs against the native cell of the same weights."""
     native, crossed = cells
     rows = [paper_row(f"table3.{cell}") for cell in cells]
     printed = {metric: rows[1][metric] - rows[0][metric] for metric in METRICS}
-    ours = [result[f"fad of {cell}"] for cell in cells]
-    difference = ours[1].value - ours[0].value
-    known = {"against": native, "n": ours[0].n, "paper": printed["fad"], **facts}
-    result.add(crossed, "fad", difference, "FAD", **known)
+    difference = fad_difference(scores[native], scores[crossed], reference)
+    known = {"against": native, "n": len(scores[native]), "paper": printed["fad"], **facts}
+    result.add_interval(crossed, "fad", difference, "FAD", **known)
     add_paired(result, cells, scores, paper=printed, **facts)

@@ -23,6 +23,7 @@ from attm_companion.tables import (
     frozen_parts,
     full_mix,
     head_sweep,
+    metric_agreement,
     score_sweep,
     variants,
 )
@@ -64,6 +65,7 @@ EXPERIMENTS = {
     "score_sweep": Experiment(score_sweep.conditions, score_sweep.tabulate),
     "full_mix": Experiment(full_mix.conditions, full_mix.tabulate),
     "variants": Experiment(variants.conditions, variants.tabulate),
+    "metric_agreement": Experiment(metric_agreement.conditions, metric_agreement.tabulate),
 }
 
 

@@ -14,6 +14,7 @@ from attm_companion.study.results import Result
 from attm_companion.study.study import Study
 from attm_core.randomness import numpy_generator
 
+PRINTED = ("fad", "clap", "reward", "score_r", "delta_out")  # what the paper's tables have
 N_PROMPTS = 60
 WIDTH = 3
 
@@ -123,7 +124,9 @@ def scores(
 def assert_paper_beside(result: Result, table: str, start: str = "") -> None:
     """Every number the paper prints in rows of a table stands beside ours, and no other does."""
     prefix = f"{table}.{start}"
-    paper = {cell.key: cell.value for cell in load_paper() if cell.key.startswith(prefix)}
+    columns = (load_paper().column(table, metric).values() for metric in PRINTED)
+    cells = [cell for column in columns for cell in column if cell.key.startswith(prefix)]
+    paper = {cell.key: cell.value for cell in cells}
     ours = [line for line in result.values if line.row.startswith(start) and not line.against]
     shown: dict[str, float] = {}
     for line in ours:

@@ -20,6 +20,7 @@ def test_every_table_and_figure_has_its_experiment():
         "score_sweep",
         "full_mix",
         "variants",
+        "metric_agreement",
     ]
 
 
