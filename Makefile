@@ -62,9 +62,9 @@ lock: environment
 torture: environment
 	$(BIN)/python scripts/torture.py
 
-# Every page in a real browser, as pictures to look at (needs Debian's chromium).
+# Every page in a real browser: accessibility, width, requests; and as pictures to look at.
 screenshots: environment
-	scripts/screenshots
+	$(BIN)/python scripts/check_pages.py --pictures _build/screenshots
 
 # Beside nothing else on the machine; jamendo.py comes after parts.py, whose costs it reckons up.
 AGAINST := $(if $(REFERENCE),--reference "$(REFERENCE)")

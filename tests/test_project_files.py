@@ -93,9 +93,7 @@ def test_every_locked_file_has_a_hash(name):
     assert without == []
 
 
-@pytest.mark.parametrize(
-    "name", [".ci/run", "scripts/browser", "scripts/environment", "scripts/screenshots"]
-)
+@pytest.mark.parametrize("name", [".ci/run", "scripts/browser", "scripts/environment"])
 def test_scripts_run_and_stop_at_the_first_error(name):
     path = ROOT / name
     assert os.access(path, os.X_OK)

@@ -58,15 +58,28 @@ def players(
 def _figure(sound: Sound, caption: str, sample_rate_hz: int | None) -> str:
     if not caption.strip():
         raise InputError("a player needs a caption that says what is heard")
-    source = f"static/{_store(sound, sample_rate_hz).name}"
-    label = escape(caption, quote=True)
-    return (
-        f'<figure class="attm-player"><figcaption>{label}</figcaption>'
-        f'<audio controls preload="none" src="{source}" aria-label="{label}"></audio></figure>'
-    )
+    player = audio_html(store(sound, sample_rate_hz).name, caption)
+    words = escape(caption)
+    return f'<figure class="attm-player"><figcaption>{words}</figcaption>{player}</figure>'
 
 
-def _store(sound: Sound, sample_rate_hz: int | None) -> Path:
+def audio_html(name: str, label: str) -> str:
+    """A labelled audio element of a stored file, which loads nothing before it is played."""
+    words = escape(label)
+    return f'<audio controls preload="none" src="static/{name}" aria-label="{words}"></audio>'
+
+
+def store(sound: Sound, sample_rate_hz: int | None, suffix: str = ".mp3") -> Path:
+    """The file of a sound, named by its content; written if it is not there.
+
+    Args:
+        sound: an audio file, or a wave (C, S) or (S,).
+        sample_rate_hz: rate of a wave.
+        suffix: the format; ``.flac`` keeps every sample at 16 bits.
+
+    Raises:
+        InputError: no rate for a wave, or a wave that is not finite.
+    """
     from attm_core.audio import check_wave, load_audio, save_audio
 
     if isinstance(sound, str | Path):
@@ -77,7 +90,7 @@ def _store(sound: Sound, sample_rate_hz: int | None) -> Path:
         wave, rate = sound.detach().cpu().float(), sample_rate_hz
         wave = check_wave(wave[None] if wave.ndim == 1 else wave, "sound to play")
     digest = hashlib.sha256(wave.contiguous().numpy().tobytes() + f"{rate}".encode())
-    path = static_folder() / f"{digest.hexdigest()[:20]}.mp3"
+    path = static_folder() / f"{digest.hexdigest()[:20]}{suffix}"
     if not path.is_file():
         save_audio(path, wave.clamp(-1.0, 1.0), rate)
     return path

@@ -17,7 +17,7 @@ def elsewhere(monkeypatch):
 def test_everything_is_staged(project):
     pretend_executed(project)
     source = staging.stage(project)
-    for name in ("book/index.md", "_static/players.js", "notebooks/demo.ipynb", "_toc.yml",
+    for name in ("book/index.md", "_static/room.js", "notebooks/demo.ipynb", "_toc.yml",
                  "book/generated/departures.md", "book/generated/execution.md"):  # fmt: skip
         assert (source / name).is_file(), name
     extra = source.with_name("book-extra")
