@@ -79,9 +79,8 @@ def tests_table(result: Result, query: str = "", digits: int = 3) -> pd.DataFram
     lines: dict[str, dict[str, Any]] = {}
     for place in tests.index:
         value = result.values[place]
-        lines[
-            f"{METRIC_NAMES.get(value.metric, value.metric)[:-2]}: {value.row} − {value.against}"
-        ] = {
+        name = METRIC_NAMES.get(value.metric, value.metric).rstrip(" ↑↓")
+        lines[f"{name}: {value.row} − {value.against}"] = {
             "difference [95 %]": number_of(result, value, f"+.{digits}f"),
             "p": p_text(value.p or 0.0),
             "test": value.test.removeprefix("paired t, "),

@@ -62,6 +62,9 @@ class Study:
         self.changes = dict(changes or {})
         self.own_samples = own_samples or self.profile.generation
 
+    def __repr__(self) -> str:
+        return f"Study({self.profile.name!r}, seed={self.training_seed})"
+
     def _repr_markdown_(self) -> str:
         """For a notebook: which study this is, and what differs from its profile."""
         name = self.profile.name.partition("+")[0]
