@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from attm_companion.study.arrays import Array
 from attm_companion.study.condition_scores import UNITS, Scores
 from attm_companion.study.conditions import InferenceProtocol
+from attm_companion.study.per_prompt import write_prompts
 from attm_companion.study.result_files import write_result
 from attm_companion.study.results import Result
 from attm_companion.study.seed_study import Reading, Rows, complete
@@ -105,6 +106,8 @@ def write_seeds(studies: Sequence[Study], reading: Reading) -> None:
         add_conditions(result, conditions, studies[0].reference)
         if len(conditions) > 1:
             add_contrasts(result, _scores(conditions))
+    scored = [item for rows in conditions.values() for item in rows.items()]
+    write_prompts(studies[0], EXPERIMENT, scored)
     write_result(result)
 
 
