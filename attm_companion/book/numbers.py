@@ -151,7 +151,8 @@ def _origin(result: Result, value: Value) -> str:
     parts = [f"{result.experiment}: {value.metric} of {value.row}"]
     parts[0] += f" against {value.against}" if value.against else ""
     parts += [f"profile {result.profile}"]
-    facts = {"n": value.n, "training seed": value.training_seed, "seed": value.generation_seed}
+    facts = {"n": value.n, "training seed": value.training_seed}
+    facts["generation seed"] = value.generation_seed
     parts += [f"{name} {fact}" for name, fact in facts.items() if fact is not None]
     if value.low is not None and value.high is not None:
         over = f" over {value.over}" if value.over else ""

@@ -27,7 +27,7 @@ def test_a_number_is_printed_with_its_origin(results):
     assert node["format"] == "html"
     assert ">−0.42<" in node.astext()
     assert 'aria-describedby="num-7"' in node.astext()
-    assert "table: fad of row; profile smoke; n 100; seed 42;" in node.astext()
+    assert "table: fad of row; profile smoke; n 100; generation seed 42;" in node.astext()
     assert 'href="../source/results/smoke/table.csv.html#L-2"' in node.astext()
 
 
