@@ -10,6 +10,10 @@ import yaml
 
 from attm_core.errors import ConfigError
 
+MAX_CHARACTERS = 1_000_000
+# What PyYAML's constructors raise: KeyError for `!!bool abc`, AttributeError for dates, …
+ODD_ERRORS = (ValueError, TypeError, LookupError, AttributeError)
+
 
 class StrictLoader(yaml.SafeLoader):
     """Safe loader that refuses duplicate keys and aliases; PyYAML takes the last of two keys."""
@@ -53,16 +57,16 @@ def parse_yaml(text: str, name: str) -> Any:
     Raises:
         ConfigError: malformed, nested beyond all reason, or a key is given twice.
     """
-    loader = StrictLoader(text)
-    loader.name = name
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigError(f"{name} has {len(text)} characters; at most {MAX_CHARACTERS} are read")
     try:
+        loader = StrictLoader(text)
+        loader.name = name
         return loader.get_single_data()
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"{name} is not valid YAML: {error}") from error
-    finally:
-        loader.dispose()
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, RecursionError, *ODD_ERRORS) as error:
+        raise ConfigError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def toc_entries(toc: Any) -> list[str]:

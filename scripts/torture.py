@@ -143,11 +143,11 @@ def kills(root: Path, wanted: int) -> str:
     _, expected = undisturbed(root)
     place = Place(root / "killed")
     kinds = list(dict.fromkeys(stage.uid.rsplit("-", 1)[0] for stage in place.stages()))
-    left, done = [f"{kind} {n}" for n in WRITES for kind in kinds], list[str]()
+    points, done = [f"{kind} {n}" for n in WRITES for kind in kinds], place.said("killed")
     while len(done) < wanted:
-        code, _, err = place.start(points=left).end()
+        left = [point for point in points if point not in done]
+        code, _, err = place.start(jobs=1, points=left).end()
         done = place.said("killed")
-        left = [point for point in left if point not in done]
         if code == 0:
             forget(place, kinds, left)
         elif code != -signal.SIGKILL:

@@ -50,11 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Without a network, hub calls hang for minutes; whoever fetches says so with `attm assets`.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  closed by the caller, `>&-`
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as after Ctrl-C, in one line
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as after Ctrl-C
     try:
         try:
             return _run(arguments)
         finally:
+            signal.signal(signal.SIGTERM, before)
             sys.stdout.flush()
     except BrokenPipeError:
         return _reader_left()

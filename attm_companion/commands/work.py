@@ -7,11 +7,10 @@ measures what a call of each part costs at full size.
 from __future__ import annotations
 
 from collections import Counter
-from functools import singledispatch
 
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.chain import CrpoStage, ExpertStage, SFTStage
-from attm_companion.study.conditions import AnchorStage, ConditionStage, InferenceProtocol
+from attm_companion.study.conditions import AnchorStage, ConditionStage
 from attm_companion.study.paper_features import ShardedFeaturesStage
 from attm_companion.study.profile import Generation
 from attm_companion.study.stage import Stage
@@ -24,53 +23,33 @@ DECODED = Counter(vae_decode=1, vocoder=1)
 ANCHORS = 4
 
 
-@singledispatch
 def work_of(stage: Stage) -> Counter[str]:
     """Part → number of calls; empty where a stage only reads or compares files."""
+    match stage:
+        case ShardedFeaturesStage():
+            # The number of clips is known once the audio is here; until then it is the paper's.
+            clips, tracks = (int(paper_value(f"hyper.data.{name}")) for name in ("clips", "tracks"))
+            stems = _times(clips, Counter(separation=1, vae_encode=1, mert=2))
+            return stems + Counter(clap_audio=2 * clips, text=tracks, clap_text=2 * tracks)
+        case SFTStage():
+            return _training(stage.training)
+        case ExpertStage(config=config):
+            sampled = _sampled(config.n_samples, stage.generation)
+            return sampled + _training(config.finetune) + _training(config.polish)
+        case CrpoStage(config=config):
+            sampled = _sampled(config.n_prompts * config.n_per_prompt, stage.generation)
+            both = _times(SIDES, _training(config.training))
+            return sampled + both + Counter(velocity=both["training_step"])  # frozen reference
+        case ConditionStage(protocol=protocol):
+            one = Counter(text=1, velocity=protocol.config.n_steps * GUIDED) + DECODED + JUDGED
+            separated = Counter(separation=protocol.config.n_passes + protocol.vocals)
+            return _times(protocol.n_prompts, one + separated)
+        case AnchorStage(protocol=protocol):
+            judged = _times(ANCHORS, JUDGED + Counter(separation=1))
+            made = _times(2, DECODED) + Counter(vae_encode=1)
+            reference = Counter(clap_audio=int(paper_value("text.sdd_reference_tracks")))
+            return _times(protocol.n_prompts, judged + made) + reference
     return Counter()
-
-
-@work_of.register
-def _(stage: ShardedFeaturesStage) -> Counter[str]:
-    # The number of clips is known once the audio is here; until then it is the paper's.
-    clips, tracks = (int(paper_value(f"hyper.data.{name}")) for name in ("clips", "tracks"))
-    stems = _times(clips, Counter(separation=1, vae_encode=1, mert=2))
-    return stems + Counter(clap_audio=2 * clips, text=tracks, clap_text=2 * tracks)
-
-
-@work_of.register
-def _(stage: SFTStage) -> Counter[str]:
-    return _training(stage.training)
-
-
-@work_of.register
-def _(stage: ExpertStage) -> Counter[str]:
-    config = stage.config
-    sampled = _sampled(config.n_samples, stage.generation)
-    return sampled + _training(config.finetune) + _training(config.polish)
-
-
-@work_of.register
-def _(stage: CrpoStage) -> Counter[str]:
-    config = stage.config
-    sampled = _sampled(config.n_prompts * config.n_per_prompt, stage.generation)
-    both = _times(SIDES, _training(config.training))
-    return sampled + both + Counter(velocity=both["training_step"])  # the frozen reference
-
-
-@work_of.register
-def _(stage: ConditionStage) -> Counter[str]:
-    protocol, n = stage.protocol, stage.protocol.n_prompts
-    velocity = Counter(text=1, velocity=protocol.config.n_steps * GUIDED)
-    return _times(n, velocity + DECODED + JUDGED + _separation(protocol))
-
-
-@work_of.register
-def _(stage: AnchorStage) -> Counter[str]:
-    judged = _times(ANCHORS, JUDGED + Counter(separation=1))
-    reference = int(paper_value("text.sdd_reference_tracks"))
-    made = _times(2, DECODED) + Counter(vae_encode=1)
-    return _times(stage.protocol.n_prompts, judged + made) + Counter(clap_audio=reference)
 
 
 def _sampled(n: int, generation: Generation) -> Counter[str]:
@@ -79,10 +58,6 @@ def _sampled(n: int, generation: Generation) -> Counter[str]:
 
 def _training(training: TrainConfig) -> Counter[str]:
     return Counter(training_step=training.n_steps * training.batch_size)
-
-
-def _separation(protocol: InferenceProtocol) -> Counter[str]:
-    return Counter(separation=protocol.config.n_passes + protocol.vocals)
 
 
 def _times(n: int, calls: Counter[str]) -> Counter[str]:

@@ -100,6 +100,8 @@ def parse_changes(text: str) -> dict[str, Any]:
 def _changed(base: Profile, changes: dict[str, Any]) -> Profile:
     import pydantic
 
+    from attm_companion.study.profile import in_one_line
+
     raw = base.model_dump()
     for place, value in changes.items():
         *sections, last = place.split(".")
@@ -115,11 +117,7 @@ def _changed(base: Profile, changes: dict[str, Any]) -> Profile:
     try:
         return type(base).model_validate(raw)
     except pydantic.ValidationError as error:
-        lines = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()
-        )
-        raise ConfigError(f"profile {base.name!r} with {changes}: {lines}") from error
+        raise ConfigError(f"profile {base.name!r} with {changes}: {in_one_line(error)}") from error
 
 
 def _places(raw: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:

@@ -141,7 +141,7 @@ class Resources(Section):
 class Profile(Section):
     """All of it."""
 
-    name: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9][\w.+=-]{0,127}$")]
+    name: Annotated[str, pydantic.Field(pattern=r"^[a-z0-9][a-z0-9_.+=-]{0,127}$")]
     seed: Seed
     cast: Annotated[MiniCast | PaperCast, pydantic.Field(discriminator="kind")]
     resources: Resources = Resources()
@@ -180,7 +180,6 @@ def profile_names() -> list[str]:
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml"))
 
 
-@cache
 def load_profile(name: str) -> Profile:
     """Read a profile by its name, or from a YAML file of one's own.
 
@@ -188,15 +187,32 @@ def load_profile(name: str) -> Profile:
         ConfigError: no such profile, not YAML, an unknown, missing, repeated or ill-typed key, or
             a value out of range; or a file of one's own that takes the name of one of ours.
     """
+    return _load(name) if name.endswith((".yaml", ".yml")) else _load_ours(name)
+
+
+@cache
+def _load_ours(name: str) -> Profile:
+    return _load(name)
+
+
+def _load(name: str) -> Profile:
     try:
         profile = Profile.model_validate(parse_yaml(_profile_text(name), name))
-    except (OSError, UnicodeError, ConfigError, pydantic.ValidationError) as error:
+    except pydantic.ValidationError as error:
+        raise ConfigError(f"profile {name!r}: {in_one_line(error)}") from error
+    except (OSError, UnicodeError, ConfigError) as error:
         raise ConfigError(f"profile {name!r}: {error}") from error
     if profile.name in profile_names() and profile.name != name:
         ours = load_profile(profile.name).model_copy(update={"resources": profile.resources})
         if profile != ours:
             raise ConfigError(f"profile {name!r} differs from our {ours.name!r}: choose a new name")
     return profile
+
+
+def in_one_line(error: pydantic.ValidationError) -> str:
+    """The first three complaints, each with the place of its field."""
+    said = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}".lstrip(": ") for e in error.errors()]
+    return "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else "")
 
 
 def _profile_text(name: str) -> str:

@@ -86,7 +86,7 @@ class PreferenceConfig:
     def __post_init__(self) -> None:
         sizes = (self.candidates, self.annotators_per_song, self.min_songs, self.n_replicates)
         if self.n_pairs < 100 or min(sizes) < 1:
-            raise ConfigError("preference data need 100 pairs or more, and one of everything else")
+            raise ConfigError("n_pairs must be 100 or more, and one of everything else")
 
     def sizes(self, real: tuple[int, int, int]) -> tuple[int, int, int]:
         """Train, valid and test pairs of a source, in proportion to its real ones; at least one."""

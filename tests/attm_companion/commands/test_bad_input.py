@@ -6,11 +6,12 @@ what a user, a broken transfer or an attacker could hand it.
 
 import functools
 import hashlib
+import json
 import os
 import pickle
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +28,12 @@ from published_files import (
 )
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from toy_networks import ToyStudio
 from vae_weights import TINY, formula_state
 from vocoder_settings import TINY_BIGVGAN
 
-from attm_companion.commands import (
-    assets_cli,
-    casting,
-)
+from attm_companion.commands import assets_cli, casting
 from attm_companion.commands.cli import main
+from attm_companion.study import profile
 from attm_companion.world.mini_codec import MiniCodec, MiniCodecConfig
 from attm_companion.world.mini_separator import (
     MiniDemucsConfig,
@@ -65,6 +63,7 @@ from attm_core.ranker.tunejury import TuneJuryHead
 
 SMALL_FLUX = FluxAudioConfig(width=16, n_heads=2, ffn_multiple=32, score_head="global_adaln")
 SMALL_CLAP = ClapArchitecture("HTSAT-tiny", 4 + 256 + 2, n_layers=1)
+SMOKE = (Path(profile.__file__).parent / "profiles" / "smoke.yaml").read_text()
 WHAT_TO_DO = r"again|[Ff]etch|[Tt]rain|get the weights"
 
 
@@ -91,7 +90,7 @@ class Reader:
 
     ``write`` puts good files into a folder and ``load`` reads them; ``file`` is the one with the
     weights, ``tensor`` a name in it, and ``inner`` where a pickle keeps them. ``says_what_to_do``
-    is False for files of our own whose message names no remedy yet.
+    is False for files of our own whose message names no remedy.
     """
 
     file: str
@@ -310,7 +309,18 @@ def test_code_in_a_file_does_not_run(name: str, root: Path, tmp_path: Path, form
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "problem", ["NaN", "infinity", "shape", "missing", "unknown", "number", "claimed size"]
+    "problem",
+    [
+        "NaN",
+        "infinity",
+        "shape",
+        "missing",
+        "unknown",
+        "number",
+        "claimed size",
+        "complex",
+        "int64",
+    ],
 )
 def test_other_weights_are_refused(name: str, root: Path, tmp_path: Path, problem: str) -> None:
     reader = READERS[name]
@@ -324,6 +334,8 @@ def test_other_weights_are_refused(name: str, root: Path, tmp_path: Path, proble
             "infinity": torch.full_like(value, -torch.inf),
             "shape": torch.stack([value, value]),
             "unknown": value,
+            "complex": value + 0j,
+            "int64": value.long(),
             "number": 3.0 if pickled else value[None].clone(),
             "claimed size": torch.zeros(1).expand(10**7, 10**7) if pickled else value[None].clone(),
         }
@@ -337,78 +349,35 @@ def test_other_weights_are_refused(name: str, root: Path, tmp_path: Path, proble
     assert_refused(reader, folder, key.removeprefix("module.") if named else None)
 
 
-@pytest.mark.parametrize("problem", ["{", "[1]", '["a", "b", "c"]', "[-6, 15, 6]", "[6.0, 3, 6]"])
-def test_a_head_with_other_feature_widths_is_refused(tmp_path: Path, problem: str) -> None:
-    path = tmp_path / "head.safetensors"
-    write_our_head(tmp_path)
-    save_file(load_file(path), path, {"feature_widths": problem})
-    with pytest.raises(CheckpointError, match=r"head\.safetensors.*feature widths"):
-        load_head(path)
+# Metadata of our own files that no file of ours has.
+STATED = {
+    "feature_widths": ["{", "[1]", '["a", "b", "c"]', "[-6, 15, 6]", "[6.0, 3, 6]"],
+    "config": ["{", "[]", '{"width": "x"}', '{"n_joint": -1}', '{"n_heads": 0}', '{"depth": 3}',
+               "[" * 100_000, *(f'{{"{name}": 1{"0" * 12}}}' for name in
+                                ("width", "n_joint", "n_fused", "n_latents", "ffn_multiple"))],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "problem", ["{", "[]", '{"width": "x"}', '{"n_joint": -1}', '{"n_heads": 0}', '{"depth": 3}']
-)
-def test_a_backbone_with_another_configuration_is_refused(tmp_path: Path, problem: str) -> None:
-    path = save_model(FluxAudio(SMALL_FLUX, generator()), tmp_path / "flux.safetensors")
-    save_file(load_file(path), path, {"format": "attm-flux-audio-1", "config": problem})
-    with pytest.raises(CheckpointError, match=r"no usable configuration .*train it again"):
-        load_model(path)
+@pytest.mark.parametrize(("key", "stated"), [(k, v) for k, many in STATED.items() for v in many])
+def test_metadata_that_cannot_be_are_refused(tmp_path: Path, key: str, stated: str) -> None:
+    kind = "backbone, ours" if key == "config" else "ranker, ours"
+    READERS[kind].write(tmp_path)
+    path = tmp_path / READERS[kind].file
+    said = {"format": "attm-flux-audio-1", key: stated} if key == "config" else {key: stated}
+    save_file(load_file(path), path, said)
+    with pytest.raises(CheckpointError, match=r"no usable configuration .*train it|feature widths"):
+        READERS[kind].load(tmp_path)
 
 
-# --- the commands ----------------------------------------------------------------------------
+# --- the commands: a line of words, what they say, and the files that they name ----------------
 
 
-@pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ToyStudio:
-    """Toys in the place of trained models; ``asked`` tells whether a command came so far."""
-    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
-    studio = ToyStudio()
-    studio.asked = []
-
-    def trained(*asked: object) -> object:
-        studio.asked.append(asked)
-        return casting.Loaded(studio.backbone, studio.networks(), studio.reward, "toys")
-
-    def reward(*asked: object) -> object:
-        studio.asked.append(asked)
-        return studio.reward
-
-    monkeypatch.setattr(casting, "trained", trained)
-    monkeypatch.setattr(casting, "trained_reward", reward)
-    return studio
-
-
-def one_line_error(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """Run a command that must fail with exit code 1 and one readable line; return the line."""
-    assert main([str(word) for word in words]) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("attm: ")
-    assert captured.err.count("\n") == 1, captured.err
-    assert "Traceback" not in captured.err
-    return captured.err
-
-
-def existing(folder: Path) -> Path:
-    """An output folder that holds something already."""
-    folder.mkdir()
-    (folder / "mine.txt").write_text("keep me")
-    return folder
-
-
-def assert_untouched(folder: Path) -> None:
-    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
-    assert (folder / "mine.txt").read_text() == "keep me"
-
-
-def tone(path: Path, seconds: float = 1.5, n_channels: int = 1, rate: int = 8_000) -> Path:
+def tone(path: Path, seconds: float = 1.5, n_channels: int = 1, rate: int = 8_000) -> None:
     wave = 0.1 * np.sin(np.arange(round(seconds * rate)) / 20)
     soundfile.write(path, np.stack([wave] * n_channels, axis=1), rate)
-    return path
 
 
-def three_hours(path: Path, rate: int = 16_000) -> Path:
+def three_hours(path: Path, rate: int = 16_000) -> None:
     """A whole header and no samples: the file claims three hours."""
     soundfile.write(path, np.zeros(1, dtype=np.int16), rate)
     n_bytes = 3 * 3600 * rate * 2
@@ -417,43 +386,261 @@ def three_hours(path: Path, rate: int = 16_000) -> Path:
     content[40:44] = n_bytes.to_bytes(4, "little")
     path.write_bytes(content)
     os.truncate(path, 44 + n_bytes)  # a hole: no disk is used
-    return path
 
 
-AUDIO: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "one.wav": ("1 s is the least", lambda path: soundfile.write(path, np.zeros(1), 8_000)),
+def samples(values: list[float]) -> Callable[[Path], None]:
+    return lambda path: soundfile.write(path, np.array(values), 8_000, "FLOAT")
+
+
+Content = bytes | str | Callable[[Path], object] | None
+UNREADABLE = "cannot be read as audio"
+AUDIO: dict[str, tuple[str, Content]] = {
+    "one.wav": ("1 s is the least", samples([0.0])),
     "nine.wav": ("nine.wav has 9 channels", lambda path: tone(path, n_channels=9)),
     "hours.wav": ("lasts 10800 s", three_hours),
     "slow.wav": ("lasts 10800 s", lambda path: three_hours(path, rate=1)),
-    "zero.wav": ("no samples", lambda path: soundfile.write(path, np.zeros(0), 8_000)),
-    "text.wav": ("cannot be read as audio", lambda path: path.write_text("no audio")),
-    "empty.flac": ("cannot be read as audio", lambda path: path.write_bytes(b"")),
-    "half.flac": (
-        "cannot be read as audio",
-        lambda path: path.write_bytes(tone(path).read_bytes()[:60]),
-    ),
-    "bare.raw": ("cannot be read as audio", lambda path: path.write_bytes(bytes(99))),
-    "nan.wav": ("NaN", lambda path: soundfile.write(path, np.full(9_000, np.nan), 8_000, "FLOAT")),
-    "folder.wav": ("cannot be read as audio", lambda path: path.mkdir()),
-    "gone.wav": ("cannot be read as audio", lambda path: None),
+    "zero.wav": ("no samples", samples([])),
+    "text.wav": (UNREADABLE, b"no audio"),
+    "empty.flac": (UNREADABLE, b""),
+    "half.flac": (UNREADABLE, lambda path: (tone(path), os.truncate(path, 60))),
+    "bare.raw": (UNREADABLE, bytes(99)),
+    "nan.wav": ("NaN", samples([np.nan] * 9_000)),
+    "inf.wav": ("NaN", samples([np.inf] * 9_000)),
+    "folder.wav": (UNREADABLE, Path.mkdir),
+    "gone.wav": (UNREADABLE, None),
+    "caf\udce9.wav": ("is not UTF-8", None),
 }
+NO_JSON, NO_LIST = "is not valid JSON", "is no prompt list"
+PROMPTS: dict[str, tuple[str, Content]] = {
+    "cut.json": (NO_JSON, b'{"a": "calm'),
+    "empty.json": (NO_JSON, b""),
+    "bytes.json": (NO_JSON, b"\xff\xfe\x00"),
+    "deep.json": (NO_JSON, b"[" * 100_000 + b"]" * 100_000),
+    "digits.json": (NO_JSON, b"[" + b"9" * 5_000 + b"]"),
+    "half.json": (NO_JSON, b'["calm \\ud800"]'),
+    "numbers.json": (NO_LIST, b"[1, 2]"),
+    "nested.json": (NO_LIST, b'[["calm"]]'),
+    "word.json": (NO_LIST, b'"calm"'),
+    "mixed.json": (NO_LIST, b'["calm", {"prompt": "fast"}]'),
+    "none.json": ("0 prompts", b"[]"),
+    "blank.json": ("a prompt is empty", b'["calm", "  "]'),
+    "invisible.json": ("a prompt is empty", '["\u200b\ufeff\u00ad"]'),
+    "control.json": ("a prompt is empty", b'["\\u0000\\u0007"]'),
+    "long.json": ("5000 characters", b'["' + b"x" * 5_000 + b'"]'),
+    "up.json": ("'../up' is no usable", b'{"../up": "calm"}'),
+    "dots.json": ("'a..b' is no usable", b'{"a..b": "calm"}'),
+    "dot.json": ("'a.' is no usable", b'{"a.": "calm"}'),
+    "case.json": ("differ in case only", b'{"a": "calm", "A": "fast"}'),
+    "twice.json": (
+        "'a' appears twice",
+        b'[{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}]',
+    ),
+    "text.json": ("has no text `prompt`", b'[{"id": "a", "prompt": 3}]'),
+    "gone.json": ("does not exist", None),
+    "list.txt": ("neither .json nor .csv", b"calm"),
+    "folder.json": ("folder.json", Path.mkdir),
+    "bytes.csv": ("cannot be read as CSV", b"prompt\n\xff\xfe"),
+    "columns.csv": ("has no text `prompt`", b"text\ncalm\n"),
+    "caf\udce9.json": ("is not UTF-8", None),
+}
+GENERATE: dict[str, tuple[str, ...]] = {
+    "a prompt is empty": ("", " ", "\u200b", "\ufeff", "\x07"),
+    "2001 characters": ("x" * 2001,),
+    "is not UTF-8": ("caf\udce9", "calm --prefix caf\udce9", "calm --prompt caf\udce9",
+                     "calm --negative caf\udce9", "calm --out caf\udce9"),
+    "": ("calm --s inf", "calm --s nan", "calm --s 1e39", "calm --s -1e308", "calm --w nan",
+         "calm --w 1e39", "calm --w -4", "calm --steps -1", "calm --steps 0", "calm --seed -1",
+         "calm --steps 1000000000000", f"calm --steps 1{'0' * 30}", f"calm --seed 1{'0' * 20}",
+         f"calm --prefix {'x' * 100_000}", "calm --s one", "calm --steps 2.5", "calm --head v6",
+         "calm --stage dpo", "calm --profile huge", "calm --profile ..", "calm --weights gone.pth",
+         "calm --weights x --random-weights"),
+}  # fmt: skip
+STUDY = (
+    "--jobs -1", "--jobs 0", "--jobs 100000", "--jobs two", "--only", "--only table9", "--seed -1",
+    "--seed one", f"--seed 1{'0' * 30}", "--profile huge", "--profile .", "--profile /etc/passwd",
+    "--profile gone.yaml", "--profile ../smoke", "--set crpo", "--set crpo.beta", "--set x.y=1",
+    "--set crpo.beta=many", "--set crpo.beta=nan", "--set crpo.beta=-1", "--set name=../evil",
+    "--set sft.n_steps=-5", "--set sft.n_steps=0", "--set sft.batch_size=0", "--set sft.lr=-1",
+    "--set sft.lr=.inf", "--set sft.lr=.nan", "--set sft.save_every=0", "--set seed=-1",
+    "--set backbone.n_heads=0", "--set backbone.head_width=0", "--set backbone.n_joint_blocks=-1",
+    "--set backbone.score_bandwidth=0", "--set generation.seeds=[]", "--set generation.n_steps=0",
+    "--set generation.n_prompts=-3", "--set generation.batch_size=0", "--set generation.s=.nan",
+    "--set expert.n_keep=25", "--set expert.n_samples=0", "--set expert.oversample=-1",
+    "--set expert.s=.inf", "--set crpo.n_prompts=0", "--set crpo.n_per_prompt=1",
+    "--set crpo.training.lr=0", "--set cast.ranker.reward_std=0", "--set cast.ranker.hidden=[]",
+    "--set cast.corpus.n_train=0", "--set cast.corpus.n_pieces=-1", "--set cast.text_tokens=0",
+    "--set cast.clap.fit.steps=-1", "--set cast.mert.fit.batch_size=0", "--set sweep.scores=[]",
+    "--set cast.separator_training.n_steps=-1", "--set cast.bleed_db=.nan",
+)  # fmt: skip
+BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n"
+                                  for a, b in zip("abcdefgh", "bcdefghi", strict=True))  # fmt: skip
+PROFILES: dict[str, str | bytes] = {
+    "empty": "", "list": "[1]", "word": "smoke", "bytes": b"\xff\xfe", "zeros": bytes(99),
+    "brackets": "[" * 20_000, "deep": "".join(" " * n + "a:\n" for n in range(1_500)),
+    "digits": f"seed: {'9' * 6_000}", "date": "seed: 2026-13-45", "bomb": BOMB,
+    "int": "seed: !!int abc", "float": "seed: !!float abc", "bool": "seed: !!bool abc",
+    "timestamp": "seed: !!timestamp abc", "tag": "seed: !!python/object/apply:os.mkdir [ran]",
+    "open": "seed: {", "tab": "seed:\n\t1", "colon": "a: b: c", "large": "a" * 3_000_000,
+    "anchor": "seed: *nobody", "key": "? [a]\n: 1", "two": "seed: 1\n---\nseed: 2",
+}  # fmt: skip
+NAMES_OF_PROFILES = (
+    "../../evil", "/tmp/evil", "", ".", "..", "a/b", "a\\b", "x" * 300, "<b>x</b>", "mini", "Mini",
+    "a b", "-a", "a\0b", "nul\n", "café",
+)  # fmt: skip
+ASSET = """thing: {{role: a test, licence: MIT, homepage: https://example.org,
+  files: [{{path: {path},
+  url: {url}, size: {size}}}]{more}}}"""
+GOOD = {"path": "a.bin", "url": "https://example.org/a.bin", "size": 3, "more": ""}
+MANIFESTS = (
+    *(ASSET.format(**GOOD | {"path": path}) for path in
+      ("../a.bin", "b/../../a.bin", "/etc/a.bin", "~/a", "c:/a", "''")),
+    *(ASSET.format(**GOOD | {"url": url}) for url in
+      ("file:///etc/passwd", "http://example.org/a", "ftp://example.org/a", "https://", "a")),
+    *(ASSET.format(**GOOD | {"size": size}) for size in ("-1", "many")),
+    ASSET.format(**GOOD | {"more": ", surprise: 1"}), "[1, 2]", "thing: 3", "", "thing: {", BOMB,
+    "!!python/object/apply:os.mkdir [ran]", "'../thing'" + ASSET.format(**GOOD)[5:],
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", AUDIO)
-def test_bad_audio_is_not_scored(studio, tmp_path: Path, capsys, name: str) -> None:
-    said, make = AUDIO[name]
-    make(tmp_path / name)
-    good = tone(tmp_path / "good.wav")
-    error = one_line_error(capsys, "score", good, tmp_path / name, "--profile", "smoke")
-    assert said in error
-    assert name in error
-    assert studio.asked == [], "nothing is trained for a file that cannot be scored"
+def commands() -> Iterator[tuple[list[str], str, dict[str, Content]]]:
+    """Words, what they say, and the files that they name."""
+    for name, (said, content) in AUDIO.items():
+        yield ["score", "good.wav", name, "--profile", "smoke"], said, {name: content}
+    for name, (said, content) in PROMPTS.items():
+        words = ["submission", "--prompts", name, "--out", "out/x.zip", "--profile", "smoke"]
+        yield words, said, {name: content}
+    for said, many in GENERATE.items():
+        for line in many:
+            first, *others = line.split(" ") if "--" in line else [line]
+            given = ["--profile", "smoke", "--out", "out", *others]
+            yield ["generate", *([] if not first and others else [first]), *given], said, {}
+    for line in STUDY:
+        words = line.split(" ") if line != "--only" else ["--only", ""]
+        yield ["study", "--dry-run", "--profile", "smoke", *words], "", {}
+    for content in PROFILES.values():
+        yield ["study", "--dry-run", "--profile", "my.yaml"], "", {"my.yaml": content}
+        yield ["doctor", "--profile", "my.yaml"], "", {"my.yaml": content}
+    for name in NAMES_OF_PROFILES:
+        text = SMOKE.replace("name: smoke", f"name: {json.dumps(name)}")
+        yield ["study", "--dry-run", "--profile", "my.yaml"], "name", {"my.yaml": text}
+    repeated = SMOKE + "seed: 43\n"
+    yield ["study", "--dry-run", "--profile", "my.yaml"], "twice", {"my.yaml": repeated}
+    yield ["assets", "verify", "../vae"], "no asset '../vae'; there are:", {}
+    yield ["assets", "fetch", ""], "no asset ''", {}
+    yield ["claims", "--released", "gone"], "gone", {}
+    yield ["notebooks", "--only", "gone"], "gone", {}
+    yield ["notebooks", "--only", "head-sweep", "-p", "sede", "7"], "sede", {}
+    yield ["nothing"], "invalid choice", {}
 
 
-def test_eight_channels_are_scored_as_their_mean(studio, tmp_path: Path, capsys) -> None:
-    path = tone(tmp_path / "eight.wav", n_channels=8)
-    assert main(["score", str(path), "--profile", "smoke"]) == 0
-    assert "eight.wav" in capsys.readouterr().out
+CASES = list(commands())
+LABELS = [f"{number} {' '.join(words)[:60]!a}" for number, (words, _, _) in enumerate(CASES)]
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder to stand in, with an output folder that holds something, and no trained model."""
+
+    def trained(*_: object) -> None:
+        raise AssertionError("a model was asked for")
+
+    monkeypatch.setattr(casting, "trained", trained)
+    monkeypatch.setattr(casting, "trained_reward", trained)
+    monkeypatch.setattr(casting, "ensure", trained)
+    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ATTM_RESULTS", str(tmp_path / "results"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep me")
+    tone(tmp_path / "good.wav")
+    return tmp_path
+
+
+def lay(folder: Path, files: dict[str, Content]) -> None:
+    for name, content in files.items():
+        if callable(content):
+            content(folder / name)
+        elif content is not None:
+            raw = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+            (folder / name).write_bytes(raw)
+
+
+def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command says that must end with 1, or 2 for usage, and one readable line."""
+    try:
+        code = main(words)
+    except SystemExit as left:
+        code = left.code
+    said = capsys.readouterr()
+    lines = said.err.splitlines() if words[0] != "doctor" else said.out.splitlines()
+    assert code in (1, 2), f"accepted: {said.out[-300:]}"
+    if words[0] != "doctor" and code == 1:
+        assert said.out == ""
+        assert len(lines) == 1 and lines[0].startswith("attm: ") and len(lines[0]) < 2_000
+    assert "Traceback" not in said.err + said.out
+    return said.err + said.out
+
+
+@pytest.mark.parametrize(("words", "said", "files"), CASES, ids=LABELS)
+def test_a_command_refuses_in_one_line(place, capsys, words, said, files) -> None:
+    lay(place, files)
+    before = sorted(place.rglob("*"))
+    assert said in refusal(words, capsys)
+    assert (place / "out" / "mine.txt").read_text() == "keep me"
+    assert sorted(place.rglob("*")) == before, "something was made"
+
+
+@pytest.mark.parametrize("action", ["list", "verify", "fetch"])
+@pytest.mark.parametrize("text", MANIFESTS)
+def test_a_bad_manifest_is_not_followed(monkeypatch, place, capsys, action, text) -> None:
+    (place / "manifest.yaml").write_text(text)
+    read = functools.partial(assets.load_manifest, place / "manifest.yaml")
+    monkeypatch.setattr(assets, "load_manifest", read)
+    monkeypatch.setattr(assets_cli, "load_manifest", read)
+    words = ["assets", action, *(["thing", "--to", "out"] if action != "list" else [])]
+    refusal(words, capsys)
+    assert [path.name for path in (place / "out").iterdir()] == ["mine.txt"]
+    assert not (place / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"ab", b"abcd", Path.mkdir])
+def test_a_damaged_asset_is_not_verified(monkeypatch, place, capsys, content: Content) -> None:
+    (place / "manifest.yaml").write_text(ASSET.format(**GOOD))
+    read = functools.partial(assets.load_manifest, place / "manifest.yaml")
+    monkeypatch.setattr(assets, "load_manifest", read)
+    lay(place, {"a.bin": content})
+    assert main(["assets", "verify", "thing", "--to", "."]) == 1
+    captured = capsys.readouterr()
+    assert re.search(r"thing/a\.bin: (absent|wrong size)", captured.out)
+    assert captured.err.startswith("attm: 1 file(s) are absent or wrong: run `attm assets fetch")
+
+
+@pytest.mark.parametrize("problem", ["truncated", "code", "NaN", "shape"])
+@pytest.mark.parametrize("command", ["generate", "score", "submission"])
+def test_bad_weights_end_a_command(monkeypatch, place, capsys, command: str, problem: str) -> None:
+    reader, path = READERS["ranker, published"], place / "head.pt"
+    reader.write(place)
+    changes: dict[str, Callable[[dict[str, object]], object]] = {
+        "code": lambda tensors: tensors.update(weights=Code(place / "ran")),
+        "NaN": lambda tensors: tensors["net.4.bias"].fill_(torch.nan),
+        "shape": lambda tensors: tensors.update({"net.4.bias": torch.ones(5)}),
+    }
+    if problem in changes:
+        edit(reader, place, changes[problem])
+    else:
+        os.truncate(path, path.stat().st_size - 300)
+    monkeypatch.setattr(casting, "trained", lambda *_: load_head(path))
+    monkeypatch.setattr(casting, "trained_reward", lambda *_: load_head(path))
+    (place / "p.json").write_text('["calm"]')
+    words = {
+        "generate": ["calm", "--out", "out"],
+        "score": ["good.wav"],
+        "submission": ["--prompts", "p.json", "--out", "out/x.zip"],
+    }
+    said = refusal([command, *words[command], "--profile", "smoke"], capsys)
+    assert "head.pt" in said and re.search(WHAT_TO_DO, said)
+    assert [path.name for path in (place / "out").iterdir()] == ["mine.txt"]
+    assert not (place / "ran").exists()
 
 
 @pytest.mark.parametrize(
@@ -466,188 +653,6 @@ def test_audio_without_a_loudness_is_refused(shape: tuple[int, ...], said: str) 
         normalize_loudness(torch.full(shape, 0.1), 8_000)
 
 
-PROMPTS: dict[str, tuple[str, bytes]] = {
-    "cut": ("is not valid JSON", b'{"a": "calm'),
-    "empty": ("is not valid JSON", b""),
-    "bytes": ("is not valid JSON", b"\xff\xfe\x00"),
-    "deep": ("is not valid JSON", b"[" * 100_000 + b"]" * 100_000),
-    "long number": ("is not valid JSON", b"[" + b"9" * 5_000 + b"]"),
-    "half a character": ("is not valid JSON", b'["calm \\ud800"]'),
-    "numbers": ("is no prompt list", b"[1, 2]"),
-    "nested": ("is no prompt list", b'[["calm"]]'),
-    "word": ("is no prompt list", b'"calm"'),
-    "mixed": ("is no prompt list", b'["calm", {"prompt": "fast"}]'),
-    "no prompt": ("0 prompts", b"[]"),
-    "blank": ("a prompt is empty", b'["calm", "  "]'),
-    "too long": ("5000 characters", b'["' + b"x" * 5_000 + b'"]'),
-    "invisible": ("a prompt is empty", b'["calm", "\\u200b\\u2060"]'),
-    "way out": ("'../up' is no usable prompt id", b'{"../up": "calm"}'),
-    "two dots": ("'a..b' is no usable prompt id", b'{"a..b": "calm"}'),
-    "last dot": ("'a.' is no usable prompt id", b'{"a.": "calm"}'),
-    "twins": ("differ in case", b'{"a": "calm", "A": "calm"}'),
-    "twice": (
-        "'a' appears twice",
-        b'[{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}]',
-    ),
-    "no text": ("has no text `prompt`", b'[{"id": "a", "prompt": 3}]'),
-}
-
-
-@pytest.mark.parametrize("name", PROMPTS)
-def test_a_bad_prompt_list_makes_no_submission(studio, tmp_path: Path, capsys, name: str) -> None:
-    said, content = PROMPTS[name]
-    (tmp_path / "prompts.json").write_bytes(content)
-    out = existing(tmp_path / "out")
-    words = ["--prompts", tmp_path / "prompts.json", "--out", out / "x.zip", "--profile", "smoke"]
-    assert said in one_line_error(capsys, "submission", *words)
-    assert_untouched(out)
-    assert studio.asked == []
-
-
-@pytest.mark.parametrize("name", ["gone.json", "list.txt", "folder.json"])
-def test_a_prompt_list_that_is_no_file_makes_no_submission(
-    studio, tmp_path: Path, capsys, name: str
-) -> None:
-    (tmp_path / "folder.json").mkdir()
-    (tmp_path / "list.txt").write_text("calm")
-    out = existing(tmp_path / "out")
-    words = ["--prompts", tmp_path / name, "--out", out / "x.zip", "--profile", "smoke"]
-    assert name in one_line_error(capsys, "submission", *words)
-    assert_untouched(out)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ([""], "a prompt is empty"),
-        (["x" * 2001], "2001 characters"),
-        (["caf\udce9"], "is not UTF-8"),
-        (["calm", "--prefix", "caf\udce9"], "is not UTF-8"),
-        (["calm", "--prompt", "caf\udce9"], "is not UTF-8"),
-        (["\u200b\u2060\u3164"], "a prompt is empty"),
-        (["calm", "--negative", "\u200b"], "a prompt is empty"),
-        (["calm", "--prefix", "x" * 2001], "prefix has over 2000"),
-        (["calm", "--s", "inf"], "s must be from -1000 to 1000"),
-        (["calm", "--s", "1e39"], "s must be from -1000 to 1000"),
-        (["calm", "--w", "nan"], "w must be from 0 to 1000"),
-        (["calm", "--w", "-1"], "w must be from 0 to 1000"),
-        (["calm", "--steps", "-1"], "n_steps must be from 1 to 10000"),
-        (["calm", "--steps", str(10**12)], "n_steps must be from 1 to 10000"),
-        (["calm", "--seed", "-1"], "is not in 0 … 2^63"),
-        (["calm", "--seed", "99999999999999999999"], "is not in 0 … 2^63"),
-    ],
-)
-def test_a_bad_request_generates_nothing(studio, tmp_path: Path, capsys, words, said) -> None:
-    out = existing(tmp_path / "out")
-    assert said in one_line_error(capsys, "generate", *words, "--profile", "smoke", "--out", out)
-    assert_untouched(out)
-    assert studio.asked == []
-
-
-def weights_that(problem: str, folder: Path, ran: Path) -> Path:
-    """A score head with a problem."""
-    path = folder / "head.pt"
-    write_head(folder)
-    reader = READERS["ranker, published"]
-    if problem == "truncated":
-        path.write_bytes(path.read_bytes()[:-300])
-    elif problem == "code":
-        edit(reader, folder, lambda tensors: tensors.update(weights=Code(ran)))
-    elif problem == "NaN":
-        edit(reader, folder, lambda tensors: tensors["net.4.bias"].fill_(torch.nan))
-    else:
-        edit(reader, folder, lambda tensors: tensors.update({"net.4.bias": torch.ones(5)}))
-    return path
-
-
-@pytest.mark.parametrize("problem", ["truncated", "code", "NaN", "shape"])
-@pytest.mark.parametrize("command", ["generate", "score", "submission"])
-def test_bad_weights_end_a_command(
-    studio, monkeypatch, tmp_path: Path, capsys, command: str, problem: str
-) -> None:
-    path = weights_that(problem, tmp_path, tmp_path / "ran")
-    monkeypatch.setattr(casting, "trained", lambda *_: load_head(path))
-    monkeypatch.setattr(casting, "trained_reward", lambda *_: load_head(path))
-    out = existing(tmp_path / "out")
-    (tmp_path / "prompts.json").write_text('["calm"]')
-    words = {
-        "generate": ["calm", "--out", out],
-        "score": [tone(tmp_path / "good.wav")],
-        "submission": ["--prompts", tmp_path / "prompts.json", "--out", out / "x.zip"],
-    }
-    error = one_line_error(capsys, command, *words[command], "--profile", "smoke")
-    assert "head.pt" in error
-    assert re.search(WHAT_TO_DO, error)
-    assert_untouched(out)
-    assert not (tmp_path / "ran").exists()
-
-
-def manifest(folder: Path, text: str) -> Path:
-    path = folder / "manifest.yaml"
-    path.write_text(text)
-    return path
-
-
-ASSET = """thing:
-  role: a test
-  licence: MIT
-  homepage: https://example.org
-  files:
-    - path: {path}
-      url: {url}
-      size: 3
-"""
-GOOD = {"path": "a.bin", "url": "https://example.org/a.bin"}
-
-
-@pytest.mark.parametrize("action", ["list", "verify", "fetch"])
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (ASSET.format(**GOOD | {"path": "../a.bin"}), "would leave its folder"),
-        (ASSET.format(**GOOD | {"path": "b/../../a.bin"}), "would leave its folder"),
-        (ASSET.format(**GOOD | {"path": "/etc/a.bin"}), "would leave its folder"),
-        (ASSET.format(**GOOD | {"url": "file:///etc/passwd"}), "is not an https address"),
-        (ASSET.format(**GOOD) + "  surprise: 1\n", "is malformed"),
-        ("[1, 2]", "is malformed"),
-        ("thing: 3", "is malformed"),
-        ("", "is malformed"),
-        ("!!python/object/apply:os.mkdir [ran]", "is malformed"),
-    ],
-)
-def test_a_bad_manifest_is_not_followed(
-    monkeypatch, tmp_path: Path, capsys, action: str, text: str, said: str
-) -> None:
-    read = functools.partial(assets.load_manifest, manifest(tmp_path, text))
-    monkeypatch.setattr(assets, "load_manifest", read)
-    monkeypatch.setattr(assets_cli, "load_manifest", read)
-    monkeypatch.chdir(tmp_path)
-    out = existing(tmp_path / "out")
-    words = [] if action == "list" else ["thing", "--to", out]
-    assert main(["assets", action, *map(str, words)]) == 1
-    assert said in capsys.readouterr().err
-    assert_untouched(out)
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize(
-    ("content", "state"), [(None, "absent"), (b"ab", "wrong size"), (b"abcd", "wrong size")]
-)
-def test_a_damaged_asset_is_not_verified(
-    monkeypatch, tmp_path: Path, capsys, content: bytes | None, state: str
-) -> None:
-    read = functools.partial(assets.load_manifest, manifest(tmp_path, ASSET.format(**GOOD)))
-    monkeypatch.setattr(assets, "load_manifest", read)
-    if content is not None:
-        (tmp_path / "a.bin").write_bytes(content)
-    before = contents(tmp_path)
-    assert main(["assets", "verify", "thing", "--to", str(tmp_path)]) == 1
-    captured = capsys.readouterr()
-    assert f"thing/a.bin: {state}" in captured.out
-    assert captured.err.startswith("attm: 1 file(s) are absent or wrong: run `attm assets fetch")
-    assert contents(tmp_path) == before
-
-
-def test_an_unknown_asset_lists_the_known(capsys) -> None:
-    error = one_line_error(capsys, "assets", "verify", "../vae")
-    assert "no asset '../vae'; there are:" in error
+def test_there_are_three_hundred_cases_and_more() -> None:
+    per_reader = 8 + 5 + 9
+    assert len(READERS) * per_reader + len(CASES) + 3 * len(MANIFESTS) >= 500

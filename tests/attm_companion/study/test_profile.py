@@ -82,7 +82,7 @@ def test_a_key_nobody_reads_is_an_error_at_every_depth(path, monkeypatch, tmp_pa
     (tmp_path / "profiles" / "typo.yaml").write_text(yaml.safe_dump(values))
     monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
     with pytest.raises(ConfigError, match=r"profile 'typo'[\s\S]*n_stpes"):
-        load_profile.__wrapped__("typo")
+        load_profile("typo")
 
 
 SENSELESS = [
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_profile_is_an_error(text, monkeypatch, tmp_path):
     (tmp_path / "profiles" / "broken.yaml").write_text(text)
     monkeypatch.setattr(module.resources, "files", lambda package: tmp_path)
     with pytest.raises(ConfigError, match="profile 'broken'"):
-        load_profile.__wrapped__("broken")
+        load_profile("broken")
 
 
 def test_a_profile_of_one_s_own_is_read_from_its_path(tmp_path):
