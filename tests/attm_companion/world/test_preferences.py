@@ -168,7 +168,7 @@ def test_tag_fit_by_hand():
 def test_too_few_clips_or_pairs_are_refused(table, fit):
     with pytest.raises(InputError, match="0 clips in the splits"):
         simulate_votes(table, fit, PreferenceConfig(clip_splits=("absent",)), 0)
-    with pytest.raises(ConfigError, match="100 pairs or more"):
+    with pytest.raises(ConfigError, match="100 or more"):
         PreferenceConfig(n_pairs=10)
 
 
