@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LEADING = ("row", "s", "training_seed", "generation_seed", "prompt")
 FOLDER = "prompts"
+DIGITS = 13  # a test may be of differences of a millionth
 
 
 def write_prompts(
@@ -35,7 +36,8 @@ def write_prompts(
     if not lines:
         return
     path = results_folder(study.profile.name) / FOLDER / f"{experiment}.csv"
-    write_table(path, dict.fromkeys(name for line in lines for name in line), lines)
+    columns = dict.fromkeys(name for line in lines for name in line)
+    write_table(path, columns, lines, DIGITS)
     captions = [
         {"split": protocol.split, "prompt": number, "caption": caption}
         for protocol in (study.evaluation, study.validation)

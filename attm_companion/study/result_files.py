@@ -30,19 +30,24 @@ def result_path(profile: str, experiment: str) -> Path:
     return results_folder(profile) / f"{experiment}.csv"
 
 
-def write_table(path: Path, columns: Iterable[str], lines: Iterable[Mapping[str, Any]]) -> Path:
-    """Write a CSV file atomically: floats with nine significant digits, nothing for None."""
+def write_table(
+    path: Path,
+    columns: Iterable[str],
+    lines: Iterable[Mapping[str, Any]],
+    digits: int = SIGNIFICANT_DIGITS,
+) -> Path:
+    """Write a CSV file atomically: floats with ``digits`` significant digits, nothing for None."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _text(value) for name, value in line.items()} for line in lines)
+    writer.writerows({name: _text(v, digits) for name, v in line.items()} for line in lines)
     return write_text(path, text.getvalue())
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, digits: int) -> str:
     if value is None:
         return ""
-    return f"{value:.{SIGNIFICANT_DIGITS}g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def write_result(result: Result) -> Path:
