@@ -74,8 +74,9 @@ def show_parameters_once(notebook: Any) -> None:
     """Show the parameters that the page ran with, folded, and not the declared ones beside them."""
     tagged = {tag: cell for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
     declared, injected = tagged.get("parameters"), tagged.get("injected-parameters")
-    if declared is not None and injected is not None:
-        injected.metadata.tags.append(FOLDED)
+    if (shown := injected or declared) is not None:
+        shown.metadata.tags.append(FOLDED)
+    if injected is not None and declared is not None:
         notebook.cells.remove(declared)
 
 
