@@ -25,8 +25,12 @@ from sampling import random_weights
 from side_by_side import RESULTS, gflop, machine, matmul_gflops, summary, timed
 from torch import Tensor, nn
 
-from attm_companion.world.random_demucs import random_mdx_extra
-from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mert
+from attm_companion.world.random_networks import (
+    random_flan_t5,
+    random_laion_clap,
+    random_mdx_extra,
+    random_mert,
+)
 from attm_core.backbone.flux_audio import Conditions
 from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan, vocode
 from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec

@@ -1,6 +1,7 @@
 """The mini cast of the frozen roles, as stages: corpus, text encoder, codec, separator.
 
-Besides `model`, what it trained, a stage of a network has `untrained`: the same network at birth.
+Besides `model`, what it trained, a stage of a network has `untrained`: the same network with
+random weights.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class CodecStage(Stage):
         return MiniCodec.load(self.artefact(WEIGHTS))
 
     def untrained(self, generator: Generator) -> MiniCodec:
-        """The network at birth."""
+        """The network with random weights."""
         return build(lambda: MiniCodec(self.config), generator).eval()
 
 
@@ -168,7 +169,7 @@ class SeparatorStage(Stage):
         return load_mini_demucs(self.artefact(WEIGHTS))
 
     def untrained(self, generator: Generator) -> DemucsSeparator:
-        """The network at birth."""
+        """The network with random weights."""
         return DemucsSeparator(build_mini_demucs(self.config, generator))
 
     def _stems(self, split: str) -> tuple[Tensor, Tensor]:

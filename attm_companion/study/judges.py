@@ -122,7 +122,7 @@ class ClapStage(Stage):
         return MiniClap.load(self.artefact(WEIGHTS), self.text.encoder())
 
     def untrained(self, generator: Generator) -> MiniClap:
-        """The network at birth."""
+        """The network with random weights."""
         text = self.text.untrained(generator)
         return build(lambda: MiniClap(self.config, text), generator).eval()
 

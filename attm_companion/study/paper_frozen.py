@@ -1,7 +1,8 @@
 """The paper's cast of the frozen roles, as stages: published models, read from their assets.
 
 Nothing is trained. `run` compares the files with the manifest's digests, `model` reads them onto
-this machine's device, and `untrained` gives the same network at birth, for which no file is needed.
+this machine's device, and `untrained` gives the same network with random weights,
+for which no file is needed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,7 @@ import torch
 from torch import Generator
 
 from attm_companion.study.stage import Stage
-from attm_companion.world.random_demucs import random_mdx_extra
-from attm_companion.world.random_networks import random_flan_t5, random_laion_clap
+from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mdx_extra
 from attm_core.assets import State, asset_folder, find_asset, verify
 from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
@@ -82,7 +82,7 @@ class FlanT5Stage(AssetStage):
         return _flan_t5(asset_folder("flan_t5"))
 
     def untrained(self, generator: Generator) -> FlanT5:
-        """The network at birth with a stand-in tokenizer."""
+        """The network with random weights and a stand-in tokenizer."""
         return random_flan_t5(generator)
 
 
@@ -109,7 +109,7 @@ class LaionClapStage(AssetStage):
         return _laion_clap(self.role, folder, tokenizer, self.architecture)
 
     def untrained(self, generator: Generator) -> LaionClap:
-        """The network at birth with a stand-in tokenizer."""
+        """The network with random weights and a stand-in tokenizer."""
         return random_laion_clap(generator, self.architecture)
 
 
@@ -160,7 +160,7 @@ class MMAudioCodecStage(AssetStage):
         return MMAudioCodec.load(path, vocoder, self.n_samples, self.vae).to(work_device())
 
     def untrained(self, generator: Generator) -> MMAudioCodec:
-        """The networks at birth."""
+        """The networks with random weights."""
         return MMAudioCodec.random(generator)
 
 
@@ -179,7 +179,7 @@ class MdxExtraStage(AssetStage):
         return load_mdx_extra(asset_folder("demucs"), work_device())
 
     def untrained(self, generator: Generator) -> DemucsSeparator:
-        """Four networks at birth."""
+        """Four networks with random weights."""
         return random_mdx_extra(generator)
 
 

@@ -19,7 +19,7 @@ from vae_weights import TINY
 from vocoder_settings import TINY_BIGVGAN
 
 from attm_companion.study.profile import Profile, load_profile
-from attm_companion.world.random_demucs import random_mdx_extra
+from attm_companion.world.random_networks import random_mdx_extra
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mmaudio_vae import random_mmaudio_vae
 from attm_core.encoders.laion_clap import CHECKPOINTS

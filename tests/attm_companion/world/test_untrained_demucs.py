@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attm_companion.world.random_demucs import SEGMENT_S, random_mdx_extra
+from attm_companion.world.random_networks import SEGMENT_S, random_mdx_extra
 from attm_core.generation.separation import DemucsSeparator, _mdx_extra_recipe, remove_vocals
 
 SMALL = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
