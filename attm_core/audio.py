@@ -1,4 +1,4 @@
-"""Audio as float32 tensors (C, S) in [-1, 1]: reading, writing, resampling, checking."""
+"""Audio as float32 tensors in [-1, 1], a clip (C, S), a batch (B, C, S): files, rates, checks."""
 
 from __future__ import annotations
 
@@ -94,6 +94,17 @@ def save_audio(path: Path, wave: Tensor, sample_rate_hz: int, subtype: str | Non
 def to_mono(wave: Tensor) -> Tensor:
     """Mean over channels, (C, S) → (1, S)."""
     return wave.mean(dim=0, keepdim=True)
+
+
+def channel_mean(waves: Tensor) -> Tensor:
+    """Mean over channels, (B, C, S) → (B, S): for libraries that read mono rows.
+
+    Raises:
+        InputError: not (B, C, S) with C ≥ 1 and S ≥ 1.
+    """
+    if waves.ndim != 3 or 0 in waves.shape[1:]:
+        raise InputError(f"waves must have shape (B, C, S) with S > 0, got {tuple(waves.shape)}")
+    return waves.mean(dim=1)
 
 
 def resample(wave: Tensor, from_hz: int, to_hz: int, filter_width: int = 6) -> Tensor:

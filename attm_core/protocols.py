@@ -1,8 +1,8 @@
 """The roles of the system that have two casts (mini and paper), each as a small Protocol.
 
 Everything else (backbone, heads, ranker head, stages, guidance, metrics, statistics) is one
-implementation for all profiles. Audio enters every role as (B, S) mono float32 at the rate the
-caller states; each cast resamples to what it needs.
+implementation for all profiles. Audio enters every role as (B, C, S) float32 at the rate the
+caller states; each cast resamples and mixes down to what it needs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ClapModel(Protocol):
         ...
 
     def embed_audio(self, waves: Tensor, sample_rate_hz: int) -> Tensor:
-        """Unit-norm audio embeddings (B, P) of waves (B, S)."""
+        """Unit-norm audio embeddings (B, P) of waves (B, C, S)."""
         ...
 
 
@@ -44,7 +44,7 @@ class AudioEncoder(Protocol):
     width: int
 
     def embed_audio(self, waves: Tensor, sample_rate_hz: int) -> Tensor:
-        """Embeddings (B, width) of waves (B, S)."""
+        """Embeddings (B, width) of waves (B, C, S)."""
         ...
 
 
@@ -57,11 +57,11 @@ class Codec(Protocol):
     n_channels: int
 
     def encode(self, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior mean and standard deviation, each (B, N, C), of waves (B, S)."""
+        """Posterior mean and standard deviation, each (B, N, D), of waves (B, C, S)."""
         ...
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Waves (B, S) from un-normalised latents (B, N, C)."""
+        """Waves (B, 1, S) from un-normalised latents (B, N, D)."""
         ...
 
 

@@ -28,7 +28,7 @@ LEVELS_DBFS = (-30, -20, -10)
 def codec_rows(study: Study, waves: torch.Tensor, captions: list[str]) -> Iterator[Row]:
     """What a round trip keeps of Reward and CLAP score, and whether level is heard."""
     codec, rate = study.frozen.codec.model(), study.frozen.corpus.sample_rate_hz
-    again = torch.cat([codec.decode(codec.encode(part)[0]) for part in waves[:, 0].split(50)])
+    again = torch.cat([codec.decode(codec.encode(part)[0]) for part in waves.split(50)])
     clap = study.frozen.evaluation_clap.model()
     text = clap.embed_text(captions)
     scored = {}
@@ -108,7 +108,6 @@ def main() -> None:
     torch.set_num_threads(1)
     corpus = study.frozen.corpus
     waves, captions = corpus.waves("prompts"), corpus.captions("prompts")
-    waves = waves if waves.ndim == 3 else waves[:, None]
     for rows in (codec_rows, level_rows, validity_rows):
         for name, value, unit in rows(study, waves, captions):
             print(f"{name:44s} {value:9.3f} {unit}", flush=True)

@@ -136,7 +136,7 @@ def measure(n_clips: int, threads: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         table = window_table(write_audio(root, n_clips // WINDOWS_A_TRACK), root, WINDOWS)
-        cast.codec.encode(torch.zeros(1, 441_000))  # library set-up
+        cast.codec.encode(torch.zeros(1, 1, 441_000))  # library set-up
         spent[:] = [0.0, 0.0]
         before = peak_memory_mb()
         processor, wall = time.process_time(), time.perf_counter()

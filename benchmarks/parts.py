@@ -64,7 +64,7 @@ class Part:
 
 
 def clip(generator: torch.Generator, n_channels: int = 1) -> Tensor:
-    return 0.1 * torch.randn(n_channels, CLIP_SAMPLES, generator=generator)
+    return 0.1 * torch.randn(1, n_channels, CLIP_SAMPLES, generator=generator)
 
 
 def text(generator: torch.Generator) -> Part:
@@ -134,13 +134,13 @@ def training_step(generator: torch.Generator) -> Part:
 def separation(generator: torch.Generator) -> Part:
     """One pass of the whole bag; the post-processing makes three."""
     separator, wave = random_mdx_extra(generator), clip(generator)
-    return Part(lambda: separator.no_vocals(wave[None]), separator.model)
+    return Part(lambda: separator.no_vocals(wave), separator.model)
 
 
 def separation_model(generator: torch.Generator) -> Part:
     """One of the bag's four models."""
     network: Any = random_mdx_extra(generator).model.models[0]
-    wave = clip(generator, n_channels=2)[None]
+    wave = clip(generator, n_channels=2)
 
     def call() -> None:
         with torch.no_grad():

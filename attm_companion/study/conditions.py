@@ -176,7 +176,7 @@ class AnchorStage(Stage):
         for name, waves in self._waves(len(captions)).items():
             self.evaluator.score(waves, captions).save(folder / f"{name}.npz")
             _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
-        reference = self.evaluator.frozen.corpus.waves(self.protocol.reference)[:, None]
+        reference = self.evaluator.frozen.corpus.waves(self.protocol.reference)
         embedded = self.evaluator.embed(reference).double().numpy()
         write_atomic(folder / "reference.npy", lambda part: np.save(part, embedded))
         text = self.evaluator.clap.embed_text(captions).double().numpy()
@@ -199,8 +199,7 @@ class AnchorStage(Stage):
         separator = self.evaluator.frozen.separator.model()
         rate, config = codec.sample_rate_hz, self.protocol.config
         return {
-            name: postprocess(waves[:, None], rate, separator, config)[0]
-            for name, waves in anchors.items()
+            name: postprocess(waves, rate, separator, config)[0] for name, waves in anchors.items()
         }
 
     def audio(self, name: str) -> Tensor:

@@ -78,8 +78,8 @@ class CorpusStage(Stage):
         return self.store().rows(split)
 
     def waves(self, split: str, track: Track = "instrumental") -> Tensor:
-        """All clips (B, S) of a split."""
-        return self.store().waves(track, self.rows(split))
+        """All clips (B, 1, S) of a split."""
+        return self.store().waves(track, self.rows(split))[:, None]
 
     def captions(self, split: str) -> list[str]:
         """Captions of a split, in the order of `waves`."""
@@ -133,7 +133,7 @@ class CodecStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Train on the instrumental training clips."""
-        waves = self.corpus.waves("train")
+        waves = self.corpus.waves("train")[:, 0]
         codec = train_mini_codec(waves, self.config, torch_generator(self.seed, "codec"))
         codec.save(folder / WEIGHTS)
 
@@ -173,7 +173,8 @@ class SeparatorStage(Stage):
         return DemucsSeparator(build_mini_demucs(self.config, generator))
 
     def _stems(self, split: str) -> tuple[Tensor, Tensor]:
-        return self.corpus.waves(split, "instrumental"), self.corpus.waves(split, "vocals")
+        both = (self.corpus.waves(split, "instrumental"), self.corpus.waves(split, "vocals"))
+        return both[0][:, 0], both[1][:, 0]
 
 
 def _hash_folder(folder: Path) -> str:

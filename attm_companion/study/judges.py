@@ -62,7 +62,7 @@ class SpectrogramStage(Stage):
             for some in np.array_split(rows, -(-len(rows) // LISTEN_BATCH)):
                 waves = self.corpus.store().waves(track, some)
                 if version == "round_trip":
-                    waves = codec.decode(codec.encode(waves)[0])
+                    waves = codec.decode(codec.encode(waves[:, None])[0])[:, 0]
                 parts.append(listen(waves, rate).half())
             save_tensors(folder / f"{version}.safetensors", {"mels": torch.cat(parts)})
 

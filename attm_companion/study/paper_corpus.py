@@ -100,7 +100,7 @@ class JamendoStage(Stage):
         return [str(column[row]) if row < n else self.prompts[row - n] for row in rows]
 
     def waves(self, split: str, track: Track = "instrumental") -> Tensor:
-        """Clips (B, S) of ``reference``, ``prompts`` or ``valid``, mono at 44.1 kHz.
+        """Clips (B, 1, S) of ``reference``, ``prompts`` or ``valid``, mono at 44.1 kHz.
 
         Those of ``valid`` are the first window of each held-out track.
         """
@@ -115,7 +115,8 @@ class JamendoStage(Stage):
         audio = SongDescriberAudio(asset_folder("song_describer") / AUDIO)
         # PAPER-SILENT: which ten seconds of its two minutes a track stands in the reference with
         # (K-17: the released code draws them at random). Here the middle ones.
-        return audio.clips(ids, self.sample_rate_hz, self.n_samples / self.sample_rate_hz)
+        clips = audio.clips(ids, self.sample_rate_hz, self.n_samples / self.sample_rate_hz)
+        return clips[:, None]
 
     @cached_property
     def reference_tracks(self) -> pd.DataFrame:
@@ -131,4 +132,4 @@ class JamendoStage(Stage):
     def _clip(self, path: str, start_s: float, duration_s: float) -> Tensor:
         heard = read_windows(self.audio_root / path, [start_s], duration_s)
         wave = resample(to_mono(heard.waves[0]), heard.sample_rate_hz, self.sample_rate_hz)
-        return fit_length(wave[0], self.n_samples)
+        return fit_length(wave, self.n_samples)

@@ -20,6 +20,7 @@ from torch import Generator, Tensor, nn
 
 from attm_companion.world.fitting import FitConfig, fit, random_crops
 from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
+from attm_core.audio import channel_mean
 from attm_core.errors import InputError
 from attm_core.modules import build, load_module, save_module
 
@@ -87,9 +88,11 @@ class MiniClap(nn.Module):
         """Unit-norm text embeddings."""
         return F.normalize(self.text_head(self.text_encoder.pooled(texts)), dim=-1)
 
-    def embed_audio(self, waves: Float[Tensor, "B S"], sample_rate_hz: int) -> Float[Tensor, "B P"]:
-        """Unit-norm audio embeddings of mono waves, whatever their level."""
-        return self.embed_mels(listen(waves, sample_rate_hz))
+    def embed_audio(
+        self, waves: Float[Tensor, "B C S"], sample_rate_hz: int
+    ) -> Float[Tensor, "B P"]:
+        """Unit-norm audio embeddings of waves, whatever their level."""
+        return self.embed_mels(listen(channel_mean(waves), sample_rate_hz))
 
     @torch.no_grad()
     def embed_mels(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B P"]:
@@ -172,7 +175,7 @@ def clap_quality(
     """
     text = clap.embed_text(captions)
     cosine = clap.embed_mels(mels) @ text.T
-    noise = torch.randn(len(mels), 16_384, generator=generator)
+    noise = torch.randn(len(mels), 1, 16_384, generator=generator)
     other = torch.tensor([[a != b for b in captions] for a in captions])
     matched = cosine.diagonal()
     # A different caption that scores higher is ahead; equal captions are the same answer.

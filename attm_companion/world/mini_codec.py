@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 
 from attm_companion.world.fitting import FitConfig, fit, random_crops
 from attm_companion.world.griffin_lim import GriffinLim, GriffinLimConfig
+from attm_core.audio import channel_mean
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 from attm_core.errors import InputError
 from attm_core.modules import build, load_module, save_module
@@ -86,24 +87,26 @@ class MiniCodec(nn.Module):
 
     @torch.no_grad()
     def encode(
-        self, waves: Float[Tensor, "B S"]
-    ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B N C"]]:
+        self, waves: Float[Tensor, "B C S"]
+    ) -> tuple[Float[Tensor, "B N D"], Float[Tensor, "B N D"]]:
         """Posterior mean and standard deviation of 16 kHz waves.
 
         Raises:
             InputError: the waves do not have ``n_samples`` samples.
         """
-        if waves.shape[-1] != self.n_samples:
-            raise InputError(f"waves have {waves.shape[-1]} samples, not {self.n_samples}")
-        parts = [self.posterior(self.standardize(self.log_mel(p))) for p in waves.split(CHUNK)]
+        rows = channel_mean(waves)
+        if rows.shape[1] != self.n_samples:
+            raise InputError(f"waves have {rows.shape[1]} samples, not {self.n_samples}")
+        parts = [self.posterior(self.standardize(self.log_mel(p))) for p in rows.split(CHUNK)]
         mean = torch.cat([mean for mean, _ in parts])
         std = torch.cat([(0.5 * log_variance).exp() for _, log_variance in parts])
         return mean.transpose(1, 2).contiguous(), std.transpose(1, 2).contiguous()
 
     @torch.no_grad()
-    def decode(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B S"]:
+    def decode(self, latents: Float[Tensor, "B N D"]) -> Float[Tensor, "B 1 S"]:
         """Waves of latents, by way of their mel spectrogram and the vocoder."""
-        return torch.cat([self.vocoder(self.decode_mel(part)) for part in latents.split(CHUNK)])
+        parts = [self.vocoder(self.decode_mel(part)) for part in latents.split(CHUNK)]
+        return torch.cat(parts)[:, None]
 
     @torch.no_grad()
     def decode_mel(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B M L"]:

@@ -23,6 +23,7 @@ from torch import Generator, Tensor, nn
 
 from attm_companion.world.fitting import FitConfig, crop_at, fit
 from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
+from attm_core.audio import channel_mean
 from attm_core.errors import InputError
 from attm_core.modules import build, load_module, save_module
 
@@ -72,10 +73,10 @@ class MiniMert(nn.Module):
         )
 
     def embed_audio(
-        self, waves: Float[Tensor, "B S"], sample_rate_hz: int
+        self, waves: Float[Tensor, "B C S"], sample_rate_hz: int
     ) -> Float[Tensor, "B width"]:
-        """Embeddings of mono waves, whatever their level, pooled over time, not normalised."""
-        return self.embed_mels(listen(waves, sample_rate_hz))
+        """Embeddings of waves, whatever their level, pooled over time, not normalised."""
+        return self.embed_mels(listen(channel_mean(waves), sample_rate_hz))
 
     def embed_mels(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B width"]:
         """Embeddings of what `listen` gave."""

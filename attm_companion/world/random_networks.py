@@ -129,6 +129,7 @@ def random_mdx_extra(
 
     def model(cac: bool) -> nn.Module:
         arguments = {"cac": cac, **(sizes or {})}
+
         def make() -> nn.Module:
             return HDemucs(list(SOURCES), **arguments)  # type: ignore[no-any-return]
 

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from attm_core.audio import fit_length
+from attm_core.audio import channel_mean, fit_length
 from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, load_bigvgan, random_bigvgan, vocode
 from attm_core.codec.mel import MEL_44K, LogMel
 from attm_core.codec.mmaudio_vae import (
@@ -94,19 +94,19 @@ class MMAudioCodec(nn.Module):
 
     @torch.no_grad()
     def encode(
-        self, waves: Float[Tensor, "B S"]
+        self, waves: Float[Tensor, "B C S"]
     ) -> tuple[Float[Tensor, "B N C"], Float[Tensor, "B N C"]]:
         """Posterior mean and standard deviation of 44.1 kHz waves in [-1, 1], on the CPU.
 
         Raises:
             InputError: the waves do not have ``n_samples`` samples, or hold NaN.
         """
-        if waves.ndim != 2 or waves.shape[-1] != self.n_samples:
-            shape = tuple(waves.shape)
-            raise InputError(f"waves have shape {shape}, not (batch, {self.n_samples})")
+        rows = channel_mean(waves)
+        if rows.shape[1] != self.n_samples:
+            raise InputError(f"waves have {rows.shape[1]} samples, not {self.n_samples}")
         # PAPER-SILENT: whether the samples beyond the last whole latent reach the encoder. They
         # are cut, since MMAudio's VAE was trained on clips of a whole number of latents.
-        whole = fit_length(waves, self.n_latents * SAMPLES_PER_LATENT)
+        whole = fit_length(rows, self.n_latents * SAMPLES_PER_LATENT)
         parts = [self.vae.encode(self._mel(part)) for part in whole.split(self.batch_size)]
         mean, std = (
             torch.cat(side).transpose(1, 2).float().cpu() for side in zip(*parts, strict=True)
@@ -114,7 +114,7 @@ class MMAudioCodec(nn.Module):
         return mean.contiguous(), std.contiguous()
 
     @torch.no_grad()
-    def decode(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B S"]:
+    def decode(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B 1 S"]:
         """Waves of latents, zero-padded to ``n_samples``, on the CPU.
 
         Raises:
@@ -125,7 +125,7 @@ class MMAudioCodec(nn.Module):
             raise ConfigError("this codec was loaded without a vocoder; give its folder to decode")
         vocoder = self.vocoder
         waves = self._in_parts(latents, lambda part: vocode(vocoder, self.vae.decode(part)))
-        return fit_length(waves.float(), self.n_samples)
+        return fit_length(waves.float(), self.n_samples)[:, None]
 
     @torch.no_grad()
     def decode_mel(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B M L"]:

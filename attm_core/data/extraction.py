@@ -131,13 +131,12 @@ class ClipExtractor:
                 store[here] = found.cpu().to(store.dtype)
             # PAPER-SILENT: which prompt the ranker reads with a training clip; it is its caption.
             prompts = 2 * rows["caption"].iloc[here].tolist()
-            both = torch.cat([mix, stem])[:, None]
-            scored = self.cast.ranker.score(both, codec.sample_rate_hz, prompts)
+            scored = self.cast.ranker.score(torch.cat([mix, stem]), codec.sample_rate_hz, prompts)
             scores[here] = scored.double().cpu().unflatten(0, (2, -1)).T
         return {"mean": latents[0], "std": latents[1], "scores": scores, "problem": problem}
 
     def _clips(self, rows: pd.DataFrame, problem: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Place, mixture and stem (S,) of the clips, track by track; the others' ``problem``."""
+        """Place, mixture and stem (1, S) of the clips, track by track; the others' ``problem``."""
         for path, group in rows.groupby("path", sort=False):
             heard = self._heard(str(path), group)
             for number, place in enumerate(group.index.tolist()):
@@ -165,7 +164,7 @@ class ClipExtractor:
             wave = wave * (self.config.track_peak / heard.peak)
 
         def as_codec(side: Tensor, from_hz: int) -> Tensor:
-            mono = resample(to_mono(side), from_hz, codec.sample_rate_hz)[0]
+            mono = resample(to_mono(side), from_hz, codec.sample_rate_hz)
             return fit_length(mono, codec.n_samples)
 
         # PAPER-SILENT: the Demucs model, its passes and what it hears. One pass of the cast's

@@ -96,14 +96,16 @@ class LaionClap:
         return torch.cat(embedded).float().cpu() if embedded else torch.zeros(0, self.width)
 
     @torch.no_grad()
-    def embed_audio(self, waves: Float[Tensor, "B S"], sample_rate_hz: int) -> Float[Tensor, "B P"]:
+    def embed_audio(
+        self, waves: Float[Tensor, "B C S"], sample_rate_hz: int
+    ) -> Float[Tensor, "B P"]:
         """Unit-norm audio embeddings (B, 512) on the CPU, of 10 s each.
 
         Raises:
-            InputError: not (B, S) with S > 0, or NaN.
+            InputError: not (B, C, S) with S > 0, or NaN.
         """
-        waves = resampled_batch(waves, sample_rate_hz, SAMPLE_RATE_HZ)
-        windows = ten_seconds(quantize(waves), self.crop)
+        rows = resampled_batch(waves, sample_rate_hz, SAMPLE_RATE_HZ)
+        windows = ten_seconds(quantize(rows), self.crop)
         embedded = [self._embed(chunk) for chunk in windows.split(CHUNK) if len(chunk)]
         return torch.cat(embedded) if embedded else torch.zeros(0, self.width)
 

@@ -75,20 +75,20 @@ class Mert:
 
     @torch.no_grad()
     def embed_audio(
-        self, waves: Float[Tensor, "B S"], sample_rate_hz: int
+        self, waves: Float[Tensor, "B C S"], sample_rate_hz: int
     ) -> Float[Tensor, "B width"]:
         """Means over time of the last hidden states (B, 1024), on the CPU, not normalised.
 
         Audio beyond 300 s is read in segments, each weighted by its number of frames.
 
         Raises:
-            InputError: not (B, S), NaN, or shorter than one frame (400 samples at 24 kHz).
+            InputError: not (B, C, S), NaN, or shorter than one frame (400 samples at 24 kHz).
         """
-        waves = resampled_batch(waves, sample_rate_hz, SAMPLE_RATE_HZ)
-        if self._n_frames(waves.shape[1]) < 1:
-            raise InputError(f"{waves.shape[1]} samples at 24 kHz are too short for MERT")
-        at_once = max(1, CHUNK_S * SAMPLE_RATE_HZ // waves.shape[1])
-        means = [self._mean_states(chunk) for chunk in waves.split(at_once) if len(chunk)]
+        rows = resampled_batch(waves, sample_rate_hz, SAMPLE_RATE_HZ)
+        if self._n_frames(rows.shape[1]) < 1:
+            raise InputError(f"{rows.shape[1]} samples at 24 kHz are too short for MERT")
+        at_once = max(1, CHUNK_S * SAMPLE_RATE_HZ // rows.shape[1])
+        means = [self._mean_states(chunk) for chunk in rows.split(at_once) if len(chunk)]
         return torch.cat(means) if means else torch.zeros(0, self.width)
 
     def _mean_states(self, waves: Tensor) -> Tensor:

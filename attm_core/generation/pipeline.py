@@ -190,7 +190,7 @@ def generate(
     if not torch.isfinite(waves).all():
         raise InputError("the model gave NaN or infinite samples; try a smaller w")
     rate = codec.sample_rate_hz
-    finished, reports = postprocess(waves[:, None], rate, networks.separator, config)
+    finished, reports = postprocess(waves, rate, networks.separator, config)
     return Clips(tuple(prompts), tuple(seeds), latents, finished, rate, tuple(reports))
 
 

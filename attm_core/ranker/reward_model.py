@@ -126,7 +126,7 @@ def embed_audio(
     if waves.ndim != 3 or len(waves) == 0:
         raise InputError(f"waves must have shape (B, C, S) with B ≥ 1, got {tuple(waves.shape)}")
     chunks = waves.split(ENCODE_BATCH)
-    return torch.cat([encoder.embed_audio(part.mean(dim=1), sample_rate_hz) for part in chunks])
+    return torch.cat([encoder.embed_audio(part, sample_rate_hz) for part in chunks])
 
 
 def reward_columns(

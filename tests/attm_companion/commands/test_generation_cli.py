@@ -140,7 +140,7 @@ def test_files_carry_their_record_and_names_tell_requests_apart(studio, tmp_path
 
 
 def test_the_level_of_silence_is_null_in_a_record(studio, tmp_path):
-    studio.codec.decode = lambda latents: torch.zeros(len(latents), 8_000)
+    studio.codec.decode = lambda latents: torch.zeros(len(latents), 1, 8_000)
     assert run("generate", "calm", "--profile", "smoke", "--out", tmp_path) == 0
     record = json.loads(next(tmp_path.glob("*.json")).read_text())
     assert record["loudness"]["before_lufs"] is None

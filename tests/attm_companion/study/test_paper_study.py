@@ -75,8 +75,8 @@ def test_the_corpus_deals_tracks_and_knows_every_text(study):
     first = table.iloc[corpus.rows("valid")[:2]]
     assert first["track_id"].nunique() == 2
     n_samples = study.profile.cast.n_samples
-    assert corpus.waves("valid").shape == (2, n_samples)
-    assert corpus.waves("prompts").shape == (N_PROMPTS, n_samples)
+    assert corpus.waves("valid").shape == (2, 1, n_samples)
+    assert corpus.waves("prompts").shape == (N_PROMPTS, 1, n_samples)
     assert torch.equal(corpus.waves("prompts"), corpus.waves("reference")[:N_PROMPTS])
 
 

@@ -45,7 +45,7 @@ def trained() -> MiniCodec:
 
 def mel_error(codec: MiniCodec, waves: Tensor) -> float:
     target = codec.log_mel(waves)
-    rebuilt = codec.decode_mel(codec.encode(waves)[0])
+    rebuilt = codec.decode_mel(codec.encode(waves[:, None])[0])
     return float((codec.standardize(rebuilt) - codec.standardize(target)).abs().mean())
 
 
@@ -65,10 +65,10 @@ def test_principal_components_of_an_ellipse() -> None:
 
 
 def test_shapes(trained: MiniCodec) -> None:
-    mean, std = trained.encode(melodies(3, 1))
+    mean, std = trained.encode(melodies(3, 1)[:, None])
     assert mean.shape == std.shape == (3, trained.n_latents, trained.n_channels) == (3, 8, 8)
     assert (std > 0).all()
-    assert trained.decode(mean).shape == (3, 16_384)
+    assert trained.decode(mean).shape == (3, 1, 16_384)
 
 
 def test_training_beats_the_linear_start() -> None:
@@ -82,7 +82,7 @@ def test_training_beats_the_linear_start() -> None:
 
 
 def test_latents_have_about_unit_scale(trained: MiniCodec) -> None:
-    mean, std = trained.encode(melodies(32, 2))
+    mean, std = trained.encode(melodies(32, 2)[:, None])
     assert 0.3 < float(mean.std()) < 3.0
     assert float(std.mean()) < float(mean.std())
 
@@ -97,7 +97,7 @@ def test_file_round_trip(trained: MiniCodec, tmp_path: Path) -> None:
     loaded = MiniCodec.load(trained.save(tmp_path / "codec.safetensors"))
     waves = melodies(2, 3)
     assert loaded.config == CONFIG
-    assert torch.equal(loaded.encode(waves)[0], trained.encode(waves)[0])
+    assert torch.equal(loaded.encode(waves[:, None])[0], trained.encode(waves[:, None])[0])
 
 
 def test_weights_that_do_not_fit_are_refused(trained: MiniCodec, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_weights_that_do_not_fit_are_refused(trained: MiniCodec, tmp_path: Path)
 
 def test_wrong_lengths_are_refused(trained: MiniCodec) -> None:
     with pytest.raises(InputError, match="not 16384"):
-        trained.encode(torch.zeros(1, 16_000))
+        trained.encode(torch.zeros(1, 1, 16_000))
     with pytest.raises(InputError, match="multiple of 2048"):
         MiniCodec(MiniCodecConfig(n_samples=1000))
     with pytest.raises(InputError, match="5 wide, not 8"):

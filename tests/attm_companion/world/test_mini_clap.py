@@ -68,7 +68,7 @@ def test_held_out_pairs_match(trained: MiniClap) -> None:
 
 def test_embeddings_are_unit_vectors(trained: MiniClap) -> None:
     waves, captions, _ = toy_clips(3, seed=2)
-    for embedding in (trained.embed_text(captions), trained.embed_audio(waves, 16_000)):
+    for embedding in (trained.embed_text(captions), trained.embed_audio(waves[:, None], 16_000)):
         assert embedding.shape == (3, 16)
         assert torch.allclose(embedding.norm(dim=-1), torch.ones(3), atol=1e-5)
 
@@ -77,7 +77,7 @@ def test_loudness_is_not_heard(trained: MiniClap) -> None:
     waves, _, _ = toy_clips(4, seed=5)
     unit = waves / waves.square().mean(-1, keepdim=True).sqrt()
     soft, middle, loud = (
-        trained.embed_audio(unit * 10 ** (dbfs / 20), 16_000) for dbfs in (-30, -20, -10)
+        trained.embed_audio((unit * 10 ** (dbfs / 20))[:, None], 16_000) for dbfs in (-30, -20, -10)
     )
     assert torch.allclose(soft, middle, atol=1e-5)
     assert torch.allclose(loud, middle, atol=1e-5)
@@ -90,7 +90,9 @@ def test_silence_is_not_blown_up() -> None:
 def test_other_rates_are_resampled(trained: MiniClap) -> None:
     waves, _, _ = toy_clips(2, seed=3)
     doubled = torch.nn.functional.interpolate(waves[:, None], scale_factor=2, mode="linear")[:, 0]
-    cosine = (trained.embed_audio(waves, 16_000) * trained.embed_audio(doubled, 32_000)).sum(-1)
+    cosine = (
+        trained.embed_audio(waves[:, None], 16_000) * trained.embed_audio(doubled[:, None], 32_000)
+    ).sum(-1)
     assert (cosine > 0.8).all()
 
 
@@ -108,7 +110,9 @@ def test_file_round_trip(trained: MiniClap, tmp_path: Path) -> None:
     loaded = MiniClap.load(trained.save(tmp_path / "clap.safetensors"), WordCode())
     waves, _, _ = toy_clips(2, seed=4)
     assert loaded.config == CONFIG
-    assert torch.equal(loaded.embed_audio(waves, 16_000), trained.embed_audio(waves, 16_000))
+    assert torch.equal(
+        loaded.embed_audio(waves[:, None], 16_000), trained.embed_audio(waves[:, None], 16_000)
+    )
 
 
 def test_damaged_file_is_refused(trained: MiniClap, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_flan_t5_gives_states_of_all_tokens() -> None:
 def test_clap_gives_unit_embeddings_of_both_sides() -> None:
     clap = random_laion_clap(generator(), SMALL_CLAP)
     waves = 0.1 * torch.randn(2, 24_000, generator=generator())
-    embedded = [clap.embed_text(TEXTS), clap.embed_audio(waves, 24_000)]
+    embedded = [clap.embed_text(TEXTS), clap.embed_audio(waves[:, None], 24_000)]
     for rows in embedded:
         assert rows.shape[1] == clap.width == 512
         assert torch.allclose(rows.norm(dim=1), torch.ones(len(rows)), atol=1e-5)
@@ -66,7 +66,7 @@ def test_clap_gives_unit_embeddings_of_both_sides() -> None:
 
 def test_mert_gives_a_mean_state() -> None:
     waves = 0.1 * torch.randn(2, 24_000, generator=generator())
-    states = random_mert(generator(), SMALL_MERT).embed_audio(waves, 24_000)
+    states = random_mert(generator(), SMALL_MERT).embed_audio(waves[:, None], 24_000)
     assert states.shape == (2, 16)
     assert torch.isfinite(states).all()
 

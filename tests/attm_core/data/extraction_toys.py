@@ -22,7 +22,7 @@ class ToyCodec:
     sample_rate_hz, n_samples, n_latents, n_channels = RATE_HZ, 2_000, 4, 3
 
     def encode(self, waves):
-        frames = waves.unflatten(1, (4, 500))
+        frames = waves[:, 0].unflatten(1, (4, 500))
         mean = torch.stack([frames.abs().mean(2), frames.amax(2), frames.amin(2)], dim=2)
         return mean, 0.1 + frames.std(2)[..., None].expand(-1, -1, 3)
 

@@ -51,7 +51,7 @@ def noise(*shape: int) -> torch.Tensor:
 
 def test_audio_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
     waves = noise(2, WINDOW)
-    embedded = clap.embed_audio(waves, RATE)
+    embedded = clap.embed_audio(waves[:, None], RATE)
     mel = network.audio_branch(
         {"waveform": quantize(waves), "longer": torch.tensor([False, False])}, device="cpu"
     )
@@ -64,10 +64,12 @@ def test_audio_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Mo
 
 def test_long_audio_embeds_the_same_every_time(clap: LaionClap) -> None:
     waves = noise(1, WINDOW + 96_000)
-    first = clap.embed_audio(waves, RATE)
-    assert torch.equal(first, clap.embed_audio(waves, RATE))
-    assert torch.equal(first, clap.embed_audio(waves[:, 48_000:-48_000], RATE))
-    at_start = LaionClap(clap._network, clap._tokenizer, crop="start").embed_audio(waves, RATE)
+    first = clap.embed_audio(waves[:, None], RATE)
+    assert torch.equal(first, clap.embed_audio(waves[:, None], RATE))
+    assert torch.equal(first, clap.embed_audio(waves[:, 48_000:-48_000][:, None], RATE))
+    at_start = LaionClap(clap._network, clap._tokenizer, crop="start").embed_audio(
+        waves[:, None], RATE
+    )
     assert not torch.allclose(first, at_start, atol=1e-5)
 
 
@@ -75,8 +77,8 @@ def test_ten_seconds_at_44_khz_are_one_window(clap: LaionClap) -> None:
     time = torch.arange(441_000) / 44_100
     tone = 0.3 * torch.sin(2 * torch.pi * 440 * time)[None]
     time = torch.arange(WINDOW) / RATE
-    at_48k = clap.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None], RATE)
-    assert torch.allclose(clap.embed_audio(tone, 44_100), at_48k, atol=2e-3)
+    at_48k = clap.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None][:, None], RATE)
+    assert torch.allclose(clap.embed_audio(tone[:, None], 44_100), at_48k, atol=2e-3)
 
 
 def test_text_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
@@ -98,20 +100,20 @@ def test_texts_are_cut_after_77_tokens(clap: LaionClap) -> None:
 
 def test_nothing_to_embed(clap: LaionClap) -> None:
     assert clap.embed_text([]).shape == (0, 512)
-    assert clap.embed_audio(torch.zeros(0, WINDOW), RATE).shape == (0, 512)
+    assert clap.embed_audio(torch.zeros(0, WINDOW)[:, None], RATE).shape == (0, 512)
 
 
 @pytest.mark.parametrize(
     ("waves", "match"),
     [
         (torch.zeros(1, 0), "S > 0"),
-        (torch.zeros(WINDOW), r"\(B, S\)"),
+        (torch.zeros(WINDOW, 1, 1), r"\(B, C, S\)"),
         (torch.full((1, 100), torch.inf), "NaN or infinite"),
     ],
 )
 def test_unusable_audio_is_refused(clap: LaionClap, waves, match) -> None:
     with pytest.raises(InputError, match=match):
-        clap.embed_audio(waves, RATE)
+        clap.embed_audio(waves[:, None], RATE)
 
 
 def test_building_touches_neither_the_package_nor_global_randomness() -> None:

@@ -25,7 +25,7 @@ def published(tmp_path: Path) -> torch.nn.Module:
 
 def test_embedding_is_the_mean_of_the_last_layer(tmp_path: Path, published) -> None:
     waves = noise(3, RATE)
-    embedded = Mert.load(tmp_path).embed_audio(waves, RATE)
+    embedded = Mert.load(tmp_path).embed_audio(waves[:, None], RATE)
     expected = published(waves).last_hidden_state.mean(dim=1).detach()
     assert embedded.shape == (3, 16)
     assert torch.allclose(embedded, expected, atol=1e-6)
@@ -36,11 +36,13 @@ def test_the_positional_convolution_is_loaded_and_used(tmp_path: Path, published
     """The part whose renamed weights other loaders report as newly initialised."""
     loaded = Mert.load(tmp_path)._model.encoder.pos_conv_embed.conv
     assert torch.equal(loaded.weight, published.encoder.pos_conv_embed.conv.weight)
-    before = Mert.load(tmp_path).embed_audio(noise(1, RATE), RATE)
+    before = Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE)
     weights = torch.load(tmp_path / mert.WEIGHTS, weights_only=True)
     weights["encoder.pos_conv_embed.conv.weight_g"] *= 3
     torch.save(weights, tmp_path / mert.WEIGHTS)
-    assert not torch.allclose(Mert.load(tmp_path).embed_audio(noise(1, RATE), RATE), before)
+    assert not torch.allclose(
+        Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE), before
+    )
 
 
 @pytest.mark.usefixtures("published")
@@ -48,8 +50,8 @@ def test_new_names_load_too(tmp_path: Path) -> None:
     first = Mert.load(tmp_path)
     torch.save(first._model.state_dict(), tmp_path / mert.WEIGHTS)
     assert torch.equal(
-        first.embed_audio(noise(1, RATE), RATE),
-        Mert.load(tmp_path).embed_audio(noise(1, RATE), RATE),
+        first.embed_audio(noise(1, RATE)[:, None], RATE),
+        Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE),
     )
 
 
@@ -57,9 +59,9 @@ def test_normalisation_follows_the_processors_configuration(tmp_path: Path, publ
     from transformers import Wav2Vec2FeatureExtractor
 
     waves = noise(2, RATE) + 0.05
-    plain = Mert.load(tmp_path).embed_audio(waves, RATE)
+    plain = Mert.load(tmp_path).embed_audio(waves[:, None], RATE)
     write_mert_processor(tmp_path, do_normalize=True)
-    embedded = Mert.load(tmp_path).embed_audio(waves, RATE)
+    embedded = Mert.load(tmp_path).embed_audio(waves[:, None], RATE)
     processor = Wav2Vec2FeatureExtractor(sampling_rate=RATE, do_normalize=True)
     read = processor(list(waves.numpy()), sampling_rate=RATE, return_tensors="pt")
     expected = published(read["input_values"]).last_hidden_state.mean(dim=1).detach()
@@ -92,10 +94,10 @@ def test_published_size(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("published")
 def test_a_file_without_the_mask_vector_loads(tmp_path: Path) -> None:
     weights = torch.load(tmp_path / mert.WEIGHTS, weights_only=True)
-    before = Mert.load(tmp_path).embed_audio(noise(1, RATE), RATE)
+    before = Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE)
     del weights[mert.MASK_VECTOR]
     torch.save(weights, tmp_path / mert.WEIGHTS)
-    assert torch.equal(Mert.load(tmp_path).embed_audio(noise(1, RATE), RATE), before)
+    assert torch.equal(Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE), before)
 
 
 def test_segments_cover_and_join_a_short_last_one() -> None:
@@ -115,26 +117,28 @@ def test_segments_are_weighted_by_their_frames(
     parts = [published(part).last_hidden_state for part in waves.split(2 * RATE, dim=1)]
     assert [part.shape[1] for part in parts] == [149, 112]  # hand: (n − 400) // 320 + 1
     expected = torch.cat(parts, dim=1).mean(dim=1).detach()
-    assert torch.allclose(Mert.load(tmp_path).embed_audio(waves, RATE), expected, atol=1e-6)
+    assert torch.allclose(
+        Mert.load(tmp_path).embed_audio(waves[:, None], RATE), expected, atol=1e-6
+    )
 
 
 @pytest.mark.usefixtures("published")
 def test_batches_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Mert.load(tmp_path)
-    together = encoder.embed_audio(noise(5, RATE), RATE)
+    together = encoder.embed_audio(noise(5, RATE)[:, None], RATE)
     monkeypatch.setattr(mert, "CHUNK_S", 1)
-    assert torch.allclose(encoder.embed_audio(noise(5, RATE), RATE), together, atol=1e-6)
-    assert encoder.embed_audio(torch.zeros(0, RATE), RATE).shape == (0, 16)
+    assert torch.allclose(encoder.embed_audio(noise(5, RATE)[:, None], RATE), together, atol=1e-6)
+    assert encoder.embed_audio(torch.zeros(0, RATE)[:, None], RATE).shape == (0, 16)
 
 
 @pytest.mark.usefixtures("published")
 def test_other_rates_are_resampled(tmp_path: Path) -> None:
     encoder = Mert.load(tmp_path)
     time = torch.arange(44_100) / 44_100
-    at_44k = encoder.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None], 44_100)
+    at_44k = encoder.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None][:, None], 44_100)
     time = torch.arange(RATE) / RATE
-    at_24k = encoder.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None], RATE)
-    octave = encoder.embed_audio(0.3 * torch.sin(2 * torch.pi * 880 * time)[None], RATE)
+    at_24k = encoder.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None][:, None], RATE)
+    octave = encoder.embed_audio(0.3 * torch.sin(2 * torch.pi * 880 * time)[None][:, None], RATE)
     assert (at_44k - at_24k).norm() < 0.1 * (octave - at_24k).norm()
 
 
@@ -145,19 +149,19 @@ def test_other_rates_are_resampled(tmp_path: Path) -> None:
         (torch.zeros(1, 399), RATE, "too short"),
         (torch.zeros(1, 1), RATE, "too short"),
         (torch.zeros(1, 0), RATE, "S > 0"),
-        (torch.zeros(RATE), RATE, r"\(B, S\)"),
+        (torch.zeros(RATE, 1, 1), RATE, r"\(B, C, S\)"),
         (torch.full((1, RATE), torch.nan), RATE, "NaN"),
         (torch.zeros(1, RATE), 0, "0 Hz"),
     ],
 )
 def test_unusable_audio_is_refused(tmp_path: Path, waves, rate, match) -> None:
     with pytest.raises(InputError, match=match):
-        Mert.load(tmp_path).embed_audio(waves, rate)
+        Mert.load(tmp_path).embed_audio(waves[:, None], rate)
 
 
 @pytest.mark.usefixtures("published")
 def test_shortest_audio_is_read(tmp_path: Path) -> None:
-    assert Mert.load(tmp_path).embed_audio(noise(1, 400), RATE).isfinite().all()
+    assert Mert.load(tmp_path).embed_audio(noise(1, 400)[:, None], RATE).isfinite().all()
 
 
 @pytest.mark.usefixtures("published")

@@ -49,12 +49,12 @@ class ToyCodec:
     def decode(self, latents):
         pitch_hz = 440.0 + 20.0 * latents.mean(dim=(1, 2))
         time_s = torch.arange(N_SAMPLES) / RATE_HZ
-        return 0.1 * torch.sin(2 * torch.pi * pitch_hz[:, None] * time_s)
+        return 0.1 * torch.sin(2 * torch.pi * pitch_hz[:, None, None] * time_s)
 
 
 class BrokenCodec(ToyCodec):
     def decode(self, latents):
-        return torch.full((len(latents), N_SAMPLES), torch.nan)
+        return torch.full((len(latents), 1, N_SAMPLES), torch.nan)
 
 
 class ToySeparator:

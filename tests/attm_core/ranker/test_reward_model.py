@@ -25,7 +25,7 @@ class FakeClap:
     def embed_audio(self, waves, sample_rate_hz):
         self.n_audio += len(waves)
         return torch.stack(
-            [waves.mean(dim=1), waves.new_full((len(waves),), sample_rate_hz)], dim=1
+            [waves.mean(dim=(1, 2)), waves.new_full((len(waves),), sample_rate_hz)], dim=1
         )
 
 
@@ -33,7 +33,7 @@ class FakeMert:
     width = 1
 
     def embed_audio(self, waves, sample_rate_hz):
-        return waves.amax(dim=1, keepdim=True)
+        return waves.amax(dim=(1, 2))[:, None]
 
 
 def head(seed: int = 0) -> TuneJuryHead:
