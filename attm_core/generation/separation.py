@@ -136,8 +136,7 @@ def load_mdx_extra(folder: Path, device: str | torch.device = "cpu") -> DemucsSe
     from demucs.apply import BagOfModels
 
     folder = Path(folder)
-    signatures, segment = _mdx_extra_recipe()
-    files = mdx_extra_files()
+    files, segment = mdx_extra_bag()
     missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise AssetError(
@@ -145,25 +144,18 @@ def load_mdx_extra(folder: Path, device: str | torch.device = "cpu") -> DemucsSe
             f"(licence: {find_asset(ASSET).licence}), or put them there from {MDX_EXTRA_URL}"
         )
     models = [_load_checkpoint(folder / name) for name in files]
-    assert len(models) == len(signatures)
     return DemucsSeparator(BagOfModels(models, segment=segment), device=device)
 
 
-def mdx_extra_files() -> list[str]:
-    """Names of the four checkpoints, in the order of the bag, from demucs' own lists."""
-    from demucs.pretrained import REMOTE_ROOT
-
-    signatures, _ = _mdx_extra_recipe()
-    listed = (REMOTE_ROOT / "files.txt").read_text(encoding="utf-8").split()
-    return [next(name for name in listed if name.startswith(f"{sig}-")) for sig in signatures]
-
-
-def _mdx_extra_recipe() -> tuple[list[str], float]:
+def mdx_extra_bag() -> tuple[list[str], float]:
+    """Names of the bag's checkpoints in order, and its segment in s, from demucs' own lists."""
     import yaml
     from demucs.pretrained import REMOTE_ROOT
 
     recipe = yaml.safe_load((REMOTE_ROOT / f"{MDX_EXTRA}.yaml").read_text(encoding="utf-8"))
-    return [str(signature) for signature in recipe["models"]], float(recipe["segment"])
+    listed = (REMOTE_ROOT / "files.txt").read_text(encoding="utf-8").split()
+    files = [next(n for n in listed if n.startswith(f"{sign}-")) for sign in recipe["models"]]
+    return files, float(recipe["segment"])
 
 
 def _load_checkpoint(path: Path) -> nn.Module:

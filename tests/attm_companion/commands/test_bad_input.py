@@ -133,8 +133,7 @@ def load_demucs(folder: Path) -> object:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8] if path.is_file() else "none"
     name = f"model.th-{digest}.th"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(separation, "mdx_extra_files", lambda: [name])
-        patch.setattr(separation, "_mdx_extra_recipe", lambda: (["model"], 4.0))
+        patch.setattr(separation, "mdx_extra_bag", lambda: ([name], 4.0))
         if path.is_file():
             path.rename(folder / name)
         try:
