@@ -265,13 +265,17 @@ def _line(seeds: pd.DataFrame, row: str, against: str, metric: str) -> dict[str,
 
 
 def halves(result: Result) -> pd.DataFrame:
-    """The verdict of each mechanism from all seeds, from the first half and from the second."""
+    """The verdict of each mechanism from all seeds, and from each half of two seeds or more."""
     seeds = list(by_seed(result).index)
     half = len(seeds) // 2
     parts = {"all": seeds, "first half": seeds[:half], "second half": seeds[half:]}
     names = [mechanism.name for mechanism in MECHANISMS]
-    table = pd.DataFrame(
-        {part: conclude(result, of)["verdict"].loc[names] for part, of in parts.items()}
-    )
-    table["agree"] = table["first half"] == table["second half"]
+    said = {
+        part: conclude(result, of)["verdict"].loc[names]
+        for part, of in parts.items()
+        if len(of) > 1
+    }
+    table = pd.DataFrame(said)
+    if "first half" in table:
+        table["agree"] = table["first half"] == table["second half"]
     return table
