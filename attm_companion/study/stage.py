@@ -175,6 +175,8 @@ def run_stage(stage: Stage, wait_s: float = math.inf) -> bool:
         if damage := stage.damage():
             _set_aside(stage, damage)
         if not stage.done:
+            for leftover in stage.folder.rglob(".*.part*"):  # of a writer that was killed
+                leftover.unlink(missing_ok=True)
             with _measured() as cost:
                 stage.run(stage.folder)
             stage.seal(**cost)

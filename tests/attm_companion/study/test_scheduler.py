@@ -3,14 +3,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pebble import ProcessExpired
 from toy_stages import FragileStage, NumberStage, chain
 
 from attm_companion.study import scheduler
 from attm_companion.study.scheduler import THREAD_VARIABLES, ensure
-from attm_companion.study.stage import StageError, run_stage
+from attm_companion.study.stage import LOCK_NAME, StageError, run_stage
+from attm_core.files import file_lock
 
 HERE = Path(__file__).parent
 
@@ -92,6 +95,30 @@ def test_no_stage_is_ready_before_its_parents():
     assert scheduler._ready([last, last.start, right], [left]) == [right]
     assert scheduler._ready([last, last.start], [right]) == []
     assert scheduler._ready([last, last.start], []) == [last.start]
+
+
+def test_what_another_process_makes_is_waited_for_and_made_once(toy_log, capsys):
+    stage, said = NumberStage(value=6), []
+    with ThreadPoolExecutor(1) as here:
+        with file_lock(stage.folder / LOCK_NAME):
+            study = here.submit(ensure, [stage], 1)
+            while not any("another process is making it" in line for line in said):
+                assert not study.done()
+                said.append(capsys.readouterr().err)
+                time.sleep(0.1)
+            assert labels(toy_log) == []
+        study.result()
+    assert labels(toy_log) == ["number 6"]
+
+
+@pytest.mark.parametrize(
+    ("ended", "cause"), [(signal.SIGKILL, "memory runs out"), (signal.SIGBUS, "disk is full")]
+)
+def test_what_ended_a_worker_is_said(ended, cause, own_folders):
+    (own_folders / "cache").mkdir()
+    error = ProcessExpired("Abnormal termination", code=-ended)
+    assert f"{ended.name} (" in scheduler._death(error)
+    assert cause in scheduler._death(error)
 
 
 @pytest.mark.slow

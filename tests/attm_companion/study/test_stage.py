@@ -195,6 +195,16 @@ def test_a_damaged_result_is_noticed_set_aside_and_made_again(damage, name, toy_
         assert len(list((stage.folder / SET_ASIDE / "1").iterdir())) >= 1
 
 
+def test_what_a_killed_writer_left_is_swept_up(toy_log):
+    stage = NumberStage()
+    left = stage.folder / "run" / ".state.123.part.safetensors"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    run_stage(stage)
+    assert not left.exists()
+    assert list(stage.record()["files"]) == ["out.json"]
+
+
 def test_an_artefact_of_a_folder_is_all_that_is_in_it(toy_log):
     stage = NumberStage()
     write_json(stage.folder / "run" / "a.json", 1)
