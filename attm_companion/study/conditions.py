@@ -196,8 +196,8 @@ class AnchorStage(Stage):
             "round_trip": torch.cat([codec.decode(latents) for latents in round_trip]),
             "real": real,
         }
-        separator = self.evaluator.frozen.separator.model()
         rate, config = codec.sample_rate_hz, self.protocol.config
+        separator = self.evaluator.frozen.separator.model() if config.n_passes else None
         return {
             name: postprocess(waves, rate, separator, config)[0] for name, waves in anchors.items()
         }

@@ -32,6 +32,8 @@ def own_sampling(
     # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
     # model, so that the evaluation model's score is never optimised directly.
     clap, ranker = features.conditioning, features.ranker.reward_model if with_reward else None
+    # The miniature's training ranker reads the same model: a wave is then embedded once for both.
+    shared = features.ranker.clap.uid == features.frozen.conditioning_clap.uid
 
     def sample(model: FluxAudio, captions: list[str], s: float, seeds: list[int]) -> Clips:
         ready = sampling_model(model, features.device)
@@ -42,7 +44,8 @@ def own_sampling(
         fit = (audio * clap.embed_text(captions)).sum(dim=1).numpy()
         if ranker is None:
             return np.full(len(fit), np.nan), fit
-        return ranker.score(clips.waves, clips.sample_rate_hz, captions).numpy(), fit
+        known = audio if shared else None
+        return ranker.score(clips.waves, clips.sample_rate_hz, captions, known).numpy(), fit
 
     encode = partial(encode_distinct, features.encode_text)
     return Sampling(features.frozen.corpus.captions("train"), encode, sample, judge)
