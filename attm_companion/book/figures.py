@@ -36,6 +36,11 @@ def use_style() -> None:
             "axes.prop_cycle": cycler(color=PALETTE, marker=MARKERS),
             "axes.grid": True,
             "axes.axisbelow": True,
+            "axes.titlesize": 10.0,
+            "axes.labelsize": 10.0,
+            "xtick.labelsize": 9.0,
+            "ytick.labelsize": 9.0,
+            "legend.fontsize": 9.0,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "grid.color": "#dddddd",
@@ -65,7 +70,11 @@ def show_figure(figure: Figure, alt: str, caption: str = "") -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    described = {"image/png": {"alt": alt, "caption": caption}}
+    for axes in figure.axes:
+        if axes.images:
+            axes.grid(visible=False)  # white lines over a spectrogram
+    plot = not any(axes.images for axes in figure.axes)  # may be shown light on dark
+    described = {"image/png": {"alt": alt, "caption": caption, "plot": plot}}
     plain = {"text/plain": f"Figure. {caption or alt}"}
     display({"image/png": png_bytes(figure), **plain}, raw=True, metadata=described)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""One picture of a study's results, for the README.
+"""One picture of a study's results, for the README and the first page of the book.
 
 ``python -m attm_companion.book.picture mini OUT`` draws it.
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from attm_companion.book.figures import use_style
 from attm_companion.book.result_views import plot_curve, plot_intervals
-from attm_companion.study.result_files import read_result
+from attm_companion.study.result_files import read_table, results_folder
 from attm_core.files import write_atomic
 
 CHAIN = {
@@ -24,8 +24,8 @@ CHAIN = {
 }
 
 
-def draw_results(profile: str, path: Path) -> Path:
-    """Draw the picture from the result files of a profile.
+def draw_results(results: Path, path: Path) -> Path:
+    """Draw the picture from the result files in the folder of a profile.
 
     Raises:
         ResultError: a result file is missing.
@@ -37,9 +37,9 @@ def draw_results(profile: str, path: Path) -> Path:
 
     use_style()
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4))
-    plot_intervals(axes[0], read_result(profile, "cumulative"), CHAIN, "reward")
+    plot_intervals(axes[0], read_table(results / "cumulative.csv", results.name), CHAIN, "reward")
     axes[0].legend(fontsize=8)
-    sweep = read_result(profile, "score_sweep")
+    sweep = read_table(results / "score_sweep.csv", results.name)
     for name, label in (("sft", "SFT only"), ("hybrid", "hybrid (submitted chain)")):
         points = sweep.frame.query(f"row == '{name}' and metric == 'reward' and against == ''")
         plot_curve(axes[1], points, label)
@@ -51,4 +51,4 @@ def draw_results(profile: str, path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(draw_results(sys.argv[1], Path(sys.argv[2])))
+    print(draw_results(results_folder(sys.argv[1]), Path(sys.argv[2])))

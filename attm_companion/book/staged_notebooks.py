@@ -50,7 +50,8 @@ def describe_pictures(notebook: Any, level: str) -> None:
             if not words.get("alt"):
                 continue
             options = cell.metadata.setdefault("mystnb", {})
-            options["image"] = {"alt": words["alt"]}
+            kind = {"classes": "attm-plot"} if words.get("plot") else {}
+            options["image"] = {"alt": words["alt"], **kind}
             caption = words.get("caption") or words["alt"]
             options["figure"] = {"caption": f"Level {level}. {caption}"}
 

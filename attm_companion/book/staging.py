@@ -15,6 +15,7 @@ import yaml
 from attm_companion.book import departures, pages, refuse
 from attm_companion.book.layout import Layout
 from attm_companion.book.notebook_gates import notebook_problems
+from attm_companion.book.picture import draw_results
 from attm_companion.book.source_pages import write_source_pages
 from attm_companion.book.staged_notebooks import prepare
 from attm_companion.notebook_parameters import read_notebook
@@ -23,6 +24,8 @@ from attm_core.errors import ConfigError
 from attm_core.files import write_text
 
 MATHJAX_PACKAGE, MATHJAX_FILE = "sphinx-mathjax-offline", "tex-svg-full.js"
+
+PICTURED = ("cumulative.csv", "score_sweep.csv")
 
 # Name of a page in book/generated → what writes it; a new one also needs a line in _toc.yml.
 GENERATED_PAGES: dict[str, Callable[[Layout], str]] = {
@@ -59,6 +62,7 @@ def stage(layout: Layout) -> Path:
     shutil.copy2(layout.root / "_toc.yml", layout.book_source)
     _stage_notebooks(layout)
     _stage_pages(layout)
+    _stage_landing(layout)
     _stage_extra(layout, extra)
     config = read_yaml(layout.root / "_config.yml")
     text = yaml.safe_dump(completed_config(config, layout, extra), sort_keys=False)
@@ -114,6 +118,22 @@ def _stage_pages(layout: Layout) -> None:
     folder = layout.book_source / "book" / "generated"
     for name, written in GENERATED_PAGES.items():
         write_text(folder / f"{name}.md", written(layout))
+
+
+def _stage_landing(layout: Layout) -> None:
+    """What the first page shows and lets one hear: a picture, and cells tagged ``landing``."""
+    cells = [
+        cell
+        for path in layout.executed_notebooks()
+        for cell in read_notebook(path).cells
+        if "landing" in cell.metadata.get("tags", [])
+    ]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    heard = "\n".join("".join(data.get("text/html", "")) for data in outputs)
+    folder = layout.book_source / "book" / "generated"
+    write_text(folder / "heard.html", heard.replace('src="static/', 'src="../notebooks/static/'))
+    if all((layout.results / name).is_file() for name in PICTURED):
+        draw_results(layout.results, folder / "results.png")
 
 
 def _stage_extra(layout: Layout, extra: Path) -> None:

@@ -56,3 +56,14 @@ def test_style_cycles_both(monkeypatch):
         keys = matplotlib.rcParams["axes.prop_cycle"].by_key()
         assert keys == {"color": list(figures.PALETTE), "marker": list(figures.MARKERS)}
         assert matplotlib.rcParams["savefig.facecolor"] == "white"
+
+
+def test_a_picture_in_a_figure_has_no_grid_and_keeps_its_colours(figure, shown):
+    figures.show_figure(figure, "Line chart that rises from 0 to 1")
+    with matplotlib.rc_context({"axes.grid": True}):
+        axes = Figure().add_subplot()
+        axes.imshow([[0, 1], [1, 0]])
+        figures.show_figure(axes.figure, "A chequered picture of two by two")
+    assert not any(line.get_visible() for line in axes.get_xgridlines())
+    plots = [options["metadata"]["image/png"]["plot"] for _, options in shown]
+    assert plots == [True, False]

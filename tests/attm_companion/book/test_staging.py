@@ -122,3 +122,15 @@ def test_parameters_stand_once_and_the_time_at_the_end(project):
     assert "hide-input" in parameters[0].metadata.tags
     assert notebook.cells[-1].source == "*This page took 2 s to run with `profile = 'smoke'`.*"
     nbformat.validate(notebook)
+
+
+def test_the_first_page_gets_what_cells_are_tagged_for_it(project):
+    heard = new_output("display_data", {"text/html": '<audio src="static/a.flac"></audio>'})
+    notebook = pretend_executed(project, new_output("display_data", {"text/html": "<p>no</p>"}))
+    notebook.cells.append(code_cell("heard", ["landing"], [heard]))
+    (project.executed / "static").mkdir()
+    (project.executed / "static" / "a.flac").write_bytes(b"x")
+    nbformat.write(notebook, project.executed / "demo.ipynb")
+    page = staging.stage(project) / "book" / "generated" / "heard.html"
+    assert page.read_text() == '<audio src="../notebooks/static/a.flac"></audio>'
+    assert not page.with_name("results.png").exists(), "drawn only where there are results"
