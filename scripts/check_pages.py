@@ -17,7 +17,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-SKIPPED = ("_static/", "source/")  # fragments of the theme; listings of code
+# Fragments of the theme; listings of code; the redirection to the first page.
+SKIPPED = ("_static/", "source/")
+REDIRECTION = "index.html"
 WIDTHS = (1280, 400)  # a laptop, a telephone
 PICTURE_WIDTHS = (1400, 400)
 # Not ours: the theme declares one constant twice; docutils gives a list no list items.
@@ -80,7 +82,7 @@ def main() -> int:
     names = sorted(
         path.relative_to(given.folder).as_posix() for path in given.folder.rglob("*.html")
     )
-    pages = [name for name in names if not name.startswith(SKIPPED)]
+    pages = [name for name in names if not name.startswith(SKIPPED) and name != REDIRECTION]
     if not pages:
         parser.error(f"{given.folder} holds no page: make book first")
     command = [str(ROOT / "scripts" / "browser")]

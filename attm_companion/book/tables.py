@@ -120,7 +120,7 @@ def table_html(head: list[str], rows: list[list[str]], caption: str, prose: bool
             would be announced as one.
         rows: HTML cells.
         caption: what the table holds.
-        prose: whether cells are read from the left and the table scrolls sideways.
+        prose: whether cells are read from the left.
     """
     top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     lines = (
@@ -135,4 +135,4 @@ def table_html(head: list[str], rows: list[list[str]], caption: str, prose: bool
         f"<thead><tr>{top}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
     )
     label = f'tabindex="0" role="region" aria-label="{escape(caption)}"'
-    return f'<div class="attm-wide" {label}>{table}</div>\n' if prose else table
+    return f'<div class="attm-wide" {label}>{table}</div>\n'
