@@ -6,6 +6,7 @@ Chosen from the clips that conditions keep to be heard: the first prompts of eac
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ def chosen_by_rule(clips: pd.DataFrame, seed: int, n_random: int = 2) -> dict[st
     spread = clips[["reward", "clap"]].std(ddof=0).replace(0.0, 1.0)
     standard = (clips[["reward", "clap"]] - clips[["reward", "clap"]].mean()) / spread
     gap = standard["reward"] - standard["clap"]
-    chosen = {
+    chosen: dict[str, Any] = {
         "Reward high, CLAP low": gap.idxmax(),
         "CLAP high, Reward low": gap.idxmin(),
         "lowest Reward": clips["reward"].idxmin(),

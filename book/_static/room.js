@@ -19,6 +19,11 @@
     }
   }, true);
 
+  // Long equations scroll: let them do so by keyboard, too.
+  addEventListener("load", () => window.MathJax?.startup?.promise?.then(() => {
+    for (const math of document.querySelectorAll("mjx-container[display]")) math.tabIndex = 0;
+  }));
+
   // ---- statistics ----------------------------------------------------------------------------
 
   /** P(X ≥ k) for X of B(n, 1/2). */
