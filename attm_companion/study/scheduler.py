@@ -81,7 +81,8 @@ def _run_in_order(pool: ProcessPool, waiting: list[Stage], jobs: int) -> None:
     while waiting or running:
         for stage in _ready(waiting, list(running.values()))[: jobs - len(running)]:
             waiting.remove(stage)
-            running[pool.schedule(run_stage, args=(stage, BUSY_S))] = stage
+            with _interrupts_held():
+                running[pool.schedule(run_stage, args=(stage, BUSY_S))] = stage
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             stage = running.pop(future)
             if _made(future, stage):
@@ -125,6 +126,16 @@ def _death(error: ProcessExpired) -> str:
     ended = signal.Signals(-error.exitcode)
     cause = CAUSES.get(ended, "something sent it that signal")
     return f"its process was ended by {ended.name} ({cause}); {where}"
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Workers started inside do not see Ctrl-C, which a terminal sends to all: we end them."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager
