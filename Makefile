@@ -74,4 +74,6 @@ benchmarks: environment
 	$(BIN)/python benchmarks/frechet.py
 	$(BIN)/python benchmarks/parts.py
 	$(BIN)/python benchmarks/jamendo.py
+	$(BIN)/attm study --profile mini --only frozen_parts
+	$(BIN)/python benchmarks/instruments.py --profile mini
 	@echo "Results: results/benchmarks/*.json; the pages 'benchmarks' and 'full-size' show them."

@@ -139,7 +139,8 @@ def load_manifest(path: Path = MANIFEST_FILE) -> dict[str, Asset]:
         tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return {name: _asset(name, node, Path(path).parent) for name, node in tree.items()}
     except (yaml.YAMLError, OSError, TypeError, KeyError, AttributeError, ValueError) as error:
-        raise AssetError(f"manifest {path} is malformed: {error}") from error
+        said = " ".join(str(error).split())
+        raise AssetError(f"manifest {path} is malformed: {said}") from error
 
 
 def _asset(name: str, node: Mapping[str, Any], folder: Path) -> Asset:

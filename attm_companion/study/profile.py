@@ -196,11 +196,12 @@ def _load_ours(name: str) -> Profile:
 
 
 def _load(name: str) -> Profile:
+    text = _profile_text(name)
     try:
-        profile = Profile.model_validate(parse_yaml(_profile_text(name), name))
+        profile = Profile.model_validate(parse_yaml(text, name))
     except pydantic.ValidationError as error:
         raise ConfigError(f"profile {name!r}: {in_one_line(error)}") from error
-    except (OSError, UnicodeError, ConfigError) as error:
+    except ConfigError as error:
         raise ConfigError(f"profile {name!r}: {error}") from error
     if profile.name in profile_names() and profile.name != name:
         ours = load_profile(profile.name).model_copy(update={"resources": profile.resources})
@@ -217,7 +218,10 @@ def in_one_line(error: pydantic.ValidationError) -> str:
 
 def _profile_text(name: str) -> str:
     if name.endswith((".yaml", ".yml")):
-        return Path(name).read_text(encoding="utf-8")
+        try:
+            return Path(name).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:  # not UTF-8 is a ValueError, too
+            raise ConfigError(f"profile {name!r}: {error}") from error
     file = resources.files("attm_companion.study") / "profiles" / f"{name}.yaml"
     if not file.is_file():
         listed = ", ".join(profile_names())

@@ -108,7 +108,7 @@ def _read_config(path: Path) -> FluxAudioConfig:
         )
     try:
         config = FluxAudioConfig(**json.loads(metadata["config"]))
-    except (KeyError, TypeError, ValueError, ArithmeticError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError, ConfigError) as error:
         raise CheckpointError(
             f"{path} has no usable configuration ({error}); train it again"
         ) from error

@@ -88,8 +88,8 @@ def _stored_widths(path: Path) -> FeatureWidths | None:
         widths = FeatureWidths(*json.loads(stored))
         if not all(isinstance(width, int) and width >= 0 for width in widths):
             raise ValueError(widths)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: {stored!r} are not three feature widths") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {stored[:200]!r} are not three feature widths") from error
     return widths
 
 

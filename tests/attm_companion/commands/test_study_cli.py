@@ -20,7 +20,7 @@ def test_a_dry_run_lists_stages_and_makes_none(own_folders, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--profile", "huge"], "profile 'huge': no profile 'huge'; there are: mini"),
+        (["--profile", "huge"], "no profile 'huge'; there are: mini"),
         (["--profile", "smoke", "--only", "table9"], "no experiment 'table9'"),
     ],
 )
