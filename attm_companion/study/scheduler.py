@@ -102,8 +102,9 @@ def _busiest_first(stages: list[Stage]) -> list[Stage]:
 
 
 def _ready(waiting: list[Stage], running: list[Stage]) -> list[Stage]:
+    """Stages of which nothing is open that they stand on, however deep: they read that, too."""
     open_uids = {stage.uid for stage in (*waiting, *running)}
-    return [s for s in waiting if not any(p.uid in open_uids for p in s.parents)]
+    return [s for s in waiting if not any(p.uid in open_uids for p in ancestry([s])[:-1])]
 
 
 def _made(future: Future[bool], stage: Stage) -> bool:
