@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from attm_companion.book.layout import Layout
+from attm_companion.book.layout import PACKAGES, Layout
 from attm_companion.book.staging import documents
 from attm_companion.strict_yaml import read_yaml, toc_problems
 
@@ -141,3 +141,13 @@ def test_readme_names_the_two_commands():
     text = (ROOT / "README.md").read_text()
     assert re.search(r"^make book\b", text, re.MULTILINE)
     assert re.search(r"^make test\b", text, re.MULTILINE)
+
+
+def test_contributing_names_modules_that_exist():
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Interfaces")[1].split("## House")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`([\w.]+)`", cell)]
+    assert len(names) > 20
+    for name in names:
+        places = [ROOT / package / name.replace(".", "/") for package in PACKAGES]
+        assert any(p.is_dir() or p.with_suffix(".py").is_file() for p in places), name

@@ -11,7 +11,7 @@ from attm_companion.book import PublishingError, execution
 from attm_companion.book.execution import execute_all, plan
 from attm_core.errors import ConfigError
 
-CHECK = "from attm_companion.book.parameters import check_injected\n\ncheck_injected()"
+CHECK = "from attm_companion.notebook_parameters import check_injected\n\ncheck_injected()"
 
 
 def write(layout, name, *cells):
