@@ -1,4 +1,4 @@
-"""The page of departures: every PAPER-DEVIATION and PAPER-SILENT comment of the code."""
+"""The page of departures: every PAPER-DEVIATION, PAPER-SILENT and MINI-WORLD comment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 from attm_companion.book.layout import modules
 from attm_companion.book.tables import table_html
 
-TAG = re.compile(r"#\s*PAPER-(?P<kind>DEVIATION|SILENT):\s*(?P<reason>.*)")
+TAG = re.compile(r"#\s*(?P<kind>PAPER-DEVIATION|PAPER-SILENT|MINI-WORLD):\s*(?P<reason>.*)")
 HEADINGS = {
-    "DEVIATION": "Where the code departs from the text",
-    "SILENT": "Where the text is silent and the code had to choose",
+    "PAPER-DEVIATION": "Where the code departs from the text",
+    "PAPER-SILENT": "Where the text is silent and the code had to choose",
+    "MINI-WORLD": "What the miniature world chose for itself",
 }
 
 
@@ -66,13 +67,13 @@ def page(departures: list[Departure]) -> str:
     parts = [
         "# Departures from the paper\n",
         "Generated from the comments in the code, so the list is complete by construction: "
-        f"{len(departures)} places where the code departs from the published text or had to "
-        "choose because it is silent.\n",
+        f"{len(departures)} places where the code departs from the published text, had to choose "
+        "because it is silent, or built a miniature of what cannot be had here.\n",
     ]
     for kind, heading in HEADINGS.items():
         chosen = [item for item in departures if item.kind == kind]
         parts.append(f"## {heading}\n")
-        caption = f"{len(chosen)} places tagged PAPER-{kind}"
+        caption = f"{len(chosen)} places tagged {kind}"
         parts.append(_table(chosen, caption) if chosen else "None.\n")
     return "\n".join(parts)
 

@@ -7,17 +7,21 @@ for which no file is needed.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
+from attm_companion.study.arrays import Array
 from attm_companion.study.stage import Stage
 from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mdx_extra
 from attm_core.assets import State, asset_folder, find_asset, verify
+from attm_core.codec.mel import MEL_44K
 from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.encoders.flan_t5 import FlanT5
@@ -25,6 +29,7 @@ from attm_core.encoders.laion_clap import LaionClap, Role
 from attm_core.encoders.laion_clap_network import ClapArchitecture
 from attm_core.encoders.mert import Mert
 from attm_core.errors import AssetError
+from attm_core.evaluation.concept_coverage import AudioLanguageJudge, concept_coverage
 from attm_core.files import write_json
 from attm_core.generation.separation import DemucsSeparator, load_mdx_extra
 from attm_core.ranker.checkpoint import FeatureWidths, load_head
@@ -181,6 +186,32 @@ class MdxExtraStage(AssetStage):
     def untrained(self, generator: Generator) -> DemucsSeparator:
         """Four networks with random weights."""
         return random_mdx_extra(generator)
+
+
+class ConceptJudgeStage(AssetStage):
+    """An audio language model that tells which concepts of its prompt a clip has (Section I)."""
+
+    kind: Literal["concept_judge"] = "concept_judge"
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The model; tables have a column CCS where it is."""
+        return ("concept_judge",)
+
+    def scores(self, waves: Tensor, captions: Sequence[str]) -> dict[str, Array]:
+        """``ccs`` (n,) of waves (n, C, S): share of each caption's concepts that it hears."""
+        # PAPER-SILENT: how concepts are drawn from a prompt. Here each clause of it is one.
+        clauses = ([part.strip() for part in re.split(r"[,.;:]", text)] for text in captions)
+        concepts = [list(dict.fromkeys(filter(None, parts))) for parts in clauses]
+        judge, rate = _concept_judge(asset_folder("concept_judge")), MEL_44K.sample_rate_hz
+        return {"ccs": concept_coverage(waves, rate, concepts, judge)}
+
+
+@cache
+def _concept_judge(folder: Path) -> AudioLanguageJudge:
+    judge = AudioLanguageJudge.load(folder)
+    judge.model.to(work_device())
+    return judge
 
 
 class TuneJuryStage(AssetStage):

@@ -18,12 +18,12 @@ import pydantic
 from attm_companion.strict_yaml import parse_yaml
 from attm_companion.study.launch import Launch
 from attm_companion.world.config import CorpusConfig
+from attm_companion.world.listeners import PreferenceConfig
 from attm_companion.world.mini_clap import MiniClapConfig
 from attm_companion.world.mini_codec import MiniCodecConfig
 from attm_companion.world.mini_mert import MiniMertConfig
 from attm_companion.world.mini_separator import MiniDemucsConfig, MiniDemucsTraining
 from attm_companion.world.oracle import OracleConfig
-from attm_companion.world.preferences import PreferenceConfig
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.data.jamendo import WindowConfig
@@ -31,6 +31,7 @@ from attm_core.encoders.laion_clap_network import ClapArchitecture
 from attm_core.errors import ConfigError
 from attm_core.generation.pipeline import PROMPT_PREFIX, GenerationConfig
 from attm_core.ranker.training import RankerTrainingConfig
+from attm_core.ranker.tunejury import PAPER_HIDDEN
 from attm_core.training.crpo import CRPOConfig
 from attm_core.training.expert_iteration import ExpertIterationConfig
 from attm_core.training.sft import SFTConfig
@@ -90,6 +91,8 @@ class Sweep(Section):
 class Ranker(Section):
     """Section III-C: a ranker's score is the mean over ``n_heads`` heads."""
 
+    # MINI-WORLD: the paper's ranker has one head. Trained on a few thousand votes, one differs
+    # from the next by its seed; a mean of several does so less.
     hidden: Annotated[tuple[Count, ...], pydantic.Field(min_length=1)]
     n_heads: Count
     training: RankerTrainingConfig
@@ -114,6 +117,17 @@ class MiniCast(Section):
     oracle: OracleConfig
 
 
+class Votes(Section):
+    """Section III-C where the published votes are on this machine: the released recipe.
+
+    ``songeval_pairs`` are made of its ratings before the split lists drop some.
+    """
+
+    hidden: Annotated[tuple[Count, ...], pydantic.Field(min_length=1)] = PAPER_HIDDEN
+    training: RankerTrainingConfig = RankerTrainingConfig()
+    songeval_pairs: Count = 3760
+
+
 class PaperCast(Section):
     """The published models and data sets: which files they are is in the asset manifest."""
 
@@ -123,6 +137,7 @@ class PaperCast(Section):
     shard_size: Count
     clap: ClapArchitecture
     vae: MMAudioVAEConfig
+    votes: Votes = Votes()
 
 
 class Resources(Section):

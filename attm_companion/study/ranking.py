@@ -16,12 +16,8 @@ from attm_companion.study.frozen import QUALITY
 from attm_companion.study.judges import VERSIONS, ClapStage, MertStage, SpectrogramStage
 from attm_companion.study.profile import Ranker
 from attm_companion.study.stage import Stage
-from attm_companion.world.preferences import (
-    PreferenceConfig,
-    bayes_ceiling,
-    simulate_votes,
-    tag_fit,
-)
+from attm_companion.world.listeners import PreferenceConfig
+from attm_companion.world.preferences import bayes_ceiling, simulate_votes, tag_fit
 from attm_companion.world.vote_features import gather_pairs
 from attm_core.files import read_json, write_atomic, write_json
 from attm_core.randomness import torch_generator
@@ -132,7 +128,7 @@ class RankerStage(Stage):
         )
         columns = reward_columns(table, mix, stem)
         train = columns.loc[table["split"] == "train", "instrumental_reward_score"]
-        # PAPER-DEVIATION: RankNet fixes a score up to an offset, and its scale depends on the noise
+        # MINI-WORLD: RankNet fixes a score up to an offset, and its scale depends on the noise
         # of the votes. One affine map gives the training rewards the paper's mean and standard
         # deviation, so that its values of s mean the same here.
         scale = self.config.reward_std / float(train.std())
@@ -158,7 +154,7 @@ class RankerStage(Stage):
 
 def _through_codec(votes: pd.DataFrame) -> pd.DataFrame:
     """The votes in which a stem is heard, as if the listeners had heard it through the codec."""
-    # PAPER-DEVIATION: the paper's ranker has heard many codecs and generators among its votes.
+    # MINI-WORLD: the paper's ranker has heard many codecs and generators among its votes.
     # Ours would know none, and take the codec's sound for bad production.
     sides = ("kind_a", "kind_b")
     coded = votes.assign(

@@ -10,6 +10,7 @@ from attm_companion.study.frozen import CodecStage, CorpusStage, SeparatorStage,
 from attm_companion.study.judges import ClapStage, MertStage, OracleStage, SpectrogramStage
 from attm_companion.study.paper_corpus import JamendoStage
 from attm_companion.study.paper_frozen import (
+    ConceptJudgeStage,
     FlanT5Stage,
     LaionClapStage,
     MdxExtraStage,
@@ -19,6 +20,8 @@ from attm_companion.study.paper_frozen import (
 )
 from attm_companion.study.profile import MiniCast, PaperCast
 from attm_companion.study.ranking import RankerStage
+from attm_companion.study.voted_ranker import VotedRankerStage, votes_are_here
+from attm_core.assets import missing_assets
 
 # The mini CLAP and the ranker that evaluate differ from those that train by their seeds alone.
 EVALUATION_SEED_OFFSET = 1000
@@ -30,7 +33,8 @@ ClapRole = Annotated[ClapStage | LaionClapStage, _by_kind]
 MertRole = Annotated[MertStage | PublishedMertStage, _by_kind]
 CodecRole = Annotated[CodecStage | MMAudioCodecStage, _by_kind]
 SeparatorRole = Annotated[SeparatorStage | MdxExtraStage, _by_kind]
-RankerRole = Annotated[RankerStage | TuneJuryStage, _by_kind]
+RankerRole = Annotated[RankerStage | TuneJuryStage | VotedRankerStage, _by_kind]
+OracleRole = Annotated[OracleStage | ConceptJudgeStage, _by_kind]
 
 
 class Frozen(pydantic.BaseModel):
@@ -45,7 +49,7 @@ class Frozen(pydantic.BaseModel):
     mert: MertRole
     codec: CodecRole
     separator: SeparatorRole
-    oracle: OracleStage | None = None
+    oracle: OracleRole | None = None
 
 
 def frozen_of(cast: MiniCast | PaperCast, seed: int) -> Frozen:
@@ -55,19 +59,38 @@ def frozen_of(cast: MiniCast | PaperCast, seed: int) -> Frozen:
 
 def training_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> RankerRole:
     """The ranker that scores training clips and selects: on the conditioning CLAP and MERT."""
-    # PAPER-DEVIATION: the paper has one ranker for training, selection and evaluation, so that its
-    # Reward is optimised directly. The released head plays both roles; the miniature has two.
+    # MINI-WORLD: the paper's one ranker trains, selects and evaluates, so that its Reward is
+    # optimised directly. The miniature has two, so that the one that reports selects nothing.
     if isinstance(cast, MiniCast):
         return mini_ranker(cast, frozen, frozen.conditioning_clap, seed)
     return evaluation_ranker(cast, frozen, seed)
 
 
 def evaluation_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> RankerRole:
-    """The ranker whose score is reported as Reward: on the evaluation CLAP and MERT."""
+    """The ranker whose score is reported as Reward: on the evaluation CLAP and MERT.
+
+    Of the paper's cast it is trained on the published votes where these are on this machine, and
+    the released head otherwise.
+    """
     if isinstance(cast, MiniCast):
         clap = frozen.evaluation_clap
         return mini_ranker(cast, frozen, clap, seed + EVALUATION_SEED_OFFSET)
-    return TuneJuryStage.model_validate({"clap": frozen.evaluation_clap, "mert": frozen.mert})
+    encoders = {"clap": frozen.evaluation_clap, "mert": frozen.mert}
+    if votes_are_here():
+        trained = {**encoders, "votes": cast.votes, "seed": seed}
+        return VotedRankerStage.model_validate(trained)
+    return TuneJuryStage.model_validate(encoders)
+
+
+def with_concept_judge(frozen: Frozen) -> Frozen:
+    """The roles as evaluation reads them: with the audio language model where it is here.
+
+    Training data do not depend on it, so that it may come later.
+    """
+    judge = ConceptJudgeStage()
+    if frozen.oracle is not None or missing_assets(judge.assets):
+        return frozen
+    return frozen.model_copy(update={"oracle": judge})
 
 
 def mini_frozen(cast: MiniCast, seed: int) -> Frozen:

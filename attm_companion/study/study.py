@@ -33,6 +33,7 @@ from attm_companion.study.roles import (
     evaluation_ranker,
     frozen_of,
     training_ranker,
+    with_concept_judge,
 )
 from attm_core.constants import SUBMITTED_FORWARD, HeadName
 from attm_core.training.crpo import CRPOConfig
@@ -215,7 +216,7 @@ class Study:
     @cached_property
     def evaluator(self) -> Evaluator:
         """What scores waves."""
-        return Evaluator(frozen=self.frozen, ranker=self.ranker)
+        return Evaluator(frozen=with_concept_judge(self.frozen), ranker=self.ranker)
 
     def anchors(self, protocol: InferenceProtocol | None = None) -> AnchorStage:
         """Floor and ceiling under a protocol; they also embed its reference."""

@@ -7,17 +7,18 @@ listener l a clip is worth
 
 where z is the standard score over the clips that take part, ``fit`` counts only for listeners who
 see the prompt, and ``voice`` is the amplitude of the sung part over that of the instruments where
-the listener hears the mix, and 0 for an instrumental stem. With w_v > 0 the average listener likes
-a voice somewhat, and some do not: this is the one built-in reason for a ranker's score to track
-vocal presence, and `ListenerConfig.voice_weight = 0` takes it out.
+the listener hears the mix, and 0 for an instrumental stem.
 
 Votes follow Rao and Kupper's extension of Bradley–Terry to ties, temperature τ, threshold θ:
 P(A) = σ((u_A − u_B)/τ − θ), P(B) = σ((u_B − u_A)/τ − θ), and a tie otherwise.
 """
 
+# MINI-WORLD: with w_v > 0 the average listener likes a voice somewhat, and some do not. It is the
+# one built-in reason for a ranker's score to track vocal presence; `voice_weight = 0` takes it out.
+
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,6 @@ from scipy.special import expit
 
 from attm_core.errors import ConfigError, InputError
 
-KINDS = ("mix", "instrumental")
 REQUIRED = ("quality", "has_voice", "voice_level", "tags", "caption", "piece_id", "split")
 
 
@@ -54,6 +54,86 @@ class ListenerConfig:
 
 
 @dataclass(frozen=True)
+class VoteSource:
+    """How one source of votes works.
+
+    Attributes:
+        name: as in `attm_core.data.preference_datasets.SOURCES`.
+        prefix: of its pair ids.
+        real_sizes: pairs of the real train, valid and test splits.
+        temperature: τ of the votes; more is noisier.
+        tie_threshold: θ of the votes.
+        mix_share: probability that a side is a mix rather than an instrumental stem.
+        n_systems: bands of production quality that pairs are drawn across; 1 for no bands.
+        real_tracks: probability that a side is the very clip that the prompt describes.
+        sees_prompt: whether listeners judge the fit to the prompt.
+        keeps_ties: whether undecided votes stay in the data.
+        tag_prompts: prompts are three tags rather than a caption.
+    """
+
+    name: str
+    prefix: str
+    real_sizes: tuple[int, int, int]
+    temperature: float
+    tie_threshold: float
+    mix_share: float
+    n_systems: int
+    real_tracks: float = 0.0
+    sees_prompt: bool = True
+    keeps_ties: bool = True
+    tag_prompts: bool = False
+
+
+VOTE_SOURCES = (
+    VoteSource("MusicArena", "arena", (571, 54, 74), 0.9, 0.3, 0.5, 4, keeps_ties=False),
+    VoteSource("MusicPrefs", "prefs", (2012, 251, 252), 0.8, 0.1, 0.0, 1, sees_prompt=False),
+    VoteSource("AIME", "aime", (12480, 1560, 1560), 1.0, 0.1, 0.5, 12, 1 / 13, tag_prompts=True),
+)
+SONGEVAL, SONGEVAL_SIZES, SONGEVAL_SONGS = "SongEval", (2491, 246, 249), 2399
+MIN_GAP = 0.5  # rating points between the songs of a pair
+N_REAL_PAIRS = sum(sum(source.real_sizes) for source in VOTE_SOURCES) + sum(SONGEVAL_SIZES)
+
+
+@dataclass(frozen=True)
+class PreferenceConfig:
+    """Size and listeners of the simulated preference data; the defaults are the ``mini`` profile's.
+
+    Attributes:
+        n_pairs: votes of all sources and splits together (21,800 in the real ones).
+        clip_splits: splits of the corpus whose clips are voted on; prompts and reference stay out.
+        candidates: clips each side chooses among, taking the one that fits the prompt best, since
+            real systems try to follow it.
+        listeners: tastes.
+        annotators_per_song: raters of one SongEval song.
+        annotator_noise: standard deviation, over annotators, of how they take one song as a whole,
+            in rating points.
+        rating_noise: standard deviation of one rating on one axis, in rating points.
+        min_songs: songs rated at least, so that small profiles have pairs in every split.
+        n_replicates: simulated repetitions of the ratings behind ``p_bayes``.
+    """
+
+    n_pairs: int = 3000
+    clip_splits: tuple[str, ...] = ("train", "valid")
+    candidates: int = 4
+    listeners: ListenerConfig = field(default_factory=ListenerConfig)
+    annotators_per_song: int = 4
+    annotator_noise: float = 0.9
+    rating_noise: float = 0.9
+    min_songs: int = 120
+    n_replicates: int = 200
+
+    def __post_init__(self) -> None:
+        sizes = (self.candidates, self.annotators_per_song, self.min_songs, self.n_replicates)
+        if self.n_pairs < 100 or min(sizes) < 1:
+            raise ConfigError("n_pairs must be 100 or more, and one of everything else")
+
+    def sizes(self, real: tuple[int, int, int]) -> tuple[int, int, int]:
+        """Train, valid and test pairs of a source, in proportion to its real ones; at least one."""
+        train, valid, test = (max(1, round(n * self.n_pairs / N_REAL_PAIRS)) for n in real)
+        return train, valid, test
+
+
+@dataclass(frozen=True)
 class Items:
     """n things heard: a clip each, and whether its mix or its instrumental stem.
 
@@ -66,6 +146,11 @@ class Items:
     rows: NDArray[np.int64]
     is_mix: NDArray[np.bool_]
     prompt_rows: NDArray[np.int64]
+
+    @property
+    def kinds(self) -> NDArray[np.str_]:
+        """``"mix"`` or ``"instrumental"`` (n,)."""
+        return np.where(self.is_mix, "mix", "instrumental")
 
 
 @dataclass(frozen=True)
@@ -163,7 +248,7 @@ def rate(
     noise: float,
     generator: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """Ratings from 1 to 5, one an entry of ``utility``: 3 for 0, one point more for 1.5 more.
+    """Ratings from 1 to 5, one per entry of ``utility``: 3 for 0, one point more for 1.5 more.
 
     Args:
         utility: worth of each song to each annotator.

@@ -5,7 +5,7 @@ Trained without labels: two windows of one clip must find each other among those
 hiss, dullness, detuning) stays in the embedding.
 """
 
-# PAPER-DEVIATION: MERT predicts masked tokens of two teachers; at a thousandth of its training the
+# MINI-WORLD: MERT predicts masked tokens of two teachers; at a thousandth of its training the
 # contrast of windows gives embeddings in which instruments and production are linearly readable.
 
 from __future__ import annotations

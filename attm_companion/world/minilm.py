@@ -99,7 +99,7 @@ class MiniLM:
     def _states(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         mask = ids != self._tokenizer.pad_token_id
         states = self._model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        # PAPER-DEVIATION: MeanAudio hands over FLAN-T5's outputs at padded positions too; MiniLM
+        # MINI-WORLD: MeanAudio hands over FLAN-T5's outputs at padded positions too; MiniLM
         # was trained with those masked out, so they mean nothing and are zero here.
         return states * mask[..., None], mask[..., None].float()
 

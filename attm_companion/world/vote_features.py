@@ -1,4 +1,4 @@
-"""The features of both clips of simulated votes, as the ranker's training reads them."""
+"""The features of both clips of votes, as the ranker's training reads them (Section III-C)."""
 
 from __future__ import annotations
 
@@ -37,42 +37,23 @@ def gather_pairs(
     """Look up the features of each vote's two clips.
 
     Args:
-        votes: rows of ``simulate_votes``: ``row_a kind_a row_b kind_b prompt winner``.
-        clap_audio: per kind (``"mix"``, ``"instrumental"``) the embeddings (clips, P).
+        votes: rows with ``row_a kind_a row_b kind_b prompt winner``.
+        clap_audio: per kind (such as ``"mix"``) the embeddings (clips, P).
         mert: per kind the embeddings (clips, M).
         prompts: CLAP text embedding (P,) of each prompt; ``""`` needs none (a vector of zeros).
 
     Raises:
         InputError: a prompt without embedding, or an unknown winner.
     """
-    width = next(iter(clap_audio.values())).shape[1]
-    text = _prompt_features(votes["prompt"], prompts, width)
-    sides = [
-        ClipFeatures(
-            _pick(clap_audio, votes[f"row_{side}"], votes[f"kind_{side}"]),
-            _pick(mert, votes[f"row_{side}"], votes[f"kind_{side}"]),
-            text,
-        )
-        for side in "ab"
-    ]
-    return PairFeatures(sides[0], sides[1], targets(votes["winner"]))
-
-
-def _pick(
-    tables: Mapping[str, Tensor], rows: pd.Series[int], kinds: pd.Series[str]
-) -> Float[Tensor, "n width"]:
-    index = torch.from_numpy(rows.to_numpy(dtype="int64", copy=True))
-    picked = torch.empty(len(rows), next(iter(tables.values())).shape[1])
-    for kind in kinds.unique():
-        of_kind = torch.from_numpy((kinds == kind).to_numpy(dtype=bool, copy=True))
-        picked[of_kind] = tables[kind][index[of_kind]]
-    return picked
-
-
-def _prompt_features(
-    texts: pd.Series[str], prompts: Mapping[str, Tensor], width: int
-) -> Float[Tensor, "n P"]:
-    if missing := sorted(set(texts) - set(prompts) - {""}):
+    if missing := sorted(set(votes["prompt"]) - set(prompts) - {""}):
         raise InputError(f"{len(missing)} prompts have no embedding, the first {missing[0]!r}")
-    known = {**prompts, "": torch.zeros(width)}
-    return torch.stack([known[text] for text in texts])
+    known = {**prompts, "": torch.zeros(next(iter(clap_audio.values())).shape[1])}
+    text = torch.stack([known[prompt] for prompt in votes["prompt"]])
+
+    def side(name: str) -> ClipFeatures:
+        rows = zip(votes[f"kind_{name}"], votes[f"row_{name}"], strict=True)
+        places = [(kind, int(row)) for kind, row in rows]
+        picked = (torch.stack([table[k][r] for k, r in places]) for table in (clap_audio, mert))
+        return ClipFeatures(*picked, text)
+
+    return PairFeatures(side("a"), side("b"), targets(votes["winner"]))

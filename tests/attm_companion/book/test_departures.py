@@ -17,16 +17,16 @@ text = "# PAPER-SILENT: not a comment"
 
 def test_reasons_run_on_and_strings_do_not_count():
     assert in_source(SOURCE, "a.py") == [
-        Departure("DEVIATION", "a.py", 3, "the paper multiplies, we add."),
-        Departure("SILENT", "a.py", 5, "the first value,"),
-        Departure("SILENT", "a.py", 8, "alone"),
-        Departure("SILENT", "a.py", 9, "next"),
+        Departure("PAPER-DEVIATION", "a.py", 3, "the paper multiplies, we add."),
+        Departure("PAPER-SILENT", "a.py", 5, "the first value,"),
+        Departure("PAPER-SILENT", "a.py", 8, "alone"),
+        Departure("PAPER-SILENT", "a.py", 9, "next"),
     ]
 
 
 def test_a_trailing_comment_runs_on_below_itself():
     source = "x = 1  # PAPER-SILENT: one\n       # two\n"
-    assert in_source(source, "a.py") == [Departure("SILENT", "a.py", 1, "one two")]
+    assert in_source(source, "a.py") == [Departure("PAPER-SILENT", "a.py", 1, "one two")]
 
 
 def test_the_page_lists_every_tag_of_the_project():
@@ -38,7 +38,7 @@ def test_the_page_lists_every_tag_of_the_project():
 
 
 def test_the_page_escapes_and_counts():
-    text = page([Departure("SILENT", "attm_core/a.py", 3, "a < b in `x.y`")])
+    text = page([Departure("PAPER-SILENT", "attm_core/a.py", 3, "a < b in `x.y`")])
     assert "a &lt; b in <code>x.y</code>" in text
     assert "## Where the code departs from the text\n\nNone." in text
     assert "<caption>1 places tagged PAPER-SILENT</caption>" in text
@@ -50,6 +50,6 @@ def test_no_tag_is_missed_by_the_collector():
         line
         for path in modules(root)
         for line in path.read_text(encoding="utf-8").splitlines()
-        if line.lstrip().startswith(("# PAPER-SILENT:", "# PAPER-DEVIATION:"))
+        if line.lstrip().startswith(("# PAPER-SILENT:", "# PAPER-DEVIATION:", "# MINI-WORLD:"))
     ]
     assert len(collect(root)) >= len(lines)

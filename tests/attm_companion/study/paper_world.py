@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import soundfile
@@ -93,6 +94,42 @@ def write_song_describer(folder: Path) -> None:
             path.unlink()
 
 
+def write_votes(root: Path) -> None:
+    """A few votes of each of the four sources in their published forms, and lists of splits."""
+    splits = made(root / "released" / "tunejury" / "splits")
+    for name, number in product(("music_arena", "musicprefs", "aime", "songeval"), range(4)):
+        clip = wave(f"{name}{number}", CLIP_S).numpy()
+        soundfile.write(made(root / name / "mp3") / f"{number}.flac", clip, RATE_HZ)
+    asked = [
+        {"a_audio": f"mp3/{i % 4}.flac", "b_audio": f"mp3/{(i + 1) % 4}.flac", "prompt": text}
+        for i, text in enumerate([*WORDS, ""])
+    ]
+    tracks = [
+        {"id": i, "model": "m", "description": "calm, piano", "audio": f"mp3/{i}.flac"}
+        for i in range(4)
+    ]
+    axes = dict.fromkeys(("Coherence", "Musicality", "Memorability", "Clarity", "Naturalness"))
+    rated = [
+        {"file_name": f"mp3/{i}.flac", "annotation": [dict.fromkeys(axes, 1 + i)]} for i in range(4)
+    ]
+    rows = {
+        "music_arena/battles": [
+            a | {"battle_uuid": f"u{i}", "vote": "AB"[i % 2]} for i, a in enumerate(asked)
+        ],
+        "musicprefs/votes": [a | {"winner": "b" if i else "tie"} for i, a in enumerate(asked)],
+        "aime/survey": [{"a_id": i % 4, "b_id": (i + 1) % 4, "winner": "A"} for i in range(6)],
+        "aime/tracks": tracks,
+        "songeval/metadata": rated,
+    }
+    for place, lines in rows.items():
+        (root / f"{place}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    ids = {"MusicArena": "u{}", "MusicPrefs": "prefs_{:06d}", "AIME": "aime_{:06d}"}
+    for source, name in (ids | {"SongEval": "songeval_{:06d}"}).items():
+        pairs = [name.format(number) for number in range(6)]
+        lists = {"metadata": {}, "train": pairs[:2], "valid": pairs[2:3], "test": pairs[3:]}
+        (splits / f"{source}-random_split.json").write_text(json.dumps(lists))
+
+
 def made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -110,6 +147,9 @@ def tiny_profile() -> Profile:
         "window_s": CLIP_S, "min_track_s": CLIP_S / 2, "n_valid": 2, "n_test": 1,
     }  # fmt: skip
     values["cast"]["clap"] = ClapArchitecture("HTSAT-tiny", N_WORDS, 1)
+    training = {"max_epochs": 2, "batch_size": 4}
+    values["cast"]["votes"] |= {"hidden": (8, 4), "songeval_pairs": 6}
+    values["cast"]["votes"]["training"] |= training
     values["backbone"] |= {"width": 8, "n_heads": 1, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8}
     steps = {"n_steps": 2, "batch_size": 2, "save_every": 1, "warmup_steps": 0}
     values["sft"] |= steps

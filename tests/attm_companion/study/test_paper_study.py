@@ -1,5 +1,6 @@
 """The paper's cast from its assets to a table's row: real code and file formats, tiny weights."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,14 @@ from paper_world import (
     N_REFERENCE,
     N_TRACKS,
     WORDS,
+    made,
     tiny_profile,
     tiny_separator,
+    wave,
     write_assets,
+    write_votes,
 )
+from published_files import write_audio_language_model
 
 from attm_companion.study import paper_corpus, paper_frozen
 from attm_companion.study.paper_frozen import MdxExtraStage
@@ -23,6 +28,7 @@ from attm_companion.study.study import Study
 from attm_core import assets
 from attm_core.data.song_describer import reference_tracks
 from attm_core.errors import AssetError
+from attm_core.files import read_json
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +95,29 @@ def test_training_reads_the_shards(study):
     other = study.features.latents("train", "instrumental_reward_score")
     assert not torch.equal(train.score, other.score)
     assert len(list((study.features.folder / "shards" / "clips").glob("*.safetensors"))) == 4
+
+
+def test_where_the_votes_and_a_judge_are_here_they_are_used(
+    study, published, tmp_path, monkeypatch
+):
+    plain = study.evaluator
+    assert plain.ranker.kind == "tunejury" and plain.frozen.oracle is None
+    shutil.copytree(published, tmp_path / "more")
+    write_votes(tmp_path / "more")
+    write_audio_language_model(made(tmp_path / "more" / "concept_judge"), WORDS[:1])
+    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path / "more"))
+    voted = Study(tiny_profile())
+    assert voted.features.ranker.uid == voted.ranker.uid
+    assert voted.features.frozen.oracle is None
+    evaluator = voted.evaluator
+    run(evaluator.ranker, evaluator.frozen.oracle)
+    waves = torch.stack([wave(text, 1.0)[None] for text in WORDS[:2]])
+    scores = evaluator.score(waves, [f"{text}, calm" for text in WORDS[:2]])
+    assert np.ptp(scores.reward) > 0
+    assert set(scores.ccs) <= {0.0, 0.5, 1.0}
+    report = read_json(voted.ranker.artefact("quality.json"))
+    assert report["n_votes"] == 12
+    assert 0 <= report["accuracy_overall"] <= 1
 
 
 def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeypatch):

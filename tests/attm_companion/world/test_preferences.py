@@ -4,13 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attm_companion.world.preferences import (
-    ListenerConfig,
-    PreferenceConfig,
-    bayes_ceiling,
-    simulate_votes,
-    tag_fit,
-)
+from attm_companion.world.listeners import ListenerConfig, PreferenceConfig
+from attm_companion.world.preferences import bayes_ceiling, simulate_votes, tag_fit
 from attm_core.errors import ConfigError, InputError
 
 N_CLIPS = 400

@@ -34,7 +34,7 @@ def test_malformed_splits_are_refused(tmp_path, change, message):
 
 @pytest.mark.released
 def test_released_splits_have_the_sizes_that_the_simulation_keeps_in_proportion(released_dir):
-    from attm_companion.world.vote_sources import SONGEVAL_SIZES, VOTE_SOURCES
+    from attm_companion.world.listeners import SONGEVAL_SIZES, VOTE_SOURCES
 
     wanted = {source.name: source.real_sizes for source in VOTE_SOURCES}
     wanted["SongEval"] = SONGEVAL_SIZES
