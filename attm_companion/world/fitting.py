@@ -1,13 +1,9 @@
-"""The optimisation loop of the small frozen parts (CLAP, MERT and codec stand-ins).
-
-AdamW under a one-cycle schedule, gradients clipped, forward pass in bfloat16 where that is fast:
-enough for a minute of training. The stages of the paper have their own loops.
-"""
+"""The optimisation loop of the miniature's networks; the paper's stages have one of their own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +16,7 @@ from attm_core.progress import track
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How long and how fast to train.
+    """How long and how fast to train: AdamW under a one-cycle schedule, for about a minute.
 
     Attributes:
         steps: optimiser steps.
@@ -88,23 +84,45 @@ def fit(
         generator: draws the batches.
         description: for the progress line.
     """
-    parameters = [p for p in module.parameters() if p.requires_grad]
     # One fused update instead of a Python loop over a hundred small tensors.
-    optimizer = torch.optim.AdamW(
-        parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    decay = config.weight_decay
+    optimizer = torch.optim.AdamW(module.parameters(), weight_decay=decay, fused=True)
     module.train()
     batches = shuffled_batches(n_items, config.batch_size, config.steps, generator)
-    for step, rows in enumerate(track(batches, description, total=config.steps)):
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * config.rate_factor(step)
-        with fast_autocast("cpu", config.bf16):
-            value = loss(rows)
+    rates = [config.learning_rate * config.rate_factor(step) for step in range(config.steps)]
+    bound, bf16 = config.max_grad_norm, config.bf16
+    minimise(lambda: loss(next(batches)), optimizer, rates, description, bound, bf16)
+    module.eval()
+
+
+def minimise(
+    loss: Callable[[], Tensor],
+    optimizer: torch.optim.Optimizer,
+    rates: Sequence[float],
+    description: str,
+    max_grad_norm: float | None = None,
+    bf16: bool = False,
+) -> None:
+    """One step down the gradient of ``loss()`` per learning rate; the one loop of the miniature.
+
+    Args:
+        loss: draws what it needs and gives a scalar.
+        optimizer: of the parameters.
+        rates: learning rate of each step.
+        description: for the progress line.
+        max_grad_norm: gradients are scaled down to this norm, if given.
+        bf16: whether the loss runs under bfloat16 autocast where that is fast.
+    """
+    (group,) = optimizer.param_groups
+    for rate in track(rates, description):
+        group["lr"] = rate
+        with fast_autocast("cpu", bf16):
+            value = loss()
         optimizer.zero_grad()
         value.backward()
-        nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        if max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(group["params"], max_grad_norm)
         optimizer.step()
-    module.eval()
 
 
 def random_crops(items: Tensor, width: int, generator: Generator) -> Tensor:

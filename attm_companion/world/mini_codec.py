@@ -7,9 +7,7 @@ network that improves on it: training spends its minute on what a linear codec c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +22,7 @@ from attm_core.codec.mel import MEL_16K_MINI, LogMel
 from attm_core.errors import InputError
 from attm_core.modules import build, load_module, save_module
 
+Conv = nn.Conv1d | nn.ConvTranspose1d
 CHUNK = 32
 STRIDE = 8
 LOG_VARIANCE_RANGE = (-12.0, 4.0)
@@ -80,8 +79,8 @@ class MiniCodec(nn.Module):
         self.n_channels = config.n_channels
         self.log_mel = LogMel(MEL_16K_MINI)
         self.vocoder = GriffinLim(MEL_16K_MINI, config.vocoder)
-        self.encoder = MelEncoder(config)
-        self.decoder = MelDecoder(config)
+        self.encoder = _encoder(config)
+        self.decoder = _decoder(config)
         self.register_buffer("band_mean", torch.zeros(MEL_16K_MINI.n_mels, 1))
         self.register_buffer("band_std", torch.ones(MEL_16K_MINI.n_mels, 1))
 
@@ -128,7 +127,7 @@ class MiniCodec(nn.Module):
         self, mel: Float[Tensor, "B M L"]
     ) -> tuple[Float[Tensor, "B C N"], Float[Tensor, "B C N"]]:
         """Mean and log-variance, channels first, of standardised mel spectrograms."""
-        mean, log_variance = self.encoder(mel).float().chunk(2, dim=1)
+        mean, log_variance = self.encoder(mel).chunk(2, dim=1)
         return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
     def save(self, path: Path) -> Path:
@@ -165,68 +164,55 @@ class ResidualBlock1d(nn.Module):
         return refined
 
 
-def _residual_network(
-    enter: Callable[[], nn.Module],
-    change: Callable[[], nn.Module],
-    widths: tuple[int, int],
-    blocks: int,
-) -> nn.Sequential:
-    """Blocks of two widths: ``enter`` leads to the first, ``change`` to the second and its rate."""
-    first, second = widths
-    return nn.Sequential(
-        enter(),
-        *[ResidualBlock1d(first) for _ in range(blocks)],
-        change(),
-        *[ResidualBlock1d(second) for _ in range(blocks)],
-        nn.GroupNorm(8, second),
+class Half(nn.Module):
+    """One half of the codec: a linear map of patches plus a residual network that improves on it.
+
+    Args:
+        linear: between mel frames and latents in one step.
+        last: from the network to what the half gives.
+        enter: to the network's first width.
+        change: to its second width and other rate.
+        blocks: residual blocks at each of the two rates.
+    """
+
+    def __init__(self, linear: Conv, last: Conv, enter: Conv, change: Conv, blocks: int) -> None:
+        super().__init__()
+        self.linear, self.last = linear, last
+        first, second = change.in_channels, change.out_channels
+        self.network = nn.Sequential(
+            enter,
+            *[ResidualBlock1d(first) for _ in range(blocks)],
+            change,
+            *[ResidualBlock1d(second) for _ in range(blocks)],
+            nn.GroupNorm(8, second),
+        )
+
+    def forward(self, x: Float[Tensor, "B C L"]) -> Float[Tensor, "B C2 L2"]:
+        """Linear part plus residual; channels that the former lacks are the network's alone."""
+        linear, residual = self.linear(x), self.last(self.network(x))
+        spare = residual.shape[1] - linear.shape[1]
+        both: Tensor = F.pad(linear, (0, 0, 0, spare)) + residual
+        return both.float()
+
+
+def _encoder(config: MiniCodecConfig) -> Half:
+    """(B, M, L) → (B, 2C, L / 8): mean and log-variance."""
+    (quarter, eighth), n_mels, width = config.widths, MEL_16K_MINI.n_mels, config.n_channels
+    linear, last = nn.Conv1d(n_mels, width, STRIDE, STRIDE), nn.Conv1d(eighth, 2 * width, 1)
+    enter, change = nn.Conv1d(n_mels, quarter, 4, 4), nn.Conv1d(quarter, eighth, 2, 2)
+    return Half(linear, last, enter, change, config.blocks)
+
+
+def _decoder(config: MiniCodecConfig) -> Half:
+    """(B, C, N) → standardised mel (B, M, 8N)."""
+    (quarter, eighth), n_mels, width = config.widths, MEL_16K_MINI.n_mels, config.n_channels
+    linear = nn.ConvTranspose1d(width, n_mels, STRIDE, STRIDE)
+    last = nn.ConvTranspose1d(quarter, n_mels, 4, 4)
+    enter, change = (
+        nn.Conv1d(width, eighth, 3, padding=1),
+        nn.ConvTranspose1d(eighth, quarter, 2, 2),
     )
-
-
-class MelEncoder(nn.Module):
-    """(B, M, L) → (B, 2C, L / 8): mean and log-variance.
-
-    Args:
-        config: widths and blocks.
-    """
-
-    def __init__(self, config: MiniCodecConfig) -> None:
-        super().__init__()
-        quarter, eighth = config.widths
-        n_mels = MEL_16K_MINI.n_mels
-        self.linear = nn.Conv1d(n_mels, config.n_channels, STRIDE, STRIDE)
-        self.last = nn.Conv1d(eighth, 2 * config.n_channels, 1)
-        enter = partial(nn.Conv1d, n_mels, quarter, 4, 4)
-        change = partial(nn.Conv1d, quarter, eighth, 2, 2)
-        self.network = _residual_network(enter, change, (quarter, eighth), config.blocks)
-
-    def forward(self, mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B C2 N"]:
-        """Linear part plus residual; the log-variance is the network's alone."""
-        linear = F.pad(self.linear(mel), (0, 0, 0, self.linear.out_channels))
-        posterior: Tensor = linear + self.last(self.network(mel))
-        return posterior
-
-
-class MelDecoder(nn.Module):
-    """(B, C, N) → standardised mel (B, M, 8N).
-
-    Args:
-        config: widths and blocks.
-    """
-
-    def __init__(self, config: MiniCodecConfig) -> None:
-        super().__init__()
-        quarter, eighth = config.widths
-        n_mels = MEL_16K_MINI.n_mels
-        self.linear = nn.ConvTranspose1d(config.n_channels, n_mels, STRIDE, STRIDE)
-        self.last = nn.ConvTranspose1d(quarter, n_mels, 4, 4)
-        enter = partial(nn.Conv1d, config.n_channels, eighth, 3, padding=1)
-        change = partial(nn.ConvTranspose1d, eighth, quarter, 2, 2)
-        self.network = _residual_network(enter, change, (eighth, quarter), config.blocks)
-
-    def forward(self, latents: Float[Tensor, "B C N"]) -> Float[Tensor, "B M L"]:
-        """Linear part plus residual."""
-        mel: Tensor = (self.linear(latents) + self.last(self.network(latents))).float()
-        return mel
+    return Half(linear, last, enter, change, config.blocks)
 
 
 def train_mini_codec(

@@ -1,11 +1,13 @@
 """The mini cast of the separator: a small ``demucs`` model trained on the corpus' own stems.
 
 It is the real class of the ``demucs`` package (the waveform U-Net of [16]) with few channels, and
-runs through ``demucs.apply.apply_model`` like the paper's ``mdx_extra``. It estimates the voice
-alone, and "no vocals" is the clip minus that: so small a model would blur instruments that it had
-to copy, and most generated clips hold no voice, so three passes must leave them alone. Mixtures
-are made on the fly: instruments of one clip plus, often, the voice of another at a random level.
+runs through ``demucs.apply.apply_model`` like the paper's ``mdx_extra``. Mixtures are made on the
+fly: instruments of one clip plus, often, the voice of another at a random level.
 """
+
+# MINI-WORLD: it estimates the voice alone, and "no vocals" is the clip minus that. So small a model
+# would blur instruments that it had to copy, and most generated clips hold no voice, so three
+# passes must leave them alone.
 
 from __future__ import annotations
 
@@ -13,35 +15,21 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from attm_companion.world.demucs_weights import EMBEDDING_SCALE, draw_demucs_weights
+from attm_companion.world.fitting import minimise
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import load_tensors, read_metadata, save_tensors
 from attm_core.generation.separation import VOCALS, DemucsSeparator
-from attm_core.progress import track
 from attm_core.state_dicts import load_strictly
-
-if TYPE_CHECKING:
-    from torch import nn
 
 CONFIG_KEY = "mini_demucs"
 SILENT_RMS = 1e-4
-MAGNITUDE: dict[str, Any] = {
-    "growth": 1.5,
-    "nfft": 1024,
-    "hybrid": False,
-    "cac": False,
-    "wiener_iters": -1,
-    "end_iters": -1,
-    "context": 0,
-    "dconv_depth": 1,
-    "emb_scale": EMBEDDING_SCALE,
-}
+RESCALE = 0.1  # the reference initialisation scale of demucs
 
 
 @dataclass(frozen=True)
@@ -55,9 +43,7 @@ class MiniDemucsConfig:
         sample_rate_hz: rate the model works at.
         segment_s: what ``apply_model`` feeds at once; 0.75 of it covers a clip of 4.096 s, so that
             a clip is one segment.
-        domain: ``"waveform"`` (``Demucs``) or ``"magnitude"`` (``HDemucs`` without its waveform
-            branch, on STFT magnitudes with the phase of the mixture): learns about three times as
-            much per CPU second, and runs about three times slower.
+        domain: what the model reads; it has one value, and is part of a trained model's identity.
     """
 
     channels: int = 24
@@ -65,7 +51,7 @@ class MiniDemucsConfig:
     stride: int = 8
     sample_rate_hz: int = 16000
     segment_s: float = 5.5
-    domain: Literal["waveform", "magnitude"] = "waveform"
+    domain: Literal["waveform"] = "waveform"
 
 
 @dataclass(frozen=True)
@@ -90,35 +76,38 @@ class MiniDemucsTraining:
     voice_share: float = 0.65
     voice_db: tuple[float, float] = (-10.0, 6.0)
 
+    def rate(self, step: int) -> float:
+        """Learning rate of an update, counted from 0."""
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        cosine = 0.51 + 0.49 * math.cos(math.pi * step / self.n_steps)
+        return self.learning_rate * (warm * cosine)
+
 
 def build_mini_demucs(config: MiniDemucsConfig, generator: torch.Generator) -> nn.Module:
-    """A ``Demucs`` or ``HDemucs`` of the ``demucs`` package, weights drawn from ``generator``."""
-    from demucs.demucs import Demucs
-    from demucs.hdemucs import HDemucs
+    """A ``Demucs`` of the ``demucs`` package, weights drawn from ``generator``."""
+    from demucs.demucs import Demucs, rescale_module
 
-    common = _sizes(config)
-    with torch.random.fork_rng(devices=[]):  # their constructors draw from the global stream
-        if config.domain == "waveform":
-            model: nn.Module = Demucs([VOCALS], resample=False, **common)
-        else:
-            model = HDemucs([VOCALS], **common, **MAGNITUDE)
-    draw_demucs_weights(model, generator)
+    depth, rate = config.depth, config.sample_rate_hz
+    layers = {"channels": config.channels, "depth": depth, "norm_starts": depth}
+    shape = {"kernel_size": 2 * config.stride, "stride": config.stride, "audio_channels": 1}
+    plain = {"dconv_attn": depth, "dconv_lstm": depth, "resample": False}
+    segment = {"samplerate": rate, "segment": config.segment_s}
+    with torch.random.fork_rng(devices=[]):  # its constructor draws from the global stream
+        model: nn.Module = Demucs([VOCALS], **layers, **shape, **plain, **segment)
+    for module in model.modules():
+        if isinstance(module, nn.Conv1d | nn.ConvTranspose1d):
+            _draw(module, generator)
+    rescale_module(model, RESCALE)
     return model
 
 
-def _sizes(config: MiniDemucsConfig) -> dict[str, Any]:
-    return {
-        "audio_channels": 1,
-        "channels": config.channels,
-        "depth": config.depth,
-        "kernel_size": 2 * config.stride,
-        "stride": config.stride,
-        "norm_starts": config.depth,
-        "dconv_attn": config.depth,
-        "dconv_lstm": config.depth,
-        "samplerate": config.sample_rate_hz,
-        "segment": config.segment_s,
-    }
+@torch.no_grad()
+def _draw(module: Any, generator: torch.Generator) -> None:
+    """PyTorch's default for convolutions, U(±1/√fan_in), from a named stream."""
+    bound = 1 / math.sqrt(module.weight[0].numel())
+    module.weight.uniform_(-bound, bound, generator=generator)
+    if module.bias is not None:
+        module.bias.uniform_(-bound, bound, generator=generator)
 
 
 def train_mini_demucs(
@@ -148,16 +137,15 @@ def train_mini_demucs(
         _audible(stem, training.crop_samples) for stem in (instrumental, vocals)
     )
     model = build_mini_demucs(config, generator)
-    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate, betas=(0.9, 0.99))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, training))
-    for _ in track(range(training.n_steps), "mini demucs"):
+
+    def loss() -> Tensor:
         music, voice = draw_mixture(instrumental, vocals, training, generator)
         estimate = model((music + voice)[:, None])[:, 0, 0]
-        loss = (estimate - voice).abs().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        return (estimate - voice).abs().mean()
+
+    optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))
+    rates = [training.rate(step) for step in range(training.n_steps)]
+    minimise(loss, optimizer, rates, "mini demucs")
     return model.eval()
 
 
@@ -173,11 +161,6 @@ def _audible(stem: Tensor, crop_samples: int) -> Tensor:
     if len(heard) == 0:
         raise InputError("a separator needs stems that are not silent")
     return heard
-
-
-def _rate(step: int, training: MiniDemucsTraining) -> float:
-    warm = min(1.0, (step + 1) / training.warmup_steps)
-    return warm * (0.51 + 0.49 * math.cos(math.pi * step / training.n_steps))
 
 
 def draw_mixture(

@@ -16,8 +16,6 @@ from attm_core.errors import ConfigError, RenderError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-MAX_BROKEN_POOLS = 3  # one after the other, without a result
-
 
 def run_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, limit_s: float
@@ -26,7 +24,7 @@ def run_tasks(
 
     Args:
         function: a module-level function; it and the tasks must be picklable.
-        tasks: the arguments, one a call.
+        tasks: the arguments, one per call.
         workers: number of processes.
         limit_s: seconds a task may take before its process is killed and replaced.
 
@@ -40,31 +38,11 @@ def run_tasks(
     """
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}")
-    left, n_broken = dict(enumerate(tasks)), 0
-    while left:
-        try:
-            for index, answer in _in_one_pool(function, list(left.items()), workers, limit_s):
-                del left[index]
-                n_broken = 0
-                yield index, answer
-        except BrokenProcessPool as error:  # a worker died while it started
-            n_broken += 1
-            if n_broken == MAX_BROKEN_POOLS:
-                raise RenderError(
-                    f"worker processes do not start ({error}); guard the calling script "
-                    "with `if __name__ == '__main__':` and check the free memory"
-                ) from error
-
-
-def _in_one_pool(
-    function: Callable[[Task], Result],
-    tasks: Sequence[tuple[int, Task]],
-    workers: int,
-    limit_s: float,
-) -> Iterator[tuple[int, Result | RenderError]]:
+    if not tasks:
+        return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive fork
     pool = ProcessPool(min(workers, len(tasks)), context=context)
-    todo, running = iter(tasks), dict[Future[Result], int]()
+    todo, running = iter(enumerate(tasks)), dict[Future[Result], int]()
     try:
         while True:
             for index, task in islice(todo, 2 * workers - len(running)):  # results take memory
@@ -73,6 +51,11 @@ def _in_one_pool(
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), _answer(future, limit_s)
+    except BrokenProcessPool as error:  # a worker died while it started
+        raise RenderError(
+            f"worker processes do not start ({error}); guard the calling script "
+            "with `if __name__ == '__main__':` and check the free memory"
+        ) from error
     finally:
         pool.stop()
         pool.join()
