@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -41,6 +42,7 @@ VOTES = {
     "SongEval": ("songeval", ("metadata.jsonl",)),
 }
 HEARD_S = 10.0
+TEXT_BATCH = 64
 
 
 def votes_are_here() -> bool:
@@ -50,7 +52,7 @@ def votes_are_here() -> bool:
 
 def read_votes(songeval_pairs: int) -> pd.DataFrame:
     """The votes that the released split lists name, with source, split and audio files."""
-    readers = {
+    readers: dict[str, Callable[..., pd.DataFrame]] = {
         "MusicArena": read_music_arena,
         "MusicPrefs": read_musicprefs,
         "AIME": read_aime,
@@ -98,9 +100,10 @@ class VotedRankerStage(Stage):
 
     def _pairs(self, votes: pd.DataFrame) -> PairFeatures:
         sides = {}
-        for source, part in votes.groupby("source"):
+        for source in VOTES:
+            part = votes[votes["source"] == source]
             files = sorted({*part["a_audio"], *part["b_audio"]})
-            self._embed(str(source), files)
+            self._embed(source, files)
             sides[source] = {file: row for row, file in enumerate(files)}
         known = {source: load_tensors(self._embedded(source)) for source in sides}
         clap, mert = ({s: both[name] for s, both in known.items()} for name in ("clap", "mert"))
@@ -110,7 +113,9 @@ class VotedRankerStage(Stage):
         }
         placed = votes.assign(**rows, kind_a=votes["source"], kind_b=votes["source"])
         texts = [text for text in votes["prompt"].unique() if text]
-        prompts = dict(zip(texts, self.clap.model().embed_text(texts), strict=True))
+        chunks = (texts[start : start + TEXT_BATCH] for start in range(0, len(texts), TEXT_BATCH))
+        embedded = torch.cat([self.clap.model().embed_text(chunk) for chunk in chunks])
+        prompts = dict(zip(texts, embedded, strict=True))
         return gather_pairs(placed, clap, mert, prompts)
 
     def _embed(self, source: str, files: list[str]) -> None:

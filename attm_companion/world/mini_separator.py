@@ -140,7 +140,7 @@ def train_mini_demucs(
 
     def loss() -> Tensor:
         music, voice = draw_mixture(instrumental, vocals, training, generator)
-        estimate = model((music + voice)[:, None])[:, 0, 0]
+        estimate: Tensor = model((music + voice)[:, None])[:, 0, 0]
         return (estimate - voice).abs().mean()
 
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.99))

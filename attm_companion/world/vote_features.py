@@ -53,7 +53,7 @@ def gather_pairs(
     def side(name: str) -> ClipFeatures:
         rows = zip(votes[f"kind_{name}"], votes[f"row_{name}"], strict=True)
         places = [(kind, int(row)) for kind, row in rows]
-        picked = (torch.stack([table[k][r] for k, r in places]) for table in (clap_audio, mert))
-        return ClipFeatures(*picked, text)
+        clap, heard = (torch.stack([of[k][r] for k, r in places]) for of in (clap_audio, mert))
+        return ClipFeatures(clap, heard, text)
 
     return PairFeatures(side("a"), side("b"), targets(votes["winner"]))
