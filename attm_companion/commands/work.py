@@ -11,7 +11,7 @@ from collections import Counter
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.chain import CrpoStage, ExpertStage, SFTStage
 from attm_companion.study.conditions import AnchorStage, ConditionStage
-from attm_companion.study.paper_features import ShardedFeaturesStage
+from attm_companion.study.features import ShardedFeaturesStage
 from attm_companion.study.profile import Generation
 from attm_companion.study.stage import Stage
 from attm_core.training.optimisation import TrainConfig

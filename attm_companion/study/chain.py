@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pydantic
 
-from attm_companion.study.features import SPLITS, FeaturesStage
+from attm_companion.study.features import SPLITS, FeaturesStage, ShardedFeaturesStage
 from attm_companion.study.frozen import QUALITY, WEIGHTS
 from attm_companion.study.launch import launch_processes
-from attm_companion.study.paper_features import ShardedFeaturesStage
 from attm_companion.study.profile import Generation
 from attm_companion.study.sampling import own_sampling
 from attm_companion.study.stage import Stage
@@ -122,7 +121,19 @@ class SFTStage(TrainedStage):
         return f"SFT {self.head}"
 
 
-class ExpertStage(TrainedStage):
+class LaterStage(TrainedStage):
+    """A stage that starts from another's model and learns from that model's own samples."""
+
+    start_sigma_rel: float | None = None
+    generation: Generation
+
+    @property
+    def features(self) -> Features:
+        """Those of Stage 1."""
+        return first_stage(self).features
+
+
+class ExpertStage(LaterStage):
     """Stage 2: sample, judge, keep the best, fine-tune on the mixture, polish."""
 
     FACTS = "selection.json"
@@ -130,9 +141,7 @@ class ExpertStage(TrainedStage):
 
     kind: Literal["expert"] = "expert"
     start: SFTStage
-    start_sigma_rel: float | None = None
     config: ExpertIterationConfig
-    generation: Generation
 
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:
         """Expert iteration on the Stage 1 model, its raw or its averaged weights."""
@@ -147,27 +156,20 @@ class ExpertStage(TrainedStage):
         return model, facts
 
     @property
-    def features(self) -> Features:
-        """Those of Stage 1."""
-        return first_stage(self).features
-
-    @property
     def label(self) -> str:
         """The stage and its head."""
         return f"expert iteration {first_stage(self).head}"
 
 
-class CrpoStage(TrainedStage):
+class CrpoStage(LaterStage):
     """Stage 3: cross-load into a forward, rank own samples by CLAP, train on the pairs."""
 
     FACTS = "pairs.json"
 
     kind: Literal["crpo"] = "crpo"
     start: ExpertStage
-    start_sigma_rel: float | None = None
     forward: HeadName
     config: CRPOConfig
-    generation: Generation
 
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:
         """CRPO from the cross-loaded model."""
@@ -178,11 +180,6 @@ class CrpoStage(TrainedStage):
         gaps = result.clap[result.pairs.prompts]
         facts = {"n": len(gaps), "skipped": result.pairs.n_skipped}
         return model, {**facts, "mean_gap": float((gaps.max(axis=1) - gaps.min(axis=1)).mean())}
-
-    @property
-    def features(self) -> Features:
-        """Those of Stage 1."""
-        return first_stage(self).features
 
     @property
     def label(self) -> str:

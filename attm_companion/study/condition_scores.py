@@ -22,14 +22,6 @@ from attm_core.randomness import numpy_generator
 N_FAD_RESAMPLES = 100
 METRICS = ("fad", "clap", "reward")
 PER_PROMPT = ("clap", "reward")
-MEANS = (
-    *PER_PROMPT,
-    "ccs",
-    "quality",
-    "utility",
-    "level_dbfs",
-    "clipped",
-)  # what a row shows beside FAD
 UNITS = {
     "fad": "FAD",
     "clap": "cosine",
@@ -40,6 +32,7 @@ UNITS = {
     "level_dbfs": "dBFS",
     "clipped": "share of samples",
 }
+MEANS = tuple(UNITS)[1:]  # what a row shows beside FAD
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pydantic
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from attm_companion.study.arrays import Array
@@ -32,6 +33,7 @@ from attm_core.ranker.reward_model import embed_audio
 
 SCORES = "scores.npz"
 AUDIO = "audio.npy"
+ANCHORS = ("noise", "random_latents", "round_trip", "real")
 NOISE_LEVEL = 0.1  # standard deviation of the white-noise anchor
 CONFIG_FIELDS = frozenset(field.name for field in fields(GenerationConfig))
 
@@ -103,18 +105,16 @@ class Evaluator(pydantic.BaseModel):
             vocals_db=self.vocals_db(waves) if vocals else np.full(len(waves), np.nan),
             level_dbfs=level_dbfs(waves).numpy(),
             clipped=clipped_share(waves).numpy(),
-            **self._heard_by_oracle(waves, captions),
+            **(self.frozen.oracle.scores(waves, captions) if self.frozen.oracle else {}),
         )
-
-    def _heard_by_oracle(self, waves: Tensor, captions: list[str]) -> dict[str, Array]:
-        oracle = self.frozen.oracle
-        return {} if oracle is None else oracle.scores(waves, captions)
 
     def vocals_db(self, waves: Tensor) -> Array:
         """Level of what one separation pass takes out, relative to the clip, in dB (n,)."""
         kept = self.frozen.separator.model().no_vocals(waves)
         vocals = (waves - kept).square().mean(dim=(1, 2))
-        return _decibels(vocals / waves.square().mean(dim=(1, 2)).clamp_min(1e-12))
+        share = vocals / waves.square().mean(dim=(1, 2)).clamp_min(1e-12)
+        decibels: Array = (10 * torch.log10(share.clamp_min(1e-6))).double().numpy()
+        return decibels
 
 
 class ConditionStage(Stage):
@@ -177,10 +177,8 @@ class AnchorStage(Stage):
             self.evaluator.score(waves, captions).save(folder / f"{name}.npz")
             _save_audio(folder / f"{name}.npy", waves[: self.protocol.n_listening])
         reference = self.evaluator.frozen.corpus.waves(self.protocol.reference)
-        embedded = self.evaluator.embed(reference).double().numpy()
-        write_atomic(folder / "reference.npy", lambda part: np.save(part, embedded))
-        text = self.evaluator.clap.embed_text(captions).double().numpy()
-        write_atomic(folder / "text.npy", lambda part: np.save(part, text))
+        _save(folder / "reference.npy", self.evaluator.embed(reference).double().numpy())
+        _save(folder / "text.npy", self.evaluator.clap.embed_text(captions).double().numpy())
 
     def _waves(self, n: int) -> dict[str, Tensor]:
         codec = self.evaluator.frozen.codec.model()
@@ -208,28 +206,20 @@ class AnchorStage(Stage):
 
     def scores(self) -> dict[str, Scores]:
         """Anchor → what it scored."""
-        names = ("noise", "random_latents", "round_trip", "real")
-        return {name: Scores.load(self.artefact(f"{name}.npz")) for name in names}
+        return {name: Scores.load(self.artefact(f"{name}.npz")) for name in ANCHORS}
 
-    def reference(self) -> Array:
-        """Evaluation-CLAP embeddings (m, P) of the reference clips."""
-        embeddings: Array = np.load(self.artefact("reference.npy"))
+    def embedded(self, name: Literal["reference", "text"]) -> Array:
+        """Evaluation-CLAP embeddings (m, P) of reference clips or un-prefixed prompts."""
+        embeddings: Array = np.load(self.artefact(f"{name}.npy"))
         return embeddings
-
-    def text(self) -> Array:
-        """Evaluation-CLAP embeddings (n, P) of the un-prefixed prompts."""
-        embeddings: Array = np.load(self.artefact("text.npy"))
-        return embeddings
-
-
-def _decibels(power: Tensor) -> Array:
-    decibels: Array = (10 * torch.log10(power.clamp_min(1e-6))).double().numpy()
-    return decibels
 
 
 def _save_audio(path: Path, waves: Tensor) -> None:
-    pcm = (waves[:, 0].clamp(-1, 1) * 32767).round().to(torch.int16).numpy()
-    write_atomic(path, lambda part: np.save(part, pcm))
+    _save(path, (waves[:, 0].clamp(-1, 1) * 32767).round().to(torch.int16).numpy())
+
+
+def _save(path: Path, values: NDArray[Any]) -> None:
+    write_atomic(path, lambda part: np.save(part, values))
 
 
 def load_clips(path: Path) -> Tensor:

@@ -5,22 +5,32 @@ from __future__ import annotations
 from abc import abstractmethod
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from attm_companion.study.launch import launch_processes
+from attm_companion.study.paper_corpus import JamendoStage
+from attm_companion.study.paper_frozen import work_device
 from attm_companion.study.ranking import RankerStage
 from attm_companion.study.roles import Frozen, RankerRole
 from attm_companion.study.stage import Stage
 from attm_core.backbone.config import Conditions
+from attm_core.data.extraction import ExtractionCast, ExtractionConfig
+from attm_core.data.shards import extract, open_latents, open_table
+from attm_core.errors import ConfigError
 from attm_core.files import load_tensors, save_tensors
 from attm_core.generation.pipeline import FixedNetworks
 from attm_core.protocols import ClapModel, Codec, TextEncoder
 from attm_core.training.data import LatentSet
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 SPLITS = ("train", "valid")
+SHARDS = "shards"
 ENCODE_BATCH = 64
 
 
@@ -117,6 +127,52 @@ class FeaturesStage(TrainingData):
     def rewards(self) -> pd.DataFrame:
         """The three reward columns of every clip of the corpus, calibrated."""
         return self.ranker.rewards()
+
+
+class ShardedFeaturesStage(TrainingData):
+    """Latents, text features and reward columns of all windows, a few files a shard.
+
+    With ``launch.processes`` several processes of one machine share the shards.
+    """
+
+    kind: Literal["sharded_features"] = "sharded_features"
+    shard_size: int
+
+    def run(self, folder: Path) -> None:
+        """Extract, going on where a killed run left off.
+
+        Raises:
+            AssetError: a shard is still missing afterwards.
+        """
+        launch_processes(self.extract, self.launch, self.device.type != "cpu")
+        open_table(folder / SHARDS)
+
+    def extract(self, accelerator: Accelerator | None) -> None:
+        """Take shards that nobody else is at until none is left."""
+        corpus, frozen = self.frozen.corpus, self.frozen
+        if not isinstance(corpus, JamendoStage):
+            raise ConfigError(f"{self.label} reads windows of tracks, not {corpus.label}")
+        cast = ExtractionCast(
+            codec=frozen.codec.model(),
+            text=self._text,
+            clap=self.conditioning,
+            separator=frozen.separator.model(),
+            ranker=self.ranker.reward_model,
+            uid=self.uid,
+        )
+        config = ExtractionConfig(self.shard_size)
+        extract(corpus.table, corpus.audio_root, cast, self.folder / SHARDS, config)
+        if accelerator is not None:
+            accelerator.wait_for_everyone()
+
+    def latents(self, split: str, reward: str) -> LatentSet:
+        """Usable windows of a split; their latents stay on disk."""
+        return open_latents(self.artefact(SHARDS), split, reward)
+
+    @property
+    def device(self) -> torch.device:
+        """A GPU if there is one."""
+        return work_device()
 
 
 def latent_shapes(codec: Codec, text: TextEncoder, clap: ClapModel) -> dict[str, int]:

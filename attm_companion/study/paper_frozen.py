@@ -8,11 +8,10 @@ for which no file is needed.
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -47,10 +46,12 @@ def work_device() -> torch.device:
 class AssetStage(Stage):
     """A role played by published files."""
 
+    ASSETS: ClassVar[tuple[str, ...]] = ()
+
     @property
-    @abstractmethod
     def assets(self) -> tuple[str, ...]:
         """Names in the manifest of what the role needs."""
+        return self.ASSETS
 
     def run(self, folder: Path) -> None:
         """Compare every file with the manifest and note what was found.
@@ -76,11 +77,7 @@ class FlanT5Stage(AssetStage):
     """FLAN-T5-Large: the token states of the joint blocks (Section III-A)."""
 
     kind: Literal["flan_t5"] = "flan_t5"
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """Encoder and tokenizer."""
-        return ("flan_t5",)
+    ASSETS: ClassVar[tuple[str, ...]] = ("flan_t5",)
 
     def encoder(self) -> FlanT5:
         """The published encoder, one a process."""
@@ -130,11 +127,7 @@ class PublishedMertStage(AssetStage):
     """MERT-v1-330M: what the ranker hears besides CLAP (Section III-C)."""
 
     kind: Literal["published_mert"] = "published_mert"
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """The model; gated."""
-        return ("mert",)
+    ASSETS: ClassVar[tuple[str, ...]] = ("mert",)
 
     def model(self) -> Mert:
         """The published model, one a process."""
@@ -152,11 +145,7 @@ class MMAudioCodecStage(AssetStage):
     kind: Literal["mmaudio_codec"] = "mmaudio_codec"
     vae: MMAudioVAEConfig
     n_samples: int = CLIP_SAMPLES
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """VAE and vocoder."""
-        return ("vae", "vocoder")
+    ASSETS: ClassVar[tuple[str, ...]] = ("vae", "vocoder")
 
     def model(self) -> MMAudioCodec:
         """The published codec."""
@@ -173,11 +162,7 @@ class MdxExtraStage(AssetStage):
     """mdx_extra: four Hybrid-Demucs models (Sections III-D(a) and III-E)."""
 
     kind: Literal["mdx_extra"] = "mdx_extra"
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """The four checkpoints."""
-        return ("demucs",)
+    ASSETS: ClassVar[tuple[str, ...]] = ("demucs",)
 
     def model(self) -> DemucsSeparator:
         """The published bag of models."""
@@ -192,11 +177,7 @@ class ConceptJudgeStage(AssetStage):
     """An audio language model that tells which concepts of its prompt a clip has (Section I)."""
 
     kind: Literal["concept_judge"] = "concept_judge"
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """The model; tables have a column CCS where it is."""
-        return ("concept_judge",)
+    ASSETS: ClassVar[tuple[str, ...]] = ("concept_judge",)
 
     def scores(self, waves: Tensor, captions: Sequence[str]) -> dict[str, Array]:
         """``ccs`` (n,) of waves (n, C, S): share of each caption's concepts that it hears."""
@@ -221,10 +202,7 @@ class TuneJuryStage(AssetStage):
     clap: LaionClapStage
     mert: PublishedMertStage
 
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """The head."""
-        return ("tunejury",)
+    ASSETS: ClassVar[tuple[str, ...]] = ("tunejury",)
 
     @property
     def reward_model(self) -> RewardModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -22,8 +23,7 @@ from attm_companion.study.conditions import (
     Evaluator,
     InferenceProtocol,
 )
-from attm_companion.study.features import FeaturesStage
-from attm_companion.study.paper_features import ShardedFeaturesStage
+from attm_companion.study.features import FeaturesStage, ShardedFeaturesStage
 from attm_companion.study.profile import Generation, MiniCast, Profile, Resources, load_profile
 from attm_companion.study.provenance import provenance
 from attm_companion.study.results import Result
@@ -229,11 +229,11 @@ class Study:
 
     def reference(self, protocol: InferenceProtocol) -> Array:
         """Embeddings (m, P) of the reference of a protocol."""
-        return self._home(protocol).reference()
+        return self._home(protocol).embedded("reference")
 
     def prompt_embeddings(self, protocol: InferenceProtocol) -> Array:
         """Embeddings (n, P) of the prompts of a protocol."""
-        return self._home(protocol).text()
+        return self._home(protocol).embedded("text")
 
     def _home(self, protocol: InferenceProtocol) -> AnchorStage:
         """The anchor stage of the protocol that ``protocol`` is a variant of."""
@@ -242,8 +242,8 @@ class Study:
 
     def result(self, experiment: str) -> Result:
         """An empty result with the provenance of this study."""
-        corpus = self.frozen.corpus
-        facts = provenance(self.crpo().uid, _short(corpus.data_hash()))
+        data = hashlib.sha256(self.frozen.corpus.data_hash().encode()).hexdigest()[:16]
+        facts = provenance(self.crpo().uid, data)
         if self.changes:
             facts["changed"] = self.changes
         name = self.profile.name
@@ -252,9 +252,3 @@ class Study:
 
 def _head_of(weights: SFTStage | ExpertStage) -> HeadName:
     return weights.head if isinstance(weights, SFTStage) else weights.start.head
-
-
-def _short(data_hash: str) -> str:
-    import hashlib
-
-    return hashlib.sha256(data_hash.encode()).hexdigest()[:16]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from launch_stages import RankStage
-from toy_stages import LOG_VARIABLE, NumberStage
+from toy_stages import LOG_VARIABLE
 
 from attm_companion.study.launch import Launch
 from attm_companion.study.stage import run_stage
@@ -43,15 +43,3 @@ def test_a_process_that_fails_is_an_error_of_ours():
     stage = RankStage(fails=True, launch=Launch(processes=2))
     with pytest.raises(TrainingError, match=r"one of 2 processes failed: [\s\S]*wires are crossed"):
         run_stage(stage)
-
-
-def test_where_a_stage_runs_is_no_part_of_what_it_is():
-    here = NumberStage(value=3)
-    there = NumberStage(value=3, launch=Launch(processes=8))
-    assert here.uid == there.uid
-    assert here.folder == there.folder
-
-
-def test_no_process_is_refused():
-    with pytest.raises(ValueError, match="greater than or equal to 1"):
-        Launch(processes=0)

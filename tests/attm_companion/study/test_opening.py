@@ -99,11 +99,6 @@ def test_what_cannot_be_is_refused(arguments, message):
         open_study("smoke", **arguments)
 
 
-def test_fewer_than_no_prompts_are_refused():
-    with pytest.raises(ConfigError, match="prompts"):
-        open_study("smoke", n_prompts=-3)
-
-
 def test_values_are_read_as_in_the_profile():
     changes = "a.b=2, c=1.0e-5, d=[1, 2.5], e=bf16, f=null"
     assert parse_changes(changes) == {"a.b": 2, "c": 1e-5, "d": [1, 2.5], "e": "bf16", "f": None}

@@ -4,7 +4,7 @@ import subprocess
 from datetime import UTC, datetime
 
 from attm_companion.study import provenance as module
-from attm_companion.study.provenance import code_commit, environment, hardware, provenance
+from attm_companion.study.provenance import code_commit, hardware, provenance
 
 
 def test_facts_of_a_run():
@@ -14,11 +14,6 @@ def test_facts_of_a_run():
     age = datetime.now(UTC) - datetime.fromisoformat(facts["date"])
     assert 0 <= age.total_seconds() < 60
     assert {"code_commit", "lock_hash", "hardware", "python"} <= set(facts)
-
-
-def test_the_environment_is_looked_up_once():
-    assert environment() is environment()
-    assert re.fullmatch(r"[0-9a-f]{16}", environment()["lock_hash"])
 
 
 def test_hardware_names_cores_memory_and_number_format(processor):
@@ -49,7 +44,3 @@ def test_a_commit_says_whether_code_differs_from_it(tmp_path, monkeypatch):
     assert code_commit() == commit
     (tmp_path / "attm_core" / "a.py").write_text("a = 2\n")
     assert code_commit() == f"{commit}+changes"
-
-
-def test_no_lock_file_is_unknown_rather_than_an_error(tmp_path):
-    assert module._short_hash(tmp_path / "requirements.lock") == "unknown"

@@ -6,11 +6,10 @@ import pytest
 
 from attm_companion.study.result_files import (
     read_result,
-    results_folder,
     results_hash,
     write_result,
 )
-from attm_companion.study.results import Result, Value
+from attm_companion.study.results import Result
 from attm_core.errors import ResultError
 from attm_core.evaluation.statistics import paired_t_test
 
@@ -103,11 +102,6 @@ def test_a_test_brings_its_interval_and_p():
     assert line.low < 1.0 < line.high
 
 
-def test_results_are_below_the_working_folder_without_the_variable(monkeypatch):
-    monkeypatch.delenv("ATTM_RESULTS")
-    assert results_folder("mini").as_posix() == "results/mini"
-
-
 def test_a_table_of_the_same_values_keeps_its_provenance():
     path = write_result(example())
     before = path.read_bytes()
@@ -195,8 +189,3 @@ def test_the_hash_sees_every_field_of_every_file(change):
     assert results_hash(folder) == before
     write_result(example("toy2"))
     assert results_hash(folder) != before
-
-
-def test_a_value_knows_its_seeds():
-    line = Value(row="a", metric="fad", value=1.0, unit="FAD", generation_seed=42)
-    assert line.seeds == (42, None)

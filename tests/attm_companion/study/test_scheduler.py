@@ -11,7 +11,7 @@ from pebble import ProcessExpired
 from toy_stages import FragileStage, NumberStage, chain
 
 from attm_companion.study import scheduler
-from attm_companion.study.scheduler import THREAD_VARIABLES, ensure
+from attm_companion.study.scheduler import ensure
 from attm_companion.study.stage import LOCK_NAME, StageError, run_stage
 from attm_core.files import file_lock
 
@@ -74,17 +74,6 @@ def test_a_failing_stage_is_named_others_stay_and_it_may_be_tried_again(toy_log,
     broken.unlink()
     ensure([fragile, sound], jobs=1)
     assert sorted(labels(toy_log)) == ["Fragile", "number 9"]
-
-
-def test_thread_settings_come_back_after_an_error(monkeypatch):
-    before = {}
-    for number, name in enumerate(THREAD_VARIABLES):
-        monkeypatch.setenv(name, str(number + 3))
-        before[name] = str(number + 3)
-    with pytest.raises(RuntimeError), scheduler._threads_each(1):
-        assert {os.environ[name] for name in THREAD_VARIABLES} == {"1"}
-        raise RuntimeError
-    assert {name: os.environ[name] for name in THREAD_VARIABLES} == before
 
 
 def test_no_stage_is_ready_before_its_parents():

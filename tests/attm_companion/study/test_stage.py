@@ -4,7 +4,6 @@ import subprocess
 import sys
 from typing import ClassVar, Literal
 
-import pydantic
 import pytest
 from toy_stages import Basket, DoubleStage, NumberStage, Pair, SumStage, chain
 
@@ -15,7 +14,6 @@ from attm_companion.study.stage import (
     Stage,
     StageError,
     ancestry,
-    cache_root,
     run_stage,
 )
 from attm_core.files import file_lock, read_json, write_json
@@ -78,32 +76,12 @@ def test_what_a_stage_has_computed_is_no_part_of_its_identity():
     assert [parent.uid for parent in stage.parents] == [parent.uid for parent in chain().parents]
 
 
-def test_unknown_inputs_are_refused():
-    with pytest.raises(pydantic.ValidationError, match="extra"):
-        NumberStage(valve=1)
-
-
 def test_a_configuration_makes_the_stage_again():
     stage = chain(a=5)
     again = DoubleStage.model_validate_json(stage.model_dump_json())
     sent = pickle.loads(pickle.dumps(stage))
     assert again.uid == sent.uid == copy.deepcopy(stage).uid == stage.uid
     assert again.folder == stage.folder
-
-
-def test_stages_live_apart_below_the_cache_root(own_folders):
-    first, second = NumberStage(value=1), NumberStage(value=2)
-    assert cache_root() == own_folders / "cache"
-    assert first.folder.parent == cache_root()
-    assert first.folder != second.folder
-    assert not first.done
-    assert not first.folder.exists()
-
-
-def test_the_cache_root_is_beside_us_without_the_variable(monkeypatch, tmp_path):
-    monkeypatch.delenv("ATTM_CACHE")
-    monkeypatch.chdir(tmp_path)
-    assert cache_root() == tmp_path / ".cache" / "attm"
 
 
 def test_a_run_is_cached_and_recorded(toy_log):

@@ -75,12 +75,6 @@ def test_a_row_stands_beside_the_papers():
         assert value.high >= value.value - 1e-12
 
 
-def test_a_row_of_our_own_has_no_number_of_the_paper():
-    result = Result("toy", "test")
-    add_row(result, "mine", scores(), cloud(0.0, "reference"))
-    assert [value.paper for value in result.values] == [None, None, None]
-
-
 def test_what_was_not_measured_is_no_column(tmp_path):
     drawn = replace(scores(vocals_db=np.nan), ccs=np.full(N_PROMPTS, 0.5))
     loaded = Scores.load(drawn.save(tmp_path / "scores.npz"))

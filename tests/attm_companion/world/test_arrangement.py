@@ -3,8 +3,6 @@ import pytest
 
 from attm_companion.world.accompaniment import PATTERNS, accompany, best_triad, drum_pattern
 from attm_companion.world.arrangement import (
-    ENSEMBLES,
-    SINGERS,
     TEMPO_RANGES_BPM,
     Player,
     arrange,
@@ -19,14 +17,6 @@ DURATION_S = 4.096
 
 def _notes(*rows: tuple[float, float, float]) -> np.ndarray:
     return np.array(rows, dtype=float)
-
-
-def test_there_are_enough_ensembles_and_the_singers_are_choir_programs() -> None:
-    assert len({ensemble.name for ensemble in ENSEMBLES}) >= 14
-    assert {singer.program for singer in SINGERS} == {52, 53, 54}
-    programs = {player.program for ensemble in ENSEMBLES for player in ensemble.players}
-    assert not programs & {52, 53, 54}, "an instrument would sound like a voice"
-    assert 21 not in programs, "the SoundFont's accordion is out of tune"
 
 
 def test_fit_range_by_hand() -> None:

@@ -13,7 +13,7 @@ import pytest
 from attm_companion.world import build
 from attm_companion.world.build import build_corpus, plan_clips
 from attm_companion.world.clip_making import Clip, ClipTask, load_piece, make_clip
-from attm_companion.world.config import SPLITS, CorpusConfig
+from attm_companion.world.config import CorpusConfig
 from attm_companion.world.store import ClipStore
 from attm_core.errors import AssetError, ConfigError, RenderError
 from attm_core.files import read_json, sha256_file
@@ -158,7 +158,3 @@ def test_another_seed_is_another_corpus(tiny_corpus: Path, tiny_config: CorpusCo
     again = make_clip(ClipTask(0, "train", piece, tiny_config))
     assert not np.array_equal(first.audio, other.audio)
     np.testing.assert_array_equal(first.audio, again.audio)
-
-
-def test_every_split_is_named(tiny_config: CorpusConfig) -> None:
-    assert set(tiny_config.split_sizes) == set(SPLITS)

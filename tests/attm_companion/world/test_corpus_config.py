@@ -11,11 +11,6 @@ def test_sizes_by_hand() -> None:
     assert list(config.split_sizes) == ["train", "valid", "test", "reference", "prompts"]
 
 
-def test_round_trip() -> None:
-    config = CorpusConfig(seed=7, n_pieces=33)
-    assert CorpusConfig.from_dict(config.to_dict()) == config
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -10,7 +10,6 @@ from attm_companion.world.listeners import (
     Items,
     ListenerConfig,
     clip_worth,
-    draw_tastes,
     rate,
     voice_presence,
     vote_probabilities,
@@ -67,12 +66,6 @@ def test_ties_are_likeliest_between_equals_and_sides_are_exchangeable():
     assert np.allclose(p_a, p_b[::-1])
 
 
-def test_tastes_have_the_population_mean_and_spread():
-    tastes = draw_tastes(ListenerConfig(n_listeners=20_000), np.random.default_rng(0))
-    assert tastes.mean() == pytest.approx(0.6, abs=0.02)
-    assert tastes.std() == pytest.approx(0.5, abs=0.02)
-
-
 def test_ratings_are_likert_points_that_rise_with_utility():
     utility = np.repeat([-9.0, -1.5, 0.0, 1.5, 9.0], 2000).reshape(5, 2000)
     exact = rate(utility, np.zeros(utility.shape), 0.0, np.random.default_rng(0))
@@ -95,11 +88,6 @@ def test_unusable_tables_are_refused(change, message):
     )
     with pytest.raises(InputError, match=message):
         clip_worth(table, FIT, POOL)
-
-
-def test_a_fit_of_the_wrong_shape_is_refused():
-    with pytest.raises(InputError, match="must be finite and 3 × 3"):
-        clip_worth(TABLE, FIT[:2], POOL)
 
 
 def test_an_empty_panel_is_refused():

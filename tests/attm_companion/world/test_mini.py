@@ -15,8 +15,7 @@ from attm_companion.world.mini_codec import (
     principal_components,
     train_mini_codec,
 )
-from attm_core.errors import CheckpointError, InputError
-from attm_core.files import load_tensors, save_tensors
+from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 
 CONFIG = MiniCodecConfig(
@@ -81,12 +80,6 @@ def test_training_beats_the_linear_start() -> None:
     assert errors[1] < 0.8 * errors[0]
 
 
-def test_latents_have_about_unit_scale(trained: MiniCodec) -> None:
-    mean, std = trained.encode(melodies(32, 2)[:, None])
-    assert 0.3 < float(mean.std()) < 3.0
-    assert float(std.mean()) < float(mean.std())
-
-
 def test_training_is_reproducible(trained: MiniCodec) -> None:
     again = train_mini_codec(melodies(64, 0), CONFIG, torch_generator(0))
     for name, tensor in again.state_dict().items():
@@ -98,13 +91,6 @@ def test_file_round_trip(trained: MiniCodec, tmp_path: Path) -> None:
     waves = melodies(2, 3)
     assert loaded.config == CONFIG
     assert torch.equal(loaded.encode(waves[:, None])[0], trained.encode(waves[:, None])[0])
-
-
-def test_weights_that_do_not_fit_are_refused(trained: MiniCodec, tmp_path: Path) -> None:
-    path = trained.save(tmp_path / "codec.safetensors")
-    tensors = load_tensors(path)
-    with pytest.raises(CheckpointError, match="no configuration"):
-        MiniCodec.load(save_tensors(tmp_path / "bare.safetensors", tensors))
 
 
 def test_wrong_lengths_are_refused(trained: MiniCodec) -> None:

@@ -16,7 +16,7 @@ from attm_companion.world.mini_clap import (
     info_nce,
     train_mini_clap,
 )
-from attm_core.errors import CheckpointError, InputError
+from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 
 CONFIG = MiniClapConfig(
@@ -87,15 +87,6 @@ def test_silence_is_not_blown_up() -> None:
     assert torch.isfinite(listen(torch.zeros(1, 16_384), 16_000)).all()
 
 
-def test_other_rates_are_resampled(trained: MiniClap) -> None:
-    waves, _, _ = toy_clips(2, seed=3)
-    doubled = torch.nn.functional.interpolate(waves[:, None], scale_factor=2, mode="linear")[:, 0]
-    cosine = (
-        trained.embed_audio(waves[:, None], 16_000) * trained.embed_audio(doubled[:, None], 32_000)
-    ).sum(-1)
-    assert (cosine > 0.8).all()
-
-
 def test_training_is_reproducible_and_silent_about_global_state(trained: MiniClap) -> None:
     waves, captions, _ = toy_clips(96, seed=0)
     state = torch.random.get_rng_state()
@@ -113,13 +104,6 @@ def test_file_round_trip(trained: MiniClap, tmp_path: Path) -> None:
     assert torch.equal(
         loaded.embed_audio(waves[:, None], 16_000), trained.embed_audio(waves[:, None], 16_000)
     )
-
-
-def test_damaged_file_is_refused(trained: MiniClap, tmp_path: Path) -> None:
-    path = trained.save(tmp_path / "clap.safetensors")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
-        MiniClap.load(path, WordCode())
 
 
 def test_unpaired_input_is_refused() -> None:

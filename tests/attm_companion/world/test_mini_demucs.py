@@ -17,7 +17,7 @@ from attm_companion.world.mini_separator import (
     train_mini_demucs,
 )
 from attm_core.errors import CheckpointError, InputError
-from attm_core.files import load_tensors, read_metadata, save_tensors
+from attm_core.files import save_tensors
 from attm_core.generation.separation import DemucsSeparator, remove_vocals
 
 SHAPE = MiniDemucsConfig(channels=8, depth=2, stride=8, sample_rate_hz=2000, segment_s=4.0)
@@ -101,16 +101,6 @@ def test_round_trip_through_a_file(trained: torch.nn.Module, tmp_path: Path) -> 
     wave = sum(toy_stems())[1:2, None]
     expected = remove_vocals(wave, DemucsSeparator(trained))
     torch.testing.assert_close(remove_vocals(wave, load_mini_demucs(path)), expected)
-
-
-def test_nan_weights_are_refused(trained: torch.nn.Module, tmp_path: Path) -> None:
-    path = save_mini_demucs(trained, SHAPE, tmp_path / "separator.safetensors")
-    tensors, metadata = load_tensors(path), read_metadata(path)
-    name = next(iter(tensors))
-    tensors[name] = torch.full_like(tensors[name], torch.nan)
-    save_tensors(path, tensors, metadata)
-    with pytest.raises(CheckpointError, match="holds NaN"):
-        load_mini_demucs(path)
 
 
 @pytest.mark.parametrize(

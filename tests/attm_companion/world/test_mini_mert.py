@@ -67,17 +67,3 @@ def test_embedding_shape_and_file_round_trip(trained: MiniMert, tmp_path: Path) 
     assert embedding.shape == (3, trained.width) == (3, CONFIG.tower.width)
     loaded = MiniMert.load(trained.save(tmp_path / "mert.safetensors"))
     assert torch.equal(loaded.embed_audio(waves[:, None], 16_000), embedding)
-
-
-def test_loudness_is_not_heard(trained: MiniMert) -> None:
-    waves, _, _ = toy_clips(3, seed=2)
-    soft, loud = (trained.embed_audio((gain * waves)[:, None], 16_000) for gain in (0.1, 1.0))
-    assert torch.allclose(soft, loud, rtol=1e-3, atol=1e-3)
-
-
-def test_training_is_reproducible(trained: MiniMert) -> None:
-    again = train_mini_mert(listen(toy_clips(96, seed=0)[0], 16_000), CONFIG, torch_generator(0))
-    waves, _, _ = toy_clips(3, seed=2)
-    assert torch.equal(
-        again.embed_audio(waves[:, None], 16_000), trained.embed_audio(waves[:, None], 16_000)
-    )

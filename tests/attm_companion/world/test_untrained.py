@@ -10,7 +10,6 @@ from attm_companion.world.random_networks import (
     random_flan_t5,
     random_laion_clap,
     random_mert,
-    randomly_initialised,
 )
 from attm_core.encoders.laion_clap_network import ClapArchitecture
 
@@ -92,12 +91,6 @@ def test_weights_follow_the_generator_alone(weights) -> None:
     assert len(drawn) > 0.9 * len(matrices)
     assert all(not torch.equal(first[name], other[name]) for name in drawn)
     assert not any(value.requires_grad for value in first.values())
-
-
-def test_two_parts_of_one_generator_differ() -> None:
-    source = generator()
-    first, second = (randomly_initialised(lambda: torch.nn.Linear(3, 3), source) for _ in range(2))
-    assert not torch.equal(first.weight, second.weight)
 
 
 def test_tokens_by_hand() -> None:

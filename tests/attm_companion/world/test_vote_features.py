@@ -34,19 +34,6 @@ def test_each_side_gets_the_features_of_its_row_and_kind():
     assert pairs.target.tolist() == [1.0, 0.5, 0.0]
 
 
-def test_rows_of_any_index_are_gathered_by_position():
-    shuffled = VOTES.set_index(pd.Index([9, 4, 7]))
-    pairs = gather_pairs(shuffled, CLAP, MERT, {"calm": torch.tensor([7.0])})
-    assert pairs.a.clap_audio[:, 0].tolist() == [0.0, 12.0, 1.0]
-
-
-def test_pairs_are_indexed_together():
-    pairs = gather_pairs(VOTES, CLAP, MERT, {"calm": torch.tensor([7.0])})[torch.tensor([2])]
-    assert len(pairs) == 1
-    assert pairs.target.tolist() == [0.0]
-    assert pairs.b.clap_audio.tolist() == [[10.0]]
-
-
 def test_a_prompt_without_embedding_is_named():
     with pytest.raises(InputError, match="1 prompts have no embedding, the first 'calm'"):
         gather_pairs(VOTES, CLAP, MERT, {})

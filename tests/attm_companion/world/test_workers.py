@@ -44,10 +44,6 @@ def test_results_by_index() -> None:
     assert dict(run_tasks(_square, [3, 4, 5], 2, 30.0)) == {0: 9, 1: 16, 2: 25}
 
 
-def test_no_task_starts_no_process() -> None:
-    assert list(run_tasks(_square, [], 2, 30.0)) == []
-
-
 def test_a_task_that_sleeps_is_given_up_and_the_others_are_done() -> None:
     began = time.monotonic()
     results = dict(run_tasks(_sometimes_hang, [0, 1, 2, 3], 1, 1.0))
