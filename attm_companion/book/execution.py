@@ -1,4 +1,4 @@
-"""Execute notebooks with papermill, each in its own process, and only those that changed.
+"""Execute notebooks with papermill, each in its own kernel, and only those that changed.
 
 What an executed copy depends on is hashed into its metadata: source, parameters, the code of
 ``attm_core``, the lock file and the result values of the profile. Same hash, same copy.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,10 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
     """
     missing = [run for run in runs if not run.is_current]
     failures: dict[str, str] = {}
+    if missing:
+        from attm_companion.book.warm_kernels import warm_up
+
+        warm_up(_environment(layout.executed / "static", jobs))
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         futures = {pool.submit(execute, layout, run, jobs): run for run in missing}
         try:
@@ -120,6 +124,8 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
                     failures[futures[future].source.name] = message
         except BaseException:  # Ctrl-C: do not start what is still waiting
             pool.shutdown(wait=False, cancel_futures=True)
+            for kernel in multiprocessing.active_children():
+                kernel.kill()
             raise
     refuse([failures[name] for name in sorted(failures)], "notebooks that failed")
     return missing
@@ -127,27 +133,35 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
 
 def execute(layout: Layout, run: NotebookRun, jobs: int = 1) -> str | None:
     """Execute one notebook; returns None, or what went wrong (the failed copy is kept)."""
-    # Named by process: a papermill that outlives a killed parent must not write into a new run.
+    # Named by process: an attempt of another one, killed or not, must not be taken for this one.
     attempt = run.output.parent / "running" / f"{run.source.stem}-{os.getpid()}.ipynb"
     static = run.output.parent / "static"
     static.mkdir(parents=True, exist_ok=True)
     attempt.parent.mkdir(exist_ok=True)
-    parameter_file = write_text(attempt.with_suffix(".yaml"), json.dumps(dict(run.parameters)))
-    finished = subprocess.run(
-        _command(layout, run, attempt, parameter_file),
-        env=_environment(static, jobs),
-        cwd=layout.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    parameter_file.unlink()
-    problem = (
-        describe_failure(run.source.name, attempt, finished.stderr)
-        if finished.returncode
-        else _accept(run, attempt)
-    )
+    try:
+        _papermill(run, attempt, str(layout.root), _environment(static, jobs))
+        problem = _accept(run, attempt)
+    except Exception as error:  # a failed cell, a dead kernel, a notebook that cannot be read
+        problem = describe_failure(run.source.name, attempt, str(error))
     return problem and problem + _keep(attempt, run)
+
+
+def _papermill(run: NotebookRun, output: Path, folder: str, environment: dict[str, str]) -> None:
+    import papermill
+    from jupyter_core.utils import ensure_event_loop
+
+    from attm_companion.book.warm_kernels import manager_class
+
+    with closing(ensure_event_loop()):  # of this thread
+        papermill.execute_notebook(
+            str(run.source),
+            str(output),
+            dict(run.parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            execution_timeout=CELL_TIMEOUT_S,
+            kernel_manager_class=manager_class(folder, environment),
+        )
 
 
 def _keep(attempt: Path, run: NotebookRun) -> str:
@@ -158,13 +172,6 @@ def _keep(attempt: Path, run: NotebookRun) -> str:
     kept.parent.mkdir(exist_ok=True)
     attempt.replace(kept)
     return f"\n(kept: {kept})"
-
-
-def _command(layout: Layout, run: NotebookRun, output: Path, parameter_file: Path) -> list[str]:
-    command = [sys.executable, "-m", "papermill", str(run.source), str(output)]
-    command += ["--cwd", str(layout.root), "--kernel", "python3", "--no-progress-bar"]
-    command += ["--execution-timeout", str(CELL_TIMEOUT_S)]
-    return command + (["-f", str(parameter_file)] if run.parameters else [])
 
 
 def _environment(static: Path, jobs: int) -> dict[str, str]:
@@ -185,8 +192,8 @@ def _accept(run: NotebookRun, attempt: Path) -> str | None:
     return None
 
 
-def describe_failure(name: str, attempt: Path, stderr: str) -> str:
-    """Name, cell and traceback of a failed notebook; the end of stderr if no cell failed."""
+def describe_failure(name: str, attempt: Path, message: str) -> str:
+    """Name, cell and traceback of a failed notebook; the end of the message if no cell failed."""
     cells = read_notebook(attempt).cells if attempt.is_file() else []
     for cell in cells:
         for output in cell.get("outputs", []):
@@ -194,4 +201,4 @@ def describe_failure(name: str, attempt: Path, stderr: str) -> str:
                 trace = ANSI.sub("", "\n".join(output.traceback))
                 place = f"{name}, In [{cell.execution_count}]"
                 return f"{place}:\n{cell.source}\n{trace}"
-    return f"{name}: {stderr[-2000:].strip()}"
+    return f"{name}: {message[-2000:].strip()}"

