@@ -25,7 +25,7 @@ from attm_companion.notebook_parameters import check, declared, parse_value, rea
 from attm_companion.study.opening import name_of_changes
 from attm_companion.study.result_files import results_hash
 from attm_core.errors import ConfigError
-from attm_core.files import write_atomic, write_text
+from attm_core.files import write_atomic
 from attm_core.progress import track
 
 CELL_TIMEOUT_S = 1800

@@ -46,9 +46,9 @@ def manager_class(folder: str, environment: Mapping[str, str]) -> type[AsyncKern
             given = kernel_cmd[kernel_cmd.index("-f") :]
             process = CONTEXT.Process(target=_serve, args=(given, folder, variables))
             process.start()
-            # What `jupyter_client` does with a kernel's process is done with one of `subprocess`.
-            self.provisioner.process = _Popen(process)
-            self._reconcile_connection_info(self.provisioner.connection_info)
+            provisioner: Any = self.provisioner
+            provisioner.process = _Popen(process)
+            self._reconcile_connection_info(provisioner.connection_info)
 
     return WarmKernelManager
 
