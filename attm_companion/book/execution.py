@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import re
@@ -152,6 +153,7 @@ def _papermill(run: NotebookRun, output: Path, folder: str, environment: dict[st
 
     from attm_companion.book.warm_kernels import manager_class
 
+    logging.getLogger("papermill").setLevel(logging.ERROR)  # parameters are checked already
     with closing(ensure_event_loop()):  # of this thread
         papermill.execute_notebook(
             str(run.source),

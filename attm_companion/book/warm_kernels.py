@@ -85,8 +85,9 @@ def _serve(arguments: list[str], folder: str, environment: Mapping[str, str]) ->
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    quiet = "--IPKernelApp.parent_handle=1"  # there is a client, so it need not say how to connect
-    IPKernelApp.launch_instance(argv=[*arguments, quiet])
+    # There is a client on this machine, so it need not say how to connect, nor how to encrypt.
+    quiet = ["--IPKernelApp.parent_handle=1", "--log-level=ERROR"]
+    IPKernelApp.launch_instance(argv=[*arguments, *quiet])
 
 
 def _end_with_parent() -> None:
