@@ -4,7 +4,8 @@
 #                                        without a checkout of MeanAudio the reference is not
 #                                        measured; the last run that had it is kept in the files
 # make lab                              JupyterLab in the locked environment, on the notebooks
-# make torture                           kills, damaged caches, full disks, studies at once (an hour)
+# make torture                           kills, damaged caches, full disks, studies at once, after
+#                                        `make smoke` (half an hour)
 # make smoke | check | serve | lock | screenshots
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -61,6 +62,7 @@ lock: environment
 
 torture: environment
 	$(BIN)/python scripts/torture.py
+	$(BIN)/python scripts/repeat_corpus.py
 
 # Every page in a real browser: accessibility, width, requests; and as pictures to look at.
 screenshots: environment

@@ -111,6 +111,7 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
     Raises:
         PublishingError: some notebooks failed; lists each with its cell and traceback.
     """
+    _clear(layout.executed)
     missing = [run for run in runs if not run.is_current]
     failures: dict[str, str] = {}
     if missing:
@@ -130,6 +131,17 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
             raise
     refuse([failures[name] for name in sorted(failures)], "notebooks that failed")
     return missing
+
+
+def _clear(executed: Path) -> None:
+    """Delete what runs that were killed have left in ``running/``."""
+    for path in executed.glob("running/*-*"):
+        try:
+            os.kill(int(path.stem.rpartition("-")[2]), 0)  # asks only whether it runs
+        except (ProcessLookupError, OverflowError):
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            continue  # another user's
 
 
 def execute(layout: Layout, run: NotebookRun, jobs: int = 1) -> str | None:

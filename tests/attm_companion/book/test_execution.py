@@ -132,3 +132,13 @@ def test_an_interrupt_starts_nothing_more(project, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         execute_all(project, plan(project), jobs=1)
     assert len(calls) <= 2
+
+
+def test_what_killed_runs_left_is_deleted_and_nothing_else(project):
+    running = project.executed / "running"
+    running.mkdir(parents=True)
+    kept = running / f"demo-{os.getpid()}.ipynb"
+    for path in (kept, running / "demo-99999999.ipynb", running / "two-words-99999999.yaml"):
+        path.write_text("")
+    execute_all(project, [])
+    assert list(running.iterdir()) == [kept]
