@@ -39,7 +39,7 @@ from attm_companion.tables.experiments import find_experiment
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE, EXPERIMENT = "smoke", "cumulative"  # an experiment that needs every kind of stage
 STUDY = ("study", "--profile", PROFILE, "--only", EXPERIMENT, "--jobs")
-WRITES = (1, 2, 3, 4)  # of a kind of stage by one process: odd ones die before, even ones after
+WRITES = range(1, 7)  # of a kind of stage by one process: odd ones die before, even ones after
 LEAST_KILLS = 40
 LIMIT_S = 3600.0
 

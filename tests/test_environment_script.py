@@ -96,5 +96,8 @@ def test_pip_takes_over_where_uv_cannot(project):
     (project / "kill-uv").touch()
     status, calls = run(project)
     assert status == 0
-    taken = [call for call in calls if call.endswith("-r requirements.lock")][-1]
-    assert taken.startswith("python -m pip") and "--no-deps --require-hashes" in taken
+    build, taken = calls[-3:-1]  # what builds the source packages, then all of them
+    for call in (build, taken):
+        assert call.startswith("python -m pip") and "--require-hashes" in call
+    assert build.endswith("-r requirements-build.lock") and "--no-deps" in build
+    assert taken.endswith("-r requirements.lock") and "--no-deps --no-build-isolation" in taken

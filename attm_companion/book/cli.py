@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attm_companion.book.layout import Layout, project_root
+from attm_companion.commands import worker_count
 from attm_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ def add_parsers(subparsers: Subparsers) -> None:
     notebooks = subparsers.add_parser("notebooks", help="execute the notebooks that changed")
     _add_profile(notebooks)
     notebooks.add_argument("--only", action="append", default=[], metavar="NAME")
-    notebooks.add_argument("--jobs", type=int, default=2, help="how many at a time (default 2)")
+    notebooks.add_argument(
+        "--jobs", type=worker_count, default=2, help="how many at a time (default 2)"
+    )
     notebooks.add_argument(
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
         help="a parameter of the notebooks; an unknown name or another type is an error",

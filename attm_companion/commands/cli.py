@@ -30,6 +30,7 @@ COMMAND_MODULES = (
 )
 STDOUT = 1
 READER_LEFT = 128 + 13  # what a shell reports of a program that SIGPIPE ended
+AGAIN_S = 10.0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,15 +51,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Without a network, hub calls hang for minutes; whoever fetches says so with `attm assets`.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  closed by the caller, `>&-`
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as after Ctrl-C
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = {
+        n: signal.signal(n, _interrupt) for n in ends if signal.getsignal(n) != signal.SIG_IGN
+    }
     try:
         try:
             return _run(arguments)
         finally:
-            signal.signal(signal.SIGTERM, before)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             sys.stdout.flush()
     except BrokenPipeError:
         return _reader_left()
+
+
+def _interrupt(*_: object) -> None:
+    """End as after Ctrl-C; a library that swallows that, as some do in an import, gets it again."""
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+    raise KeyboardInterrupt
 
 
 def _run(arguments: Sequence[str] | None) -> int:

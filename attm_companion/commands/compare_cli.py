@@ -66,12 +66,17 @@ def _expected_of(name: str) -> dict[str, Any]:
     from attm_core.files import read_json
 
     known = read_json(EXPECTED)
-    if name not in known:
-        raise ResultError(
-            f"{EXPECTED} expects nothing of {name!r}, only of {', '.join(known)}; name a second run"
-        )
-    found: dict[str, Any] = known[name]
-    return found
+    match known:
+        case {**runs} if name in runs:
+            match runs[name]:
+                case {"verdicts": {**verdicts}, "files": {**files}}:
+                    return {"verdicts": verdicts, "files": files}
+        case {**runs}:
+            raise ResultError(
+                f"{EXPECTED} expects nothing of {name!r}, only of {', '.join(runs)}; name a second"
+                " run"
+            )
+    raise ResultError(f"{EXPECTED} is malformed; write it with `attm compare {name} --write`")
 
 
 def _verdict_lines(first: dict[str, str], second: dict[str, str]) -> tuple[list[str], bool]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from attm_companion.commands import worker_count
+
 
 def add_parsers(subparsers: Any) -> None:
     """Add the subcommand."""
@@ -13,7 +15,9 @@ def add_parsers(subparsers: Any) -> None:
     )
     seeds.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
     seeds.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 9)), metavar="SEED")
-    seeds.add_argument("--jobs", type=int, help="worker processes; the number of cores if left out")
+    seeds.add_argument(
+        "--jobs", type=worker_count, help="worker processes; the number of cores if left out"
+    )
     seeds.set_defaults(run=run_seeds_command)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from attm_core.errors import ConfigError
-
-MAX_JOBS = 1024
+from attm_companion.commands import worker_count
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -19,7 +17,9 @@ def add_parsers(subparsers: Any) -> None:
         "--set", default="", metavar="PLACE=VALUE,…",
         help="other numbers than the profile's, such as crpo.beta=200; results get their own name",
     )  # fmt: skip
-    study.add_argument("--jobs", type=int, help="worker processes; the number of cores if left out")
+    study.add_argument(
+        "--jobs", type=worker_count, help="worker processes; the number of cores if left out"
+    )
     study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
     study.add_argument(
         "--dry-run",
@@ -38,8 +38,6 @@ def run_study_command(options: argparse.Namespace) -> int:
     from attm_companion.study.result_files import results_folder, results_hash
     from attm_companion.tables import experiments
 
-    if options.jobs is not None and not 1 <= options.jobs <= MAX_JOBS:
-        raise ConfigError(f"--jobs must be 1 to {MAX_JOBS}, got {options.jobs}")
     study = open_study(options.profile, options.seed, options.set)
     if options.only is not None:
         experiments.find_experiment(options.only)

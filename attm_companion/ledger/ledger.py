@@ -113,9 +113,16 @@ def build_entry(claim: Claim, reading: Reading | None, evidence: Evidence) -> En
     """One line, from its check, its reading or its figures.
 
     Raises:
-        ResultError: no verdict on a statement, a verdict on a finding, or no sentence.
+        ResultError: figures of the audit that are no numbers, no verdict on a statement, a verdict
+            on a finding, or no sentence.
     """
-    verdict, figures = run_check(claim, evidence)
+    try:
+        verdict, figures = run_check(claim, evidence)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        raise ResultError(
+            f"{claim.id} cannot be computed from released_audit.json ({error}): take the committed"
+            " file, or measure again with `attm claims --released DIR --commit-audit`"
+        ) from error
     if claim.kind == "read" and reading is not None:
         verdict = reading.verdict
     reason = _reason(claim, reading, verdict, figures, evidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,13 +82,25 @@ class Scores:
         """Read what `save` wrote.
 
         Raises:
-            InputError: the file is missing or not one of ours.
+            InputError: the file is missing, not one of ours, or holds what no scores are: other
+                shapes, other types, NaN where something is always measured.
         """
         try:
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return cls(**{name: stored[name] for name in stored.files})
-        except (OSError, ValueError, TypeError, BadZipFile) as error:
+                scores = cls(**{name: stored[name] for name in stored.files})
+            scores._check()
+        except (OSError, ValueError, TypeError, MemoryError, BadZipFile, zlib.error) as error:
             raise InputError(f"{path} holds no scores: {error}") from error
+        return scores
+
+    def _check(self) -> None:
+        for name, values in vars(self).items():
+            if values is not None:
+                shape = (len(self), *values.shape[1:2]) if name == "embeddings" else (len(self),)
+                if values.dtype.kind != "f" or values.shape != shape or not values.size:
+                    raise ValueError(f"{name} is {values.dtype} {values.shape}, not float {shape}")
+                if name in (*PER_PROMPT, "embeddings") and not np.isfinite(values).all():
+                    raise ValueError(f"{name} is not finite everywhere")
 
 
 def fad_interval(generated: Array, reference: Array, seed: int = 0) -> Interval:

@@ -6,11 +6,13 @@ what a user, a broken transfer or an attacker could hand it.
 
 import functools
 import hashlib
+import io
 import json
 import os
 import pickle
 import re
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,8 @@ from vocoder_settings import TINY_BIGVGAN
 from attm_companion.commands import assets_cli, casting
 from attm_companion.commands.cli import main
 from attm_companion.study import profile
+from attm_companion.study.condition_scores import Scores
+from attm_companion.study.results import COLUMNS
 from attm_companion.world.mini_codec import MiniCodec, MiniCodecConfig
 from attm_companion.world.mini_separator import (
     MiniDemucsConfig,
@@ -63,6 +67,7 @@ from attm_core.ranker.tunejury import TuneJuryHead
 
 SMALL_FLUX = FluxAudioConfig(width=16, n_heads=2, ffn_multiple=32, score_head="global_adaln")
 SMALL_CLAP = ClapArchitecture("HTSAT-tiny", 4 + 256 + 2, n_layers=1)
+ROOT = Path(__file__).resolve().parents[3]
 SMOKE = (Path(profile.__file__).parent / "profiles" / "smoke.yaml").read_text()
 WHAT_TO_DO = r"again|[Ff]etch|[Tt]rain|get the weights"
 
@@ -501,6 +506,29 @@ MANIFESTS = (
 )  # fmt: skip
 
 
+AUDIT = json.loads((ROOT / "results" / "released_audit.json").read_text())
+
+
+def every_leaf(node: object, value: object) -> object:
+    if isinstance(node, dict):
+        return {name: every_leaf(child, value) for name, child in node.items()}
+    return value
+
+
+AUDITS = (
+    "", "{", "[]", "{}", "3", "[" * 100_000, json.dumps({**AUDIT, "clips": 3}),
+    json.dumps({**AUDIT, "scores": []}), *(json.dumps(every_leaf(AUDIT, value)) for value in
+                                           ("many", None, [], {}, [["x"]], True)),
+)  # fmt: skip
+TABLE = ",".join(COLUMNS) + "\n" + ",".join({"row": "a", "metric": "fad", "value": "{}"}.get(
+    name, "") for name in COLUMNS) + "\n"  # fmt: skip
+TABLES = ("", "a,b\n1,2\n", TABLE.format("many"), TABLE.format(""), TABLE.format("1,2,3"),
+          TABLE.format("1")[:-4], b"\xff\xfe", bytes(99))  # fmt: skip
+ORIGINS = ("", "[]", "3", "{", "[" * 100_000, None)
+EXPECTATIONS = ("", "{", "[]", "{}", '{"one": 3}', '{"one": {}}', '{"one": {"verdicts": 3}}',
+                '{"one": {"verdicts": {}, "files": []}}', None)  # fmt: skip
+
+
 def commands() -> Iterator[tuple[list[str], str, dict[str, Content]]]:
     """Words, what they say, and the files that they name."""
     for name, (said, content) in AUDIO.items():
@@ -524,10 +552,25 @@ def commands() -> Iterator[tuple[list[str], str, dict[str, Content]]]:
         yield ["study", "--dry-run", "--profile", "my.yaml"], "name", {"my.yaml": text}
     repeated = SMOKE + "seed: 43\n"
     yield ["study", "--dry-run", "--profile", "my.yaml"], "twice", {"my.yaml": repeated}
+    for text in AUDITS:
+        yield ["claims", "--results", "."], "audit", {"released_audit.json": text}
+    table, origin = "results/one/toy.csv", "results/one/toy.json"
+    for content in TABLES:
+        yield ["compare", "one", "one"], "toy.csv", {table: content, origin: "{}"}
+    for text in ORIGINS:
+        yield ["compare", "one", "one"], "toy", {table: TABLE.format(1), origin: text}
+    for text in EXPECTATIONS:
+        files = {table: TABLE.format(1), origin: '{"date": "x"}', "results/expected.json": text}
+        yield ["compare", "one"], "expected.json", files
+    yield ["compare", "gone"], "gone", {}
+    yield ["seeds", "--profile", "smoke", "--jobs", "0"], "jobs", {}
+    yield ["seeds", "--profile", "smoke", "--seeds", "-1"], "seed", {}
+    yield ["seeds", "--profile", "huge"], "huge", {}
     yield ["assets", "verify", "../vae"], "no asset '../vae'; there are:", {}
     yield ["assets", "fetch", ""], "no asset ''", {}
     yield ["claims", "--released", "gone"], "gone", {}
     yield ["notebooks", "--only", "gone"], "gone", {}
+    yield ["notebooks", "--jobs", "0"], "worker_count value: '0'", {}
     yield ["notebooks", "--only", "head-sweep", "-p", "sede", "7"], "sede", {}
     yield ["nothing"], "invalid choice", {}
 
@@ -548,6 +591,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(casting, "ensure", trained)
     monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ATTM_RESULTS", str(tmp_path / "results"))
+    monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep me")
@@ -557,6 +601,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def lay(folder: Path, files: dict[str, Content]) -> None:
     for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if callable(content):
             content(folder / name)
         elif content is not None:
@@ -639,6 +684,49 @@ def test_bad_weights_end_a_command(monkeypatch, place, capsys, command: str, pro
     said = refusal([command, *words[command], "--profile", "smoke"], capsys)
     assert "head.pt" in said and re.search(WHAT_TO_DO, said)
     assert [path.name for path in (place / "out").iterdir()] == ["mine.txt"]
+    assert not (place / "ran").exists()
+
+
+def claimed(path: Path) -> None:
+    """An array whose header claims 80 TB."""
+    raw = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        raw, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)}
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("clap.npy", raw.getvalue())
+
+
+SCORES = {"clap": np.zeros(3), "reward": np.zeros(3), "embeddings": np.zeros((3, 2)),
+          "vocals_db": np.full(3, np.nan)}  # fmt: skip
+BAD_SCORES: dict[str, dict[str, np.ndarray]] = {
+    "NaN": {"clap": np.array([0, np.nan, 0])},
+    "infinity": {"reward": np.full(3, np.inf)},
+    "NaN embedding": {"embeddings": np.full((3, 2), np.nan)},
+    "another length": {"reward": np.zeros(2)},
+    "fewer clips": {"embeddings": np.zeros((2, 2))},
+    "a column": {"clap": np.zeros((3, 1))},
+    "a number": {"ccs": np.zeros(())},
+    "no embedding": {"embeddings": np.zeros(3)},
+    "nobody": {name: values[:0] for name, values in SCORES.items()},
+    "text": {"clap": np.array(["a", "b", "c"])},
+    "integers": {"clap": np.zeros(3, dtype=int)},
+    "complex": {"reward": np.zeros(3, dtype=complex)},
+    "unknown": {"more": np.zeros(3)},
+    "code": {"clap": np.array([Code(Path("ran"))] * 3)},
+}
+
+
+@pytest.mark.parametrize("problem", [*BAD_SCORES, "missing", "claimed size"])
+def test_scores_that_cannot_be_are_refused(place, problem: str) -> None:
+    if problem == "claimed size":
+        claimed(place / "scores.npz")
+    else:
+        given = {**SCORES, **BAD_SCORES.get(problem, {})}
+        given.pop("clap" if problem == "missing" else "", None)
+        np.savez(place / "scores.npz", **given)
+    with pytest.raises(InputError, match=r"scores\.npz holds no scores"):
+        Scores.load(place / "scores.npz")
     assert not (place / "ran").exists()
 
 

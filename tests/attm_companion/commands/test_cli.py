@@ -1,7 +1,9 @@
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -63,6 +65,31 @@ def test_errors_are_one_line_on_stderr(monkeypatch, capsys, error, code, said):
     assert captured.err.startswith("attm: ")
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("swallowed", [0, 1])
+def test_a_signal_ends_a_command_in_one_line(monkeypatch, capsys, number, swallowed):
+    """Also where a library swallows it once, as some do while they are imported."""
+    left = [None] * swallowed
+
+    def run(options):
+        while True:
+            try:
+                os.kill(os.getpid(), number) if len(left) == swallowed else time.sleep(10)
+            except KeyboardInterrupt:
+                if not left:
+                    raise
+                left.pop()
+
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    monkeypatch.setattr(cli, "build_parser", lambda: parser)
+    monkeypatch.setattr(cli, "AGAIN_S", 0.05)
+    before = signal.getsignal(number)
+    assert cli.main([]) == 130
+    assert capsys.readouterr().err == "attm: interrupted; run the same command again to go on\n"
+    assert signal.getsignal(number) == before
 
 
 def test_a_bug_is_not_hidden(monkeypatch):
