@@ -2,7 +2,7 @@
 
 ``assets.yaml`` is the manifest. A file counts as present only when its size and every digest that
 its publisher states agree; it is written beside its place and renamed when whole, so an aborted or
-corrupt transfer never looks like a checkpoint, and the next attempt goes on where it stopped.
+corrupt transfer never looks like a checkpoint; the next attempt starts over.
 """
 
 from __future__ import annotations

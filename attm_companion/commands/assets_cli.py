@@ -20,7 +20,7 @@ def add_parsers(subparsers: Subparsers) -> None:
     listing = actions.add_parser("list", help="what there is, its licence and size")
     listing.set_defaults(run=run_list)
     for name, run, words in (
-        ("fetch", run_fetch, "download, resume and verify"),
+        ("fetch", run_fetch, "download and verify"),
         ("verify", run_verify, "compare sizes and digests with the manifest"),
     ):
         action = actions.add_parser(name, help=words)

@@ -60,7 +60,7 @@ def run_doctor(options: argparse.Namespace) -> int:
     """Print what was found; 1 if something keeps the profile from running."""
     from attm_companion.commands.doctor import examine
 
-    findings = examine(options.profile)
+    findings = list(examine(options.profile))
     for finding in findings:
         print(finding.describe())
     problems = sum(finding.level == "problem" for finding in findings)

@@ -35,6 +35,7 @@ from vocoder_settings import TINY_BIGVGAN
 
 from attm_companion.commands import assets_cli, casting
 from attm_companion.commands.cli import main
+from attm_companion.commands.prompt_lists import MAX_PROMPTS
 from attm_companion.study import profile
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.results import COLUMNS
@@ -314,17 +315,7 @@ def test_code_in_a_file_does_not_run(name: str, root: Path, tmp_path: Path, form
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "problem",
-    [
-        "NaN",
-        "infinity",
-        "shape",
-        "missing",
-        "unknown",
-        "number",
-        "claimed size",
-        "complex",
-        "int64",
-    ],
+    ["NaN", "infinity", "complex", "int64", "shape", "number", "claimed size", "missing", "more"],
 )
 def test_other_weights_are_refused(name: str, root: Path, tmp_path: Path, problem: str) -> None:
     reader = READERS[name]
@@ -337,7 +328,7 @@ def test_other_weights_are_refused(name: str, root: Path, tmp_path: Path, proble
             "NaN": torch.full_like(value, torch.nan),
             "infinity": torch.full_like(value, -torch.inf),
             "shape": torch.stack([value, value]),
-            "unknown": value,
+            "more": value,
             "complex": value + 0j,
             "int64": value.long(),
             "number": 3.0 if pickled else value[None].clone(),
@@ -345,7 +336,7 @@ def test_other_weights_are_refused(name: str, root: Path, tmp_path: Path, proble
         }
         if problem != "missing":
             tensors[key] = wrong[problem]
-        if problem == "unknown":
+        if problem == "more":
             tensors[f"{key}.more"] = value.clone()
 
     edit(reader, folder, change)
@@ -400,6 +391,9 @@ Content = bytes | str | Callable[[Path], object] | None
 UNREADABLE = "cannot be read as audio"
 AUDIO: dict[str, tuple[str, Content]] = {
     "one.wav": ("1 s is the least", samples([0.0])),
+    "short.wav": ("1 s is the least", lambda path: tone(path, 0.9)),
+    "long.wav": ("more than the 120 s", lambda path: tone(path, 121.0, rate=4_000)),
+    "corrupt.wav": (UNREADABLE, b"RIFF????WAVE"),
     "nine.wav": ("nine.wav has 9 channels", lambda path: tone(path, n_channels=9)),
     "hours.wav": ("lasts 10800 s", three_hours),
     "slow.wav": ("lasts 10800 s", lambda path: three_hours(path, rate=1)),
@@ -435,16 +429,22 @@ PROMPTS: dict[str, tuple[str, Content]] = {
     "dots.json": ("'a..b' is no usable", b'{"a..b": "calm"}'),
     "dot.json": ("'a.' is no usable", b'{"a.": "calm"}'),
     "case.json": ("differ in case only", b'{"a": "calm", "A": "fast"}'),
-    "twice.json": (
-        "'a' appears twice",
-        b'[{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}]',
-    ),
-    "text.json": ("has no text `prompt`", b'[{"id": "a", "prompt": 3}]'),
+    "twice.json": ("'a' appears twice", json.dumps([{"id": "a", "prompt": "x"}] * 2)),
+    "many.json": ("holds 10001 prompts", json.dumps(["x"] * (MAX_PROMPTS + 1))),
+    "number.json": (NO_LIST, b"3"),
+    "values.json": (NO_LIST, b'{"a": 2}'),
+    "anonymous.json": ("'' is no usable", b'{"": "calm"}'),
+    "text.json": ("entry 1 has no text `prompt`", b'[{"id": "a", "prompt": 3}]'),
+    "only.json": ("entry 1 has no text `prompt`", b'[{"id": "a"}]'),
+    "null.json": ("entry 1 has no text `prompt`", b'[{"id": null, "prompt": "calm"}]'),
     "gone.json": ("does not exist", None),
     "list.txt": ("neither .json nor .csv", b"calm"),
     "folder.json": ("folder.json", Path.mkdir),
     "bytes.csv": ("cannot be read as CSV", b"prompt\n\xff\xfe"),
-    "columns.csv": ("has no text `prompt`", b"text\ncalm\n"),
+    "columns.csv": ("entry 1 has no text `prompt`", b"text\ncalm\n"),
+    "torn.csv": ("entry 1 has no text `prompt`", b"id,prompt\na\n"),
+    "empty.csv": ("0 prompts", b""),
+    "gone.csv": ("gone.csv", None),
     "caf\udce9.json": ("is not UTF-8", None),
 }
 GENERATE: dict[str, tuple[str, ...]] = {
@@ -452,6 +452,7 @@ GENERATE: dict[str, tuple[str, ...]] = {
     "2001 characters": ("x" * 2001,),
     "is not UTF-8": ("caf\udce9", "calm --prefix caf\udce9", "calm --prompt caf\udce9",
                      "calm --negative caf\udce9", "calm --out caf\udce9"),
+    "is a file": ("calm --out good.wav",),
     "": ("calm --s inf", "calm --s nan", "calm --s 1e39", "calm --s -1e308", "calm --w nan",
          "calm --w 1e39", "calm --w -4", "calm --steps -1", "calm --steps 0", "calm --seed -1",
          "calm --steps 1000000000000", f"calm --steps 1{'0' * 30}", f"calm --seed 1{'0' * 20}",
@@ -536,10 +537,12 @@ def commands() -> Iterator[tuple[list[str], str, dict[str, Content]]]:
     for name, (said, content) in PROMPTS.items():
         words = ["submission", "--prompts", name, "--out", "out/x.zip", "--profile", "smoke"]
         yield words, said, {name: content}
+    for out, said in (("good.wav/x.zip", "is a file"), ("x.tar", "name of a .zip"), ("out", "zip")):
+        yield ["submission", "--out", out, "--profile", "smoke"], said, {}
     for said, many in GENERATE.items():
         for line in many:
             first, *others = line.split(" ") if "--" in line else [line]
-            given = ["--profile", "smoke", "--out", "out", *others]
+            given = ["--out", "out", "--profile", "smoke", *others]
             yield ["generate", *([] if not first and others else [first]), *given], said, {}
     for line in STUDY:
         words = line.split(" ") if line != "--only" else ["--only", ""]
