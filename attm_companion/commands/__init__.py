@@ -4,11 +4,16 @@ MAX_JOBS = 1024
 
 
 def worker_count(text: str) -> int:
-    """The value of ``--jobs``.
+    """The value of ``--jobs``, 1 to 1024; argparse makes a usage error of a ValueError."""
+    return _within(1, MAX_JOBS, text)
 
-    Raises:
-        ValueError: argparse makes a usage error of it.
-    """
-    if not 1 <= int(text) <= MAX_JOBS:
+
+def seed(text: str) -> int:
+    """A training seed, from 0 on."""
+    return _within(0, 2**63 - 1, text)
+
+
+def _within(low: int, high: int, text: str) -> int:
+    if not low <= int(text) <= high:
         raise ValueError(text)
     return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from attm_companion.commands import worker_count
+from attm_companion.commands import seed, worker_count
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -14,7 +14,7 @@ def add_parsers(subparsers: Any) -> None:
         "seeds", help="train under several seeds on the same frozen parts; judge the mechanisms"
     )
     seeds.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
-    seeds.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 9)), metavar="SEED")
+    seeds.add_argument("--seeds", type=seed, nargs="+", default=list(range(1, 9)), metavar="SEED")
     seeds.add_argument(
         "--jobs", type=worker_count, help="worker processes; the number of cores if left out"
     )

@@ -94,7 +94,7 @@ def plot_noise_matrix(axis: Axes, audit: Audit, measured: Sequence[MeasuredClip]
     """Correlations between all clips; without clips, the same-prompt means between systems."""
     if measured:
         matrix = correlation_matrix([one.detail for one in measured])
-        labels = [one.measures.system for one in measured]
+        labels = [one.measures["system"] for one in measured]
     else:
         matrix, labels = np.eye(len(SYSTEMS)), list(SYSTEMS)
         for pair, found in audit["clips.noise.between"].items():

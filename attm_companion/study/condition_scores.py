@@ -96,9 +96,12 @@ class Scores:
     def _check(self) -> None:
         for name, values in vars(self).items():
             if values is not None:
-                shape = (len(self), *values.shape[1:2]) if name == "embeddings" else (len(self),)
-                if values.dtype.kind != "f" or values.shape != shape or not values.size:
-                    raise ValueError(f"{name} is {values.dtype} {values.shape}, not float {shape}")
+                n_axes = 2 if name == "embeddings" else 1
+                wrong = values.ndim != n_axes or len(values) != len(self) or not values.size
+                if wrong or values.dtype.kind != "f":
+                    raise ValueError(
+                        f"{name} is {values.dtype} {values.shape} of {len(self)} clips"
+                    )
                 if name in (*PER_PROMPT, "embeddings") and not np.isfinite(values).all():
                     raise ValueError(f"{name} is not finite everywhere")
 

@@ -19,6 +19,7 @@ from attm_companion.ledger.release.prompts import audit_prompts
 from attm_companion.ledger.release.ranker import audit_calibration, audit_fresh_votes, audit_splits
 from attm_companion.ledger.release.scores import audit_score_tables, audit_scores
 from attm_companion.paper_numbers import Paper, load_paper
+from attm_core.assets import load_manifest
 from attm_core.errors import ResultError
 from attm_core.files import read_json, write_json
 from attm_core.randomness import numpy_generator
@@ -59,7 +60,7 @@ def audit_clips(measured: Sequence[MeasuredClip], paper: Paper) -> dict[str, Any
         return {"n": 0, "systems": {}}
     table = clip_audit.table_of(measured)
     target, ceiling = paper["hyper.inference.target_lufs"], paper["hyper.inference.ceiling_dbtp"]
-    details = {(m.measures.system, m.measures.prompt_id): m.detail for m in measured}
+    details = {(m.measures["system"], m.measures["prompt_id"]): m.detail for m in measured}
     generator = numpy_generator(0, "released", "noise sharing")
     return {
         "n": len(measured),
@@ -69,38 +70,29 @@ def audit_clips(measured: Sequence[MeasuredClip], paper: Paper) -> dict[str, Any
     }
 
 
-def compute_audit(
-    release: Release, paper: Paper | None = None, measured: Sequence[MeasuredClip] | None = None
-) -> Audit:
+def compute_audit(release: Release, measured: Sequence[MeasuredClip] | None = None) -> Audit:
     """Compute the audit from the public files (30 clips: about half a minute on two cores).
 
     Args:
         release: the public artefacts; any subset of the clips.
-        paper: the transcription; the committed one if None.
         measured: clips already measured, so that a notebook need not measure twice.
     """
-    paper = paper or load_paper()
+    paper = load_paper()
     measured = measured if measured is not None else clip_audit.measure_all(release.clips())
-    thresholds = {"kept_mean": paper["text.kept_reward_mean"]}
+    revisions = dict(load_manifest()["released"].revisions)
     figures = {
         "scores": audit_scores(release),
         "prompts": audit_prompts(release),
         "ranker": audit_calibration(release),
         "splits": audit_splits(release),
         "fresh_votes": audit_fresh_votes(release),
-        "tracks": audit_score_tables(release, thresholds),
+        "tracks": audit_score_tables(release, {"kept_mean": paper["text.kept_reward_mean"]}),
         "clips": audit_clips(measured, paper),
-        "provenance": provenance(measured),
-    }
+        "provenance": {
+            "revisions": revisions, "clips_seen": len(measured), "clips_public": 300,
+        },
+    }  # fmt: skip
     return Audit(rounded(figures), measured_now=True)
-
-
-def provenance(measured: Sequence[MeasuredClip]) -> dict[str, Any]:
-    """Revisions of the authors' repositories and the clips that were seen."""
-    from attm_core.assets import load_manifest
-
-    released = load_manifest()["released"]
-    return {"revisions": dict(released.revisions), "clips_seen": len(measured), "clips_public": 300}
 
 
 def rounded(node: Any) -> Any:
@@ -137,16 +129,11 @@ def open_audit(
     if release is None:
         return load_audit(path), []
     measured = clip_audit.measure_all(release.clips())
-    audit = compute_audit(release, measured=measured)
-    if clips_suffice(audit):
+    audit = compute_audit(release, measured)
+    noise = audit.figures["clips"].get("noise", {"between": {}})
+    if len(noise["between"]) == len(SYSTEMS) * (len(SYSTEMS) - 1) // 2:
         return audit, measured
     return with_committed_clips(audit, load_audit(path)), []
-
-
-def clips_suffice(audit: Audit) -> bool:
-    """Whether the clips at hand allow every statement about clips: two prompts of all systems."""
-    noise = audit.figures["clips"].get("noise", {"between": {}})
-    return len(noise["between"]) == len(SYSTEMS) * (len(SYSTEMS) - 1) // 2
 
 
 def with_committed_clips(audit: Audit, committed: Audit) -> Audit:

@@ -7,7 +7,6 @@ and ``tunejury/`` (calibration, score tables, splits). Any subset of the clips w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,11 +61,7 @@ class Release:
 
     def prompts(self) -> dict[int, str]:
         """The 100 prompts by id."""
-        return {int(row["id"]): row["prompt"] for row in self._json("ttm-humanpref/prompts.json")}
-
-    def ranker_prompts(self) -> dict[int, str]:
-        """The prompts that the ranker's repository publishes under the name SDD-100, by id."""
-        return {int(row["prompt_id"]): row["prompt"] for row in self._json("tunejury/sdd100.json")}
+        return {int(row["id"]): row["prompt"] for row in self.json("ttm-humanpref/prompts.json")}
 
     def scores(self, metric: str) -> pd.DataFrame:
         """Per-prompt scores: a row a prompt id, a column a system.
@@ -77,27 +72,22 @@ class Release:
         Raises:
             InputError: a system or a value is missing.
         """
-        table = pd.DataFrame.from_dict(
-            self._json(f"ttm-humanpref/{metric}_scores.json"), orient="index"
-        )
+        tree = self.json(f"ttm-humanpref/{metric}_scores.json")
+        table = pd.DataFrame.from_dict(tree, orient="index")
         table.index = table.index.astype(int)
         if set(table.columns) != set(SYSTEMS) or table.isna().any(axis=None):
             raise InputError(f"{metric}_scores.json must give {', '.join(SYSTEMS)} for each prompt")
         return table.sort_index()[list(SYSTEMS)]
 
     def clips(self) -> list[Clip]:
-        """The clips that are here, by system and prompt."""
-        return sorted(self._find_clips())
-
-    def _find_clips(self) -> Iterator[Clip]:
-        for system in SYSTEMS:
-            folder = self.folder / "ttm-humanpref" / "audio" / system
-            by_id = {
-                int(path.stem): path
-                for path in sorted(folder.glob("*"))
-                if path.suffix in AUDIO_SUFFIXES and path.stem.isdigit()
-            }
-            yield from (Clip(system, number, path) for number, path in by_id.items())
+        """The clips that are here, by system and prompt; of two files of one, the WAV."""
+        found = {
+            (system, int(path.stem)): path
+            for system in SYSTEMS
+            for path in sorted((self.folder / "ttm-humanpref" / "audio" / system).glob("*"))
+            if path.suffix in AUDIO_SUFFIXES and path.stem.isdigit()
+        }
+        return sorted(Clip(*key, path) for key, path in found.items())
 
     def table(self, name: str) -> pd.DataFrame:
         """A CSV file of the ranker's release.
@@ -107,21 +97,12 @@ class Release:
         """
         return pd.read_csv(self.path(f"tunejury/{name}.csv"))
 
-    def calibration(self) -> dict[str, object]:
-        """The ranker's published reliability bins."""
-        overall: dict[str, object] = self._json("tunejury/calibration_bins.json")["overall"]
-        return overall
+    def json(self, name: str) -> Any:
+        """A JSON file.
 
-    def split_ids(self, name: str) -> list[str]:
-        """Pair ids of ``train``, ``val`` or ``test``, one per line in the file."""
-        return self.path(f"tunejury/splits/{name}.txt").read_text().split()
-
-    def split_file(self, name: str) -> dict[str, object]:
-        """One source's split file with its metadata."""
-        content: dict[str, object] = self._json(f"tunejury/splits/{name}.json")
-        return content
-
-    def _json(self, name: str) -> Any:
+        Raises:
+            AssetError: the file is absent.
+        """
         return read_json(self.path(name))
 
 

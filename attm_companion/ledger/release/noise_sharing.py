@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from attm_core.errors import InputError
 
 Matrix = NDArray[np.float64]
-Key = tuple[str, int]
+Key = tuple[str, int]  # system and prompt id, of a row of a matrix of correlations
 
 N_FFT = 2048
 HOP = 1024  # one latent frame of the 44.1 kHz codec
@@ -25,7 +25,8 @@ N_BANDS = 64
 TOP_HZ = 16000.0
 SMOOTH_FRAMES = 15
 N_PERMUTATIONS = 2000
-MIN_PAIRS_A_LAG = 5
+MIN_PAIRS_PER_LAG = 5
+SHOWN_LAGS = 20
 
 
 def fine_detail(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
@@ -77,22 +78,13 @@ def correlation_matrix(details: Sequence[NDArray[np.float64]]) -> Matrix:
     return matrix
 
 
-def same_prompt_excess(
-    matrix: Matrix, keys: Sequence[Key], first: str, second: str, generator: np.random.Generator
-) -> dict[str, Any]:
+def same_prompt_excess(block: Matrix, generator: np.random.Generator) -> dict[str, Any]:
     """Same-prompt against other-prompt correlation between two systems, with a permutation p.
 
     Args:
-        matrix: (n, n) correlations.
-        keys: (system, prompt id) of each row.
-        first: a system.
-        second: another.
-        generator: shuffles the prompts of ``second``.
-
-    Raises:
-        InputError: fewer than two prompts in common.
+        block: (n, n) correlations, a row per prompt of one system, a column per prompt of another.
+        generator: shuffles the prompts of the second.
     """
-    block = _common_block(matrix, keys, first, second)
     n = len(block)
     same, other = np.diag(block), block[~np.eye(n, dtype=bool)]
     shuffled = [block[np.arange(n), generator.permutation(n)].mean() for _ in range(N_PERMUTATIONS)]
@@ -104,20 +96,6 @@ def same_prompt_excess(
         "other_prompt_sd": float(other.std()),
         "p": (1 + extreme) / (1 + N_PERMUTATIONS),
     }
-
-
-def _n_common(keys: Sequence[Key], first: str, second: str) -> int:
-    ids = ({number for system, number in keys if system == name} for name in (first, second))
-    return len(set.intersection(*ids))
-
-
-def _common_block(matrix: Matrix, keys: Sequence[Key], first: str, second: str) -> Matrix:
-    row = {key: index for index, key in enumerate(keys)}
-    ids = sorted(n for system, n in keys if system == first and (second, n) in row)
-    if len(ids) < 2:
-        raise InputError(f"{first} and {second} share fewer than two prompts")
-    block: Matrix = matrix[np.ix_([row[first, n] for n in ids], [row[second, n] for n in ids])]
-    return block
 
 
 def correlations_by_lag(
@@ -142,7 +120,7 @@ def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, Any]:
         ``best_lag``, its mean and number of pairs, and ``best_lag_z``, the mean over its standard
         error under the spread of all pairs; zeros if there is none.
     """
-    tried = {lag: values for lag, values in lags.items() if len(values) >= MIN_PAIRS_A_LAG}
+    tried = {lag: values for lag, values in lags.items() if len(values) >= MIN_PAIRS_PER_LAG}
     spread = float(np.std([value for values in lags.values() for value in values])) + 1e-12
     z = {lag: float(np.mean(v) * np.sqrt(len(v))) / spread for lag, v in tried.items()}
     lag = max(z, key=z.__getitem__, default=0)
@@ -155,32 +133,28 @@ def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, Any]:
     }
 
 
-def lag_profile(lags: Mapping[int, Sequence[float]]) -> dict[str, float]:
-    """Mean correlation at each lag up to ±20 that has any pair, for the picture."""
-    return {f"{lag:+d}": float(np.mean(values)) for lag, values in lags.items() if abs(lag) <= 20}
-
-
-def within_system(matrix: Matrix, keys: Sequence[Key], system: str) -> float:
-    """Mean correlation between different prompts of one system: high if all share one noise."""
-    rows = [index for index, key in enumerate(keys) if key[0] == system]
-    block = matrix[np.ix_(rows, rows)]
-    return float(block[~np.eye(len(rows), dtype=bool)].mean()) if len(rows) > 1 else float("nan")
-
-
 def summarize(
     details: Mapping[Key, NDArray[np.float64]],
     systems: Sequence[str],
     generator: np.random.Generator,
 ) -> dict[str, Any]:
-    """Noise sharing between and within systems, over the clips given."""
+    """Noise sharing between and within systems that have at least two prompts (in common)."""
     keys = list(details)
-    present = [name for name in systems if sum(key[0] == name for key in keys) > 1]
+    rows = {name: {n: i for i, (s, n) in enumerate(keys) if s == name} for name in systems}
+    rows = {name: found for name, found in rows.items() if len(found) > 1}
     matrix = correlation_matrix(list(details.values()))
     between = {}
-    for a, b in combinations(present, 2):
-        if _n_common(keys, a, b) > 1:
+    for a, b in combinations(rows, 2):
+        common = sorted(rows[a].keys() & rows[b].keys())
+        if len(common) > 1:
+            block = matrix[np.ix_([rows[a][n] for n in common], [rows[b][n] for n in common])]
             lags = correlations_by_lag(matrix, keys, a, b)
-            same = same_prompt_excess(matrix, keys, a, b, generator)
-            between[f"{a}_{b}"] = same | best_lag(lags) | {"profile": lag_profile(lags)}
-    within = {name: within_system(matrix, keys, name) for name in present}
+            near = {f"{lag:+d}": float(np.mean(v)) for lag, v in lags.items()
+                    if abs(lag) <= SHOWN_LAGS}  # fmt: skip
+            same = same_prompt_excess(block, generator)
+            between[f"{a}_{b}"] = same | best_lag(lags) | {"profile": near}
+    within = {}
+    for name, found in rows.items():  # high if all prompts share one noise
+        block = matrix[np.ix_([*found.values()], [*found.values()])]
+        within[name] = float(block[~np.eye(len(block), dtype=bool)].mean())
     return {"between": between, "within_other_prompts": within}

@@ -8,7 +8,7 @@ spelled without spaces in MTG-Jamendo, so a caption made from them may keep such
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -54,14 +54,9 @@ def describe_prompts(prompts: Iterable[str]) -> dict[str, Any]:
     }
 
 
-def same_texts(first: Mapping[int, str], second: Mapping[int, str]) -> int:
-    """How many ids carry the same text in both."""
-    return sum(second.get(number) == text for number, text in first.items())
-
-
 def audit_prompts(release: Release) -> dict[str, Any]:
-    """The prompts of the demo, and whether the ranker's "SDD-100" file holds the same."""
+    """The prompts of the demo, and how many are the same in the ranker's "SDD-100" file."""
     prompts = release.prompts()
-    return describe_prompts(prompts.values()) | {
-        "same_as_ranker_file": same_texts(prompts, release.ranker_prompts())
-    }
+    ranker = {int(row["prompt_id"]): row["prompt"] for row in release.json("tunejury/sdd100.json")}
+    same = sum(ranker.get(number) == text for number, text in prompts.items())
+    return describe_prompts(prompts.values()) | {"same_as_ranker_file": same}

@@ -50,7 +50,7 @@ def chance_ece(bins: Iterable[ReliabilityBin]) -> float:
 
 def audit_calibration(release: Release) -> dict[str, Any]:
     """Accuracy and ECE recomputed from the published bins."""
-    overall: Any = release.calibration()
+    overall = release.json("tunejury/calibration_bins.json")["overall"]
     bins = [ReliabilityBin(**row) for row in overall["bins"]]
     n = sum(b.n for b in bins)
     accuracy = sum(b.n * b.empirical_winrate for b in bins) / n
@@ -69,15 +69,16 @@ def audit_calibration(release: Release) -> dict[str, Any]:
 
 def audit_splits(release: Release) -> dict[str, Any]:
     """Sizes of the splits, their sources, and how SongEval was made."""
-    ids = {name: release.split_ids(name) for name in SPLITS}
+    files = {name: release.path(f"tunejury/splits/{name}.txt") for name in SPLITS}
+    ids = {name: path.read_text().split() for name, path in files.items()}
     sources = {name: dict(sorted(Counter(map(source_of, ids[name])).items())) for name in SPLITS}
-    songeval: Any = release.split_file(SONGEVAL)["metadata"]
+    stats = release.json(f"tunejury/splits/{SONGEVAL}.json")["metadata"]["stats"]
     return {
         "sizes": {name: len(ids[name]) for name in SPLITS},
         "total": sum(map(len, ids.values())),
         "sources": sources,
-        "songeval_songs": sum(songeval["stats"][f"{part}_songs"] for part in PARTS),
-        "songeval_dropped_pairs": songeval["stats"]["dropped_pairs"],
+        "songeval_songs": sum(stats[f"{part}_songs"] for part in PARTS),
+        "songeval_dropped_pairs": stats["dropped_pairs"],
     }
 
 

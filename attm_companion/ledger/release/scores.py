@@ -21,7 +21,7 @@ def describe_scores(table: pd.DataFrame) -> dict[str, Any]:
     """Mean, deviation (n − 1) and standard error of each system, and all paired tests.
 
     Args:
-        table: a row a prompt, a column a system.
+        table: a row per prompt, a column per system.
     """
     systems = {
         name: {
@@ -31,14 +31,18 @@ def describe_scores(table: pd.DataFrame) -> dict[str, Any]:
         }
         for name in SYSTEMS
     }
-    pairs = {f"{a}_{b}": compare(table[a], table[b]) for a, b in PAIRS}
-    return {"n": len(table), "systems": systems, "pairs": pairs}
+    return {"n": len(table), "systems": systems, "pairs": compare_all(table)}
+
+
+def compare_all(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """`compare` for each pair of systems."""
+    return {f"{a}_{b}": compare(table[a], table[b]) for a, b in PAIRS}
 
 
 def compare(before: pd.Series[float], after: pd.Series[float]) -> dict[str, float]:
     """Paired t-test of after − before, two- and one-sided, with d_z, r and the share of wins."""
-    test = paired_t_test(before.to_numpy(), after.to_numpy())
-    greater = paired_t_test(before.to_numpy(), after.to_numpy(), "greater")
+    values = before.to_numpy(), after.to_numpy()
+    test, greater = paired_t_test(*values), paired_t_test(*values, "greater")
     return {
         "n": test.n,
         "difference": test.difference.estimate,
@@ -48,7 +52,7 @@ def compare(before: pd.Series[float], after: pd.Series[float]) -> dict[str, floa
         "p_two_sided": test.p,
         "p_one_sided": greater.p,
         "d_z": test.d_z,
-        "r": pearson(before.to_numpy(), after.to_numpy()).estimate,
+        "r": pearson(*values).estimate,
     }
 
 
@@ -60,7 +64,7 @@ def by_length(table: pd.DataFrame, prompts: Mapping[int, str]) -> dict[str, Any]
     return {
         name: {
             "words": [int(words.loc[ids].min()), int(words.loc[ids].max())],
-            "pairs": {f"{a}_{b}": compare(table.loc[ids, a], table.loc[ids, b]) for a, b in PAIRS},
+            "pairs": compare_all(table.loc[ids]),
         }
         for name, ids in thirds
     }
@@ -75,15 +79,12 @@ def histograms(table: pd.DataFrame, n_bins: int = 16) -> dict[str, Any]:
 
 def audit_scores(release: Release) -> dict[str, Any]:
     """All of the above for CLAP score and Reward."""
-    prompts = release.prompts()
-    report = {}
-    for metric in METRICS:
-        table = release.scores(metric)
-        report[metric] = describe_scores(table) | {
-            "by_length": by_length(table, prompts),
-            "histogram": histograms(table),
-        }
-    return report
+    prompts, tables = release.prompts(), {metric: release.scores(metric) for metric in METRICS}
+    return {
+        metric: describe_scores(table)
+        | {"by_length": by_length(table, prompts), "histogram": histograms(table)}
+        for metric, table in tables.items()
+    }
 
 
 def describe_tracks(scores: pd.Series[float], thresholds: Mapping[str, float]) -> dict[str, Any]:

@@ -567,7 +567,7 @@ def commands() -> Iterator[tuple[list[str], str, dict[str, Content]]]:
         yield ["compare", "one"], "expected.json", files
     yield ["compare", "gone"], "gone", {}
     yield ["seeds", "--profile", "smoke", "--jobs", "0"], "jobs", {}
-    yield ["seeds", "--profile", "smoke", "--seeds", "-1"], "seed", {}
+    yield ["seeds", "--profile", "smoke", "--seeds", "-1"], "seed value", {}
     yield ["seeds", "--profile", "huge"], "huge", {}
     yield ["assets", "verify", "../vae"], "no asset '../vae'; there are:", {}
     yield ["assets", "fetch", ""], "no asset ''", {}

@@ -14,7 +14,7 @@ from attm_companion.ledger.highlights import (
 from attm_companion.ledger.ledger import build_ledger
 from attm_companion.ledger.page import chosen_view
 from attm_companion.ledger.release.audit import open_audit
-from attm_companion.ledger.release.clips import ClipMeasures, MeasuredClip
+from attm_companion.ledger.release.clips import MeasuredClip
 from attm_core.randomness import numpy_generator
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,9 +42,7 @@ def axis():
 def clip(system: str, prompt: int) -> MeasuredClip:
     draw = numpy_generator(1, system, prompt)
     detail = draw.standard_normal(50)
-    measures = ClipMeasures(
-        system, prompt, 44100, 1, 10.0, -16.5 - prompt, -1.0, -0.5, 0, 0, 50.0, 16e3
-    )
+    measures = {"system": system, "prompt_id": prompt, "loudness_lufs": -16.5 - prompt}
     line = np.linspace(0, 1, 4)
     return MeasuredClip(measures, line, line, detail / np.linalg.norm(detail))
 
