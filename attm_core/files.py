@@ -144,11 +144,34 @@ def _sha256_of(path: Path, *state: int) -> str:
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> Path:
-    """Write tensors as safetensors, atomically; they are made contiguous and moved to the CPU."""
+    """Write tensors as safetensors, atomically; they are made contiguous and moved to the CPU.
+
+    The same tensors and metadata give the same bytes.
+    """
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return write_atomic(path, lambda part: save_file(plain, part, metadata=dict(metadata or {})))
+
+    def write(part: Path) -> None:
+        save_file(plain, part, metadata=dict(metadata or {}))
+        _sort_metadata(part)
+
+    return write_atomic(path, write)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file in order: the library writes them in a random one."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        known = dict(sorted(header.pop("__metadata__", {}).items()))
+        text = json.dumps(
+            {"__metadata__": known, **header}, separators=(",", ":"), ensure_ascii=False
+        )
+        content = text.encode().ljust(size)
+        if len(content) == size:
+            file.seek(8)
+            file.write(content)
 
 
 def load_tensors(path: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, Tensor]:

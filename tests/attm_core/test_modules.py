@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from attm_core.errors import CheckpointError
-from attm_core.files import save_tensors
+from attm_core.files import load_tensors, read_metadata, save_tensors
 from attm_core.modules import build, load_module, save_module
 from attm_core.randomness import torch_generator
 
@@ -94,3 +94,15 @@ def test_another_class_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(CheckpointError, match="holds a Other, not a Net"):
         load_module(path, Config, Net)
+
+
+def test_the_same_tensors_give_the_same_bytes(tmp_path):
+    metadata = {f"key {n}": 'ä\x01\n"\\\u2028' * n for n in range(6)}
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, 2)}
+    written = set()
+    for _ in range(8):
+        path = save_tensors(tmp_path / "net.safetensors", tensors, metadata)
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert read_metadata(path) == metadata
+    assert load_tensors(path)["b"].tolist() == [0.0, 1.0, 2.0]

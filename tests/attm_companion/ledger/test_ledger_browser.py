@@ -1,13 +1,8 @@
-"""The ledger page in a real browser, through Chromium's protocol: filters, keyboard, requests."""
+"""The ledger page: what it holds, and in a real browser its filters, keyboard and requests."""
 
-import asyncio
-import json
 import re
 import shutil
-import subprocess
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,10 +17,7 @@ from attm_companion.ledger.page import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = next(
-    (path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), None
-)
-COUNT = 'document.querySelectorAll("tbody tr:not([hidden])").length'
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 
 @pytest.fixture(scope="module")
@@ -67,113 +59,52 @@ def test_the_form_for_an_answer_is_linked(monkeypatch: pytest.MonkeyPatch):
     assert (ROOT / ".github" / "ISSUE_TEMPLATE" / "author-answer.yml").is_file()
 
 
-class Browser:
-    """A page in headless Chromium; commands and events over its debugging socket."""
-
-    def __init__(self, socket: Any) -> None:
-        self.socket, self.number, self.requests = socket, 0, []
-
-    async def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self.number += 1
-        message = {"id": self.number, "method": method, "params": parameters}
-        await self.socket.write_message(json.dumps(message))
-        while True:
-            answer = json.loads(await self.socket.read_message())
-            if answer.get("method") == "Network.requestWillBeSent":
-                self.requests.append(answer["params"]["request"]["url"])
-            if answer.get("id") == self.number:
-                return answer["result"]
-
-    async def value(self, expression: str) -> Any:
-        answer = await self.send("Runtime.evaluate", expression=expression, returnByValue=True)
-        return answer["result"].get("value")
-
-    async def press(self, key: str, code: int, text: str = "") -> None:
-        event = {"key": key, "code": key, "windowsVirtualKeyCode": code, "text": text}
-        await self.send("Input.dispatchKeyEvent", type="keyDown", **event)
-        await self.send("Input.dispatchKeyEvent", type="keyUp", **event)
-
-
-async def explore(port: int, address: str) -> dict[str, Any]:
-    from tornado.websocket import websocket_connect
-
-    target = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/json"))
-    page = next(item for item in target if item["type"] == "page")
-    socket = await websocket_connect(page["webSocketDebuggerUrl"], max_message_size=1 << 26)
-    browser = Browser(socket)
-    await browser.send("Network.enable")
-    await browser.send("Page.navigate", url=address)
-    while await browser.value("document.readyState") != "complete" or not await browser.value(
-        COUNT
-    ):
-        await asyncio.sleep(0.05)
-    found: dict[str, Any] = {"all": await browser.value(COUNT)}
-    await browser.press("Tab", 9)  # to the first select, verdict
-    found["focus"] = await browser.value("document.activeElement.name")
-    await browser.press("c", 67, "c")  # type-ahead does not match the symbol, so step down
-    for _ in range(3):
-        await browser.press("ArrowDown", 40)
-    found["verdict"] = await browser.value("document.activeElement.value")
-    found["after_verdict"] = await browser.value(COUNT)
-    found["output"] = await browser.value('document.querySelector("output").value')
-    for _ in range(3):
-        await browser.press("Tab", 9)
-    for letter in "bold":
-        await browser.press(letter, ord(letter.upper()), letter)
-    found["words"] = await browser.value("document.activeElement.value")
-    found["after_words"] = await browser.value(
-        '[...document.querySelectorAll("tbody tr:not([hidden])")].map(row => row.id)'
-    )
-    await browser.press("Tab", 9)
-    await browser.press("Enter", 13, "\r")
-    await asyncio.sleep(0.2)
-    found["after_reset"] = await browser.value(COUNT)
-    await browser.press("Tab", 9)
-    await browser.press("Enter", 13, "\r")
-    found["opened"] = await browser.value('document.querySelector("details").open')
-    found["requests"] = browser.requests
-    socket.close()
-    return found
-
-
-@pytest.fixture(scope="module")
-def found(entries: list[Entry], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture
+def tab(entries: list[Entry], tmp_path: Path):
+    """The page in headless Chromium, with the addresses that it asked for."""
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    folder = tmp_path_factory.mktemp("ledger")
-    page = folder / "ledger.html"
+        pytest.skip("no Chromium on this machine: scripts/browser installs it")
+    page = tmp_path / "ledger.html"
     page.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Ledger</title>'
         f'<link rel="icon" href="data:,">{ledger_view(entries).html}</html>'
     )
-    command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    command += ["--remote-debugging-port=0", f"--user-data-dir={folder / 'profile'}", "about:blank"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as chrome:
-        try:
-            return asyncio.run(asyncio.wait_for(_found(folder, page), timeout=90))
-        finally:
-            chrome.terminate()
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        tab, asked = browser.new_page(), []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(page.as_uri())
+        yield tab
+        browser.close()
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
-async def _found(folder: Path, page: Path) -> dict[str, Any]:
-    port_file = folder / "profile" / "DevToolsActivePort"
-    while not port_file.is_file() or not port_file.read_text():
-        await asyncio.sleep(0.1)
-    return await explore(int(port_file.read_text().split()[0]), page.as_uri())
+def test_filters_work_from_the_keyboard_and_ask_nothing_of_the_network(tab, entries: list[Entry]):
+    def press(*keys: str) -> None:
+        for key in keys:
+            tab.keyboard.press(key)
 
+    def focus(name: str) -> str:
+        return tab.evaluate(f"document.activeElement.{name}")
 
-def test_filters_work_from_the_keyboard(found: dict[str, Any], entries: list[Entry]):
-    contradicted = [e.claim.id for e in entries if e.verdict == "contradicted"]
-    assert found["all"] == len(entries)
-    assert (found["focus"], found["verdict"]) == ("verdict", "contradicted")
-    assert found["after_verdict"] == len(contradicted)
-    assert found["output"] == f"{len(contradicted)} of {len(entries)} shown"
-    assert found["words"] == "bold"
-    assert "claim-C109" in found["after_words"]
-    assert len(found["after_words"]) < len(contradicted)
-    assert found["after_reset"] == len(entries)
-    assert found["opened"] is True
+    def shown() -> list[str]:
+        rows = 'document.querySelectorAll("tbody tr:not([hidden])")'
+        return tab.evaluate(f"[...{rows}].map(row => row.id)")
 
-
-def test_no_request_leaves_the_machine(found: dict[str, Any]):
-    assert [url for url in found["requests"] if not url.startswith(("file:", "data:"))] == []
+    contradicted = [f"claim-{e.claim.id}" for e in entries if e.verdict == "contradicted"]
+    assert len(shown()) == len(entries)
+    press("Tab")  # to the first select, verdict
+    assert focus("name") == "verdict"
+    press("ArrowDown", "ArrowDown", "ArrowDown")
+    assert (focus("value"), shown()) == ("contradicted", contradicted)
+    said = f"{len(contradicted)} of {len(entries)} shown"
+    assert tab.locator("output").first.inner_text() == said
+    press("Tab", "Tab", "Tab", *"bold")
+    assert focus("value") == "bold"
+    assert "claim-C109" in shown()
+    assert len(shown()) < len(contradicted)
+    press("Tab", "Enter")
+    assert len(shown()) == len(entries)
+    press("Tab", "Enter")
+    assert tab.evaluate('document.querySelector("details").open') is True
