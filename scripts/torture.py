@@ -128,10 +128,10 @@ class Place:
             if run.returncode == 0:
                 return run
 
-    def kill_when(self, pattern: str, *words: str) -> None:
-        """Kill a run as soon as there is a file like this in the clone."""
+    def kill_when(self, pattern: str, text: str, *words: str) -> None:
+        """Kill a run as soon as there is a file like this, with this text in it, in the clone."""
         run = self.start(*words)
-        while not any(self.clone.glob(pattern)):
+        while not any(text in path.read_text() for path in self.clone.glob(pattern)):
             require(run.poll() is None, f"{words[0]} ended before {pattern} was there")
             time.sleep(0.02)
         os.killpg(run.pid, signal.SIGKILL)
@@ -221,7 +221,7 @@ def submission(place: Place) -> tuple[str, int]:
 
 
 def pages(reference: Place) -> list[tuple[str, int]]:
-    """Kill a notebook before and while papermill runs it; the book while staged and rendered."""
+    """Kill a notebook while papermill runs it, and the book while it is laid out and rendered."""
     place, build = Place(reference.root, "pages"), reference.clone / "_build"
     place.clone, place.cache = reference.clone, reference.cache
     place.results, executed = place.clone / "results", build / "notebooks" / PROFILE
@@ -234,8 +234,8 @@ def pages(reference: Place) -> list[tuple[str, int]]:
 
     whole = outputs()
     copy.unlink()
-    for suffix in ("yaml", "ipynb"):
-        place.kill_when(f"_build/notebooks/{PROFILE}/running/*.{suffix}", *words)
+    for text in ("", '"status": "completed"'):  # before and after its first cell
+        place.kill_when(f"_build/notebooks/{PROFILE}/running/*.ipynb", text, *words)
         require(not copy.exists(), "half a notebook counts as executed")
     require(outputs() == whole, "a notebook says something else after kills")
     require(not list((executed / "running").glob("*")), "a killed notebook was left in running/")
@@ -246,7 +246,7 @@ def pages(reference: Place) -> list[tuple[str, int]]:
         place.start("notebooks", "--profile", PROFILE).end()
     words = ["book", "--profile", PROFILE]
     for pattern in ("_build/book-src/book/*.md", "_build/book-out/_build/html/book/*.html"):
-        place.kill_when(pattern, *words)
+        place.kill_when(pattern, "", *words)
         require(not (build / "html").exists(), "half a book is in place")
     place.start(*words).end()
     built = (build / "html" / ".attm-stamp").stat()
