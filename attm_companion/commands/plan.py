@@ -70,40 +70,23 @@ class Prices:
 
 @dataclass(frozen=True)
 class Planned:
-    """One stage of a study as it stands.
-
-    Attributes:
-        stage: the stage.
-        work: part → calls; empty where no price is known for its cast.
-        missing: assets it needs itself that are not here.
-    """
+    """One stage as it stands: its work, empty where its cast has no price, and what it lacks."""
 
     stage: Stage
     work: Counter[str]
     missing: tuple[str, ...]
-
-    def lines(self, prices: Prices | None) -> Iterator[str]:
-        """What to print of it."""
-        done = self.stage.done
-        yield f"{'cached ' if done else 'to run '} {self.stage.label}  [{self.stage.uid}]"
-        if settings := configuration(self.stage):
-            yield "         " + ", ".join(f"{key}={value!r}" for key, value in settings.items())
-        if self.work and prices is not None and not done:
-            yield f"         about {describe_cost(self.work, prices)}"
-        if self.missing:
-            yield f"         missing: {', '.join(self.missing)}"
 
 
 def plan(study: Study) -> list[Planned]:
     """Every stage of a study, dependencies first."""
     priced = isinstance(study.profile.cast, PaperCast)  # other casts have other sizes
     manifest = load_manifest()
-
-    def lacking(stage: Stage) -> tuple[str, ...]:
-        return tuple(missing_assets(stage.assets, manifest))
-
     return [
-        Planned(stage, work_of(stage) if priced else Counter(), lacking(stage))
+        Planned(
+            stage,
+            work_of(stage) if priced else Counter(),
+            tuple(missing_assets(stage.assets, manifest)),
+        )
         for stage in ancestry(all_stages(study))
     ]
 
@@ -114,20 +97,17 @@ def configuration(stage: Stage) -> dict[str, Any]:
 
 
 def _settings(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(group, pydantic.BaseModel):
-        names = list(type(group).model_fields)
-    else:
-        names = [field.name for field in dataclasses.fields(group)]
-    for name in names:
+    is_model = isinstance(group, pydantic.BaseModel)
+    fields = type(group).model_fields if is_model else (f.name for f in dataclasses.fields(group))
+    for name in fields:
         value = getattr(group, name)
-        if name in NO_SETTINGS:
-            continue
         if isinstance(value, Stage):
             if not prefix:
                 yield name, value.label
         elif isinstance(value, pydantic.BaseModel) or dataclasses.is_dataclass(value):
-            yield from _settings(f"{prefix}{name}.", value)
-        else:
+            if name not in NO_SETTINGS:
+                yield from _settings(f"{prefix}{name}.", value)
+        elif name not in NO_SETTINGS:
             yield f"{prefix}{name}", value
 
 
@@ -152,9 +132,17 @@ def hours_in_words(hours: float) -> str:
 def report(study: Study) -> Iterator[str]:
     """The lines of the dry run: stages, totals, missing assets."""
     planned, prices = plan(study), Prices.read()
+    waiting = []
     for item in planned:
-        yield from item.lines(prices)
-    waiting = [item for item in planned if not item.stage.done]
+        stage, done = item.stage, item.stage.done
+        waiting += [] if done else [item]
+        yield f"{'cached ' if done else 'to run '} {stage.label}  [{stage.uid}]"
+        if settings := configuration(stage):
+            yield "         " + ", ".join(f"{key}={value!r}" for key, value in settings.items())
+        if item.work and prices is not None and not done:
+            yield f"         about {describe_cost(item.work, prices)}"
+        if item.missing:
+            yield f"         missing: {', '.join(item.missing)}"
     yield f"{len(planned)} stages, {len(waiting)} to run"
     total = sum((item.work for item in waiting), Counter[str]())
     if total and prices is not None:
