@@ -65,17 +65,14 @@ def _expected_of(name: str) -> dict[str, Any]:
     from attm_core.errors import ResultError
     from attm_core.files import read_json
 
-    known = read_json(EXPECTED)
-    match known:
-        case {**runs} if name in runs:
-            match runs[name]:
-                case {"verdicts": {**verdicts}, "files": {**files}}:
-                    return {"verdicts": verdicts, "files": files}
-        case {**runs}:
-            raise ResultError(
-                f"{EXPECTED} expects nothing of {name!r}, only of {', '.join(runs)}; name a second"
-                " run"
-            )
+    known: Any = read_json(EXPECTED)
+    if isinstance(known, dict) and name not in known:
+        raise ResultError(
+            f"{EXPECTED} expects nothing of {name!r}, only of {', '.join(known)}; name a second run"
+        )
+    match known[name] if isinstance(known, dict) else None:
+        case {"verdicts": {**verdicts}, "files": {**files}}:
+            return {"verdicts": verdicts, "files": files}
     raise ResultError(f"{EXPECTED} is malformed; write it with `attm compare {name} --write`")
 
 
