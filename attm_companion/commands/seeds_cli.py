@@ -1,32 +1,50 @@
-"""``attm seeds``: train the chain under several training seeds and judge the mechanisms."""
+"""``attm seeds`` and ``attm open``: the chain under several training seeds, and open questions."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from attm_companion.commands import seed, worker_count
 
 
 def add_parsers(subparsers: Any) -> None:
-    """Add the subcommand."""
-    seeds = subparsers.add_parser(
-        "seeds", help="train under several seeds on the same frozen parts; judge the mechanisms"
+    """Add the subcommands."""
+    known = (
+        ("seeds", "train under several seeds on the same frozen parts; judge the mechanisms", 8),
+        ("open", "ask what the paper left open; uses what `attm seeds` has cached", 2),
     )
-    seeds.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
-    seeds.add_argument("--seeds", type=seed, nargs="+", default=list(range(1, 9)), metavar="SEED")
-    seeds.add_argument(
-        "--jobs", type=worker_count, help="worker processes; the number of cores if left out"
-    )
-    seeds.set_defaults(run=run_seeds_command)
+    for (name, words, n_seeds), run in zip(known, (run_seeds, run_open), strict=True):
+        parser = subparsers.add_parser(name, help=words)
+        parser.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
+        default = list(range(1, n_seeds + 1))
+        parser.add_argument("--seeds", type=seed, nargs="+", default=default, metavar="SEED")
+        parser.add_argument(
+            "--jobs", type=worker_count, help="worker processes; the number of cores if left out"
+        )
+        parser.set_defaults(run=run)
 
 
-def run_seeds_command(options: argparse.Namespace) -> int:
+def run_seeds(options: argparse.Namespace) -> int:
     """Run, or go on with, all seeds; the table is written again after every group of them."""
     from attm_companion.study.seed_study import run_seeds
-    from attm_companion.study.study import Study
     from attm_companion.tables.training_seeds import write_seeds
 
-    studies = [Study(options.profile, seed) for seed in dict.fromkeys(options.seeds)]
-    run_seeds(studies, lambda reading: write_seeds(studies, reading), options.jobs)
+    return _run(options, run_seeds, write_seeds)
+
+
+def run_open(options: argparse.Namespace) -> int:
+    """Ask, or go on asking, the open questions; the table is written again after each of them."""
+    from attm_companion.study.open_questions import run_open
+    from attm_companion.tables.open_questions import write_open
+
+    return _run(options, run_open, write_open)
+
+
+def _run(options: argparse.Namespace, run: Callable[..., None], write: Callable[..., None]) -> int:
+    from attm_companion.study.study import Study
+
+    studies = [Study(options.profile, chosen) for chosen in dict.fromkeys(options.seeds)]
+    run(studies, lambda reading: write(studies, reading), options.jobs)
     return 0

@@ -140,7 +140,7 @@ class ExpertStage(LaterStage):
     AVERAGES = "run/polish/ema"
 
     kind: Literal["expert"] = "expert"
-    start: SFTStage
+    start: Annotated[SFTStage | ExpertStage, pydantic.Field(discriminator="kind")]
     config: ExpertIterationConfig
 
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:

@@ -25,7 +25,7 @@ from attm_core.constants import HeadName
 from attm_core.errors import ConfigError
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_atomic
-from attm_core.generation.pipeline import GenerationConfig, generate, postprocess
+from attm_core.generation.pipeline import Clips, GenerationConfig, generate, postprocess
 from attm_core.generation.sampler import prompt_seeds
 from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
@@ -75,6 +75,14 @@ class InferenceProtocol(pydantic.BaseModel):
                 f"n_prompts must be from 0 (all) to {len(captions)}, got {self.n_prompts}"
             )
         return captions[: self.n_prompts or None]
+
+    def clips(self, model: FluxAudio, features: Features) -> Clips:
+        """One clip per prompt of a model, with the networks that its features were made with."""
+        captions = self.captions(features.frozen)
+        networks = features.networks(separator=self.config.n_passes > 0)
+        seeds = prompt_seeds(self.seed, len(captions), self.one_seed)
+        ready = sampling_model(model, features.device)
+        return generate(ready, captions, self.config, networks, seeds)
 
 
 class Evaluator(pydantic.BaseModel):
@@ -129,14 +137,12 @@ class ConditionStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Generate and score; keep a few clips to listen to."""
-        protocol, features = self.protocol, self.weights.features
-        captions = protocol.captions(self.evaluator.frozen)
-        model = sampling_model(self._model(), features.device)
-        networks = features.networks(separator=protocol.config.n_passes > 0)
-        seeds = prompt_seeds(protocol.seed, len(captions), protocol.one_seed)
-        waves = generate(model, captions, protocol.config, networks, seeds).waves
-        self.evaluator.score(waves, captions, protocol.vocals).save(folder / SCORES)
-        _save_audio(folder / AUDIO, waves[: protocol.n_listening])
+        protocol = self.protocol
+        clips = protocol.clips(self._model(), self.weights.features)
+        self.evaluator.score(clips.waves, list(clips.prompts), protocol.vocals).save(
+            folder / SCORES
+        )
+        _save_audio(folder / AUDIO, clips.waves[: protocol.n_listening])
 
     @property
     def s(self) -> float | None:

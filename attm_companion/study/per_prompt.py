@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from attm_companion.study.conditions import ConditionStage
+from attm_companion.study.open_stages import Heard
 from attm_companion.study.result_files import result_path, results_folder, write_table
 from attm_companion.study.study import Study
 from attm_core.errors import ResultError
@@ -23,7 +24,7 @@ DIGITS = 13  # a test may be of differences of a millionth
 
 
 def write_prompts(
-    study: Study, experiment: str, scored: Iterable[tuple[str, ConditionStage]]
+    study: Study, experiment: str, scored: Iterable[tuple[str, ConditionStage | Heard]]
 ) -> None:
     """Write the per-prompt scores of an experiment's conditions, and the captions.
 
@@ -46,7 +47,7 @@ def write_prompts(
     write_table(path.with_name("captions.csv"), captions[0], captions)
 
 
-def _lines(row: str, stage: ConditionStage) -> Iterator[dict[str, Any]]:
+def _lines(row: str, stage: ConditionStage | Heard) -> Iterator[dict[str, Any]]:
     """A line per prompt: the condition, then every score that is one number per prompt."""
     scores = stage.scores().per_prompt
     seeds = (stage.weights.seed, stage.protocol.seed)

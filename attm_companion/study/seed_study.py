@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
@@ -50,14 +50,19 @@ def selection(study: Study) -> dict[Reading, ConditionStage]:
     return {r: study.condition(study.sft(V1), r.of(valid), s=r.s) for r in GRID}
 
 
-def select(study: Study) -> Reading:
-    """The reading with the lowest FAD-CLAP on the validation split; the first of equals."""
+def distances(study: Study) -> dict[Reading, float]:
+    """FAD-CLAP on the validation split of every reading that the rule may select."""
     reference = study.reference(study.validation)
-    distances = {
+    return {
         reading: frechet_distance(stage.scores().embeddings, reference)
         for reading, stage in selection(study).items()
     }
-    return min(GRID, key=lambda reading: distances[reading])
+
+
+def select(study: Study) -> Reading:
+    """The reading with the lowest FAD-CLAP on the validation split; the first of equals."""
+    found = distances(study)
+    return min(GRID, key=lambda reading: found[reading])
 
 
 def primary(study: Study, reading: Reading) -> Rows:
@@ -134,10 +139,7 @@ def complete(study: Study, reading: Reading) -> Rows:
 
 
 def run_seeds(
-    studies: Sequence[Study],
-    after: Callable[[Reading], None],
-    jobs: int | None = None,
-    began: float | None = None,
+    studies: Sequence[Study], after: Callable[[Reading], None], jobs: int | None = None
 ) -> None:
     """Train and read every seed, in groups of as many as there are workers.
 
@@ -145,9 +147,18 @@ def run_seeds(
         studies: one per training seed, with the same frozen parts; the first decides the reading.
         after: called when a group is complete, to write down what there is.
         jobs: worker processes; the profile's if None.
-        began: for the log; now if None.
     """
-    first, began = studies[0], time.monotonic() if began is None else began
+    run_tiers(studies, TIERS, after, jobs)
+
+
+def run_tiers(
+    studies: Sequence[Study],
+    tiers: Sequence[Callable[[Study, Reading], Mapping[str, Stage]]],
+    after: Callable[[Reading], None],
+    jobs: int | None = None,
+) -> None:
+    """Select the reading, then make the rows of every tier for every seed; see `run_seeds`."""
+    first, began = studies[0], time.monotonic()
     resources = first.profile.resources
     jobs = jobs or resources.jobs or 2
     homes: list[Stage] = [first.anchors(first.evaluation), first.anchors(first.validation)]
@@ -157,7 +168,7 @@ def run_seeds(
     ensure([*homes, *selection(first).values(), *chains], jobs, resources.threads)
     reading = select(first)
     _say(f"selected on validation: {reading}", began)
-    work = list(product(TIERS, groups))
+    work = list(product(tiers, groups))
     started = time.monotonic()
     for number, (tier, group) in enumerate(work, start=1):
         stages = [stage for study in group for stage in tier(study, reading).values()]

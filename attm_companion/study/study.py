@@ -16,6 +16,7 @@ from attm_companion.study.chain import (
     RewardColumn,
     SFTStage,
     Weights,
+    first_stage,
 )
 from attm_companion.study.conditions import (
     AnchorStage,
@@ -204,7 +205,7 @@ class Study:
         forward: HeadName | None = None,
     ) -> ConditionStage:
         """A model at one score under one protocol, in its own forward or another."""
-        own = weights.forward if isinstance(weights, CrpoStage) else _head_of(weights)
+        own = weights.forward if isinstance(weights, CrpoStage) else first_stage(weights).head
         return ConditionStage(
             weights=weights,
             forward=forward or own,
@@ -248,7 +249,3 @@ class Study:
             facts["changed"] = self.changes
         name = self.profile.name
         return Result(experiment, name, provenance=facts, training_seed=self.training_seed)
-
-
-def _head_of(weights: SFTStage | ExpertStage) -> HeadName:
-    return weights.head if isinstance(weights, SFTStage) else weights.start.head

@@ -16,13 +16,15 @@ from threadpoolctl import threadpool_limits
 
 from attm_companion.study.arrays import Array
 from attm_companion.study.condition_scores import UNITS, Scores
-from attm_companion.study.conditions import InferenceProtocol
+from attm_companion.study.conditions import ConditionStage, InferenceProtocol
+from attm_companion.study.open_stages import Heard
 from attm_companion.study.per_prompt import write_prompts
 from attm_companion.study.result_files import write_result
 from attm_companion.study.results import Result
 from attm_companion.study.seed_study import Reading, Rows, complete
 from attm_companion.study.stage import ancestry
 from attm_companion.study.study import Study
+from attm_companion.tables import selection
 from attm_core.errors import ResultError
 from attm_core.evaluation.conclusions import (
     Contrast,
@@ -31,10 +33,11 @@ from attm_core.evaluation.conclusions import (
     verdict,
 )
 from attm_core.evaluation.frechet import frechet_distance
-from attm_core.evaluation.statistics import holm
+from attm_core.evaluation.statistics import Interval, holm
 from attm_core.randomness import numpy_generator
 
 EXPERIMENT = "training_seeds"
+OVER_BOTH = "training seeds and prompts"
 # Section IV-C: "varies Reward by less than 0.05 and FAD-CLAP by less than 0.02". CLAP score has no
 # such words; it is given FAD's.
 MARGINS = {"reward": 0.05, "clap": 0.02, "fad": 0.02}
@@ -109,6 +112,7 @@ def write_seeds(studies: Sequence[Study], reading: Reading) -> None:
     scored = [item for rows in conditions.values() for item in rows.items()]
     write_prompts(studies[0], EXPERIMENT, scored)
     write_result(result)
+    write_result(selection.tabulate(studies[0], reading))
 
 
 def _scores(conditions: Mapping[int, Rows]) -> Scored:
@@ -120,7 +124,7 @@ def _scores(conditions: Mapping[int, Rows]) -> Scored:
 
 def add_conditions(
     result: Result,
-    conditions: Mapping[int, Rows],
+    conditions: Mapping[int, Mapping[str, ConditionStage | Heard]],
     reference: Callable[[InferenceProtocol], Array],
 ) -> None:
     """One line per training seed, condition and metric: FAD and the mean of each score.
@@ -163,20 +167,31 @@ def add_contrasts(result: Result, scored: Scored) -> None:
             **ends, **place,
         )  # fmt: skip
         if line["metric"] != "fad":
-            differences = np.stack(
-                [
-                    getattr(rows[line["row"]], line["metric"])
-                    - getattr(rows[line["against"]], line["metric"])
-                    for rows in scored.values()
-                    if {line["row"], line["against"]} <= rows.keys()
-                ]
-            )
-            rng = numpy_generator(0, EXPERIMENT, line["row"], line["against"], line["metric"])
-            both = two_way_bootstrap(differences, rng)
+            both, n = over_both(scored, line["row"], line["against"], line["metric"])
             result.add_interval(
                 line["row"], f"{line['metric']}_new_prompts", both, UNITS[line["metric"]],
-                **{**place, "over": "training seeds and prompts", "n": differences.size},
+                **{**place, "over": OVER_BOTH, "n": n},
             )  # fmt: skip
+
+
+def over_both(scored: Scored, row: str, against: str, metric: str) -> tuple[Interval, int]:
+    """A contrast with an interval over training seeds and prompts, and the number of differences.
+
+    Args:
+        scored: training seed → row → scores; two seeds at least must have both rows.
+        row: the condition.
+        against: what it is compared with.
+        metric: a score that is one number per prompt.
+    """
+    differences = np.stack(
+        [
+            getattr(rows[row], metric) - getattr(rows[against], metric)
+            for rows in scored.values()
+            if {row, against} <= rows.keys()
+        ]
+    )
+    rng = numpy_generator(0, EXPERIMENT, row, against, metric)
+    return two_way_bootstrap(differences, rng), differences.size
 
 
 def by_seed(result: Result) -> pd.DataFrame:

@@ -60,6 +60,31 @@ def joint_guidance(
     return v_null + w * (v_cond - v_null)  # Eq. (2)
 
 
+def separate_guidance(
+    v_cond: Float[Tensor, "*shape"],
+    v_text: Float[Tensor, "*shape"],
+    v_null: Float[Tensor, "*shape"],
+    w: float,
+    w_score: float,
+) -> Float[Tensor, "*shape"]:
+    """Eq. (2) along the chain ∅ → c → (c, s), with a scale for each step; beyond the paper.
+
+    Args:
+        v_cond: v(x_t, t, c, s).
+        v_text: v(x_t, t, c, ∅_s), same shape.
+        v_null: v(x_t, t, ∅_t, ∅_s), same shape.
+        w: guidance scale of the text.
+        w_score: guidance scale of the score given the text; equal scales give Eq. (2) itself.
+
+    Returns:
+        ṽ, the same shape.
+
+    >>> separate_guidance(*torch.tensor([[7.0], [2.0], [1.0]]), 4.0, 2.0)
+    tensor([15.])
+    """
+    return joint_guidance(v_text, v_null, w) + w_score * (v_cond - v_text)
+
+
 @dataclass(frozen=True)
 class GuidedVelocity:
     """The guided velocity field of one batch of prompts, ``guided(x_t, t) -> ṽ``.
@@ -99,8 +124,7 @@ class GuidedVelocity:
             return v[0]
         if self.w_score is None:
             return joint_guidance(v[1], v[0], self.w)
-        # Eq. (2) along the chain ∅ → c → (c, s); equal scales give Eq. (2) itself.
-        return joint_guidance(v[1], v[0], self.w) + self.w_score * (v[2] - v[1])
+        return separate_guidance(v[2], v[1], v[0], self.w, self.w_score)
 
 
 def guide(

@@ -11,7 +11,7 @@ from attm_companion.commands import cli
 from attm_core import __version__
 from attm_core.errors import InputError
 
-COMMANDS = ["study", "compare", "seeds", "doctor", "notebooks", "book", "generate", "score"]
+COMMANDS = ["study", "compare", "seeds", "open", "doctor", "notebooks", "book", "generate", "score"]
 COMMANDS += ["submission", "claims", "assets"]
 
 

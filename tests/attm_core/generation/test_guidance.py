@@ -4,7 +4,7 @@ from torch import Tensor
 
 from attm_core.backbone.config import Conditions as Text
 from attm_core.errors import ConfigError, InputError
-from attm_core.generation.guidance import guide, joint_guidance
+from attm_core.generation.guidance import guide, joint_guidance, separate_guidance
 
 
 class LinearField:
@@ -43,6 +43,14 @@ def test_affine_in_w_between_the_branches() -> None:
     torch.testing.assert_close(joint_guidance(v_cond, v_null, 1.0), v_cond)
     torch.testing.assert_close(joint_guidance(v_cond, v_null, 0.0), v_null)
     torch.testing.assert_close(joint_guidance(v_cond, v_cond, 7.0), v_cond)
+
+
+def test_equal_weights_on_text_and_score_are_the_joint_guidance_of_the_paper() -> None:
+    v_cond, v_text, v_null = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+    both = separate_guidance(v_cond, v_text, v_null, 4.0, 4.0)
+    torch.testing.assert_close(both, joint_guidance(v_cond, v_null, 4.0))
+    text_alone = separate_guidance(v_cond, v_text, v_null, 4.0, 0.0)
+    torch.testing.assert_close(text_alone, joint_guidance(v_text, v_null, 4.0))
 
 
 @pytest.mark.parametrize(
