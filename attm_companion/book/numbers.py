@@ -9,6 +9,7 @@ prints the one of three phrases that the interval allows: ``cumulative: reward o
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,9 +25,11 @@ REQUEST = re.compile(
     r"^(?P<experiment>[^:|@]+?)\s*:\s*(?P<query>[^@|]+?)\s*(@\s*(?P<field>\w+)\s*)?"
     r"(\|(?P<rest>.*))?$"
 )
+ROLE = re.compile(r"\{(?P<name>num|says)\}`(?P<request>[^`]+)`")
 DEFAULT_FORMAT = ".3f"
 LEVELS = {"A": "computed again here", "B": "from stored results", "C": "quoted from the paper"}
 TABLES = "attm_companion/tables"
+_FILLED = itertools.count(1)  # ids of the numbers of a page
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,38 @@ def find_phrase(results: Path, request: str) -> str:
         ResultError: as `find_number`, no interval, or not three phrases.
     """
     _, value, match = _resolve(results, request)
-    phrases = [phrase.strip() for phrase in (match["rest"] or "").split("|")]
+    return _phrase(value, match["rest"] or "", request)
+
+
+def _phrase(value: Value, rest: str, request: str) -> str:
+    phrases = [phrase.strip() for phrase in rest.split("|")]
     if len(phrases) != 3 or value.low is None or value.high is None:
         raise ResultError(f"'{request}' needs a line with an interval and three phrases")
     return phrases[0 if value.low > 0 else 1 if value.high < 0 else 2]
+
+
+def filled(result: Result, text: str) -> str:
+    """A text with its roles ``num`` and ``says`` filled from one stored table, as HTML.
+
+    Args:
+        result: the table; a request is as in a page, without the name of the experiment.
+        text: HTML with the roles in it.
+
+    Raises:
+        ResultError: as `find_number` and `find_phrase`.
+    """
+
+    def one(role: re.Match[str]) -> str:
+        match = REQUEST.match(f"{result.experiment}: {role['request']}")
+        if match is None:
+            raise ResultError(f"'{role['request']}' is not of the form METRIC of ROW @ field | …")
+        value, rest = result[match["query"]], (match["rest"] or "").strip()
+        if role["name"] == "says":
+            return escape(_phrase(value, rest, role["request"]))
+        number = number_of(result, value, rest, match["field"], "B")
+        return number.html(f"filled-{next(_FILLED)}")
+
+    return ROLE.sub(one, text)
 
 
 def _resolve(results: Path, request: str) -> tuple[Result, Value, re.Match[str]]:

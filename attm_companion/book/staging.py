@@ -140,7 +140,8 @@ def _stage_extra(layout: Layout, extra: Path) -> None:
     runs = layout.results.parent
     tables = {
         f"results/{path.relative_to(runs).as_posix()}": path
-        for path in (*layout.results.glob("*.csv"), *runs.glob("replications/*/*.csv"))
+        for pattern in (f"{layout.results.name}/*.csv", "replications/*/*.csv", "*/open_*.csv")
+        for path in runs.glob(pattern)
     }
     write_source_pages(layout.root, extra / "source", tables)
     static = layout.executed / "static"

@@ -20,6 +20,7 @@ from attm_companion.study.study import Study
 from attm_core.constants import HeadName
 from attm_core.randomness import derived_seed
 
+N_PROMPTS = 100  # that are read, in the paper and at `mini`
 N_ROUNDS = 3
 WEIGHTS = (1.0, 2.0, 4.0)  # of guidance, on text and on score
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)  # of the steps of Stage 1
@@ -67,12 +68,11 @@ def crossing(study: Study, reading: Reading) -> Rows:
 def best_of(study: Study, reading: Reading) -> Rows:
     """As many samples per prompt as make the sampling of Stage 2 and its reading equal."""
     read = reading.of(study.evaluation).changed(s=reading.s)
-    n_prompts = len(read.captions(study.frozen))
     stage = BestOfStage(
         weights=study.sft(V1),
         protocol=read,
         evaluator=study.evaluator,
-        n=1 + round(study.profile.expert.n_samples / n_prompts),
+        n=max(2, 1 + round(study.profile.expert.n_samples / N_PROMPTS)),
         launch=study.resources.generation,
     )
     return {"best_of": stage, "experts": study.condition(study.expert(V1), read, s=reading.s)}
