@@ -4,7 +4,7 @@ import pytest
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.open_questions import best_of, crossing, guidance, rounds, unet
 from attm_companion.study.open_stages import BestOfStage, picked
-from attm_companion.study.seed_study import V1, V2, Reading, primary
+from attm_companion.study.seed_study import V2, Reading, primary
 from attm_companion.study.stage import Stage
 from attm_companion.study.study import Study
 
@@ -42,15 +42,6 @@ def test_a_round_starts_from_the_one_before_with_draws_of_its_own(study: Study) 
     assert len({one.seed, two.seed, three.seed}) == 3
     assert one.config == two.config == three.config
     assert type(three).model_validate_json(three.model_dump_json()).uid == three.uid
-
-
-def test_shorter_trainings_differ_in_length_alone(study: Study) -> None:
-    rows, whole = crossing(study, READING), study.sft(V1)
-    short = rows["v1 after 5"].weights
-    assert short.training.n_steps == 5
-    assert short.training.lr == whole.training.lr
-    assert short.features.uid == whole.features.uid
-    assert rows["v1 crossed after 5"].forward == V2
 
 
 def test_stages_travel_to_workers_as_they_are(study: Study) -> None:
