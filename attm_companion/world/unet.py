@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from attm_core.backbone.blocks import SwiGLU, ada_ln, modulate
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio, initialize
+from attm_core.constants import HEADS
 from attm_core.errors import ConfigError
 
 N_LEVELS = 2  # each halves the number of frames
-HEADS_WITHOUT_TOKENS = ("none", "global_adaln", "input_add")
+HEADS_WITHOUT_TOKENS = ("none", HEADS["v1"], HEADS["v2"])
 
 
 class ConvBlock(nn.Module):
