@@ -70,11 +70,11 @@ def separate_guidance(
     """Eq. (2) along the chain ∅ → c → (c, s), with a scale for each step; beyond the paper.
 
     Args:
-        v_cond, v_text, v_null: velocity under (c, s), (c, ∅_s) and (∅_t, ∅_s).
-        w, w_score: scales of the text, and of the score given it; equal ones are Eq. (2) itself.
-
-    >>> separate_guidance(*torch.tensor([[7.0], [2.0], [1.0]]), 4.0, 2.0)
-    tensor([15.])
+        v_cond: v(x_t, t, c, s).
+        v_text: v(x_t, t, c, ∅_s).
+        v_null: v(x_t, t, ∅_t, ∅_s).
+        w: guidance scale of the text.
+        w_score: guidance scale of the score given the text; if it equals ``w``, this is Eq. (2).
     """
     return joint_guidance(v_text, v_null, w) + w_score * (v_cond - v_text)
 

@@ -45,6 +45,11 @@ def test_affine_in_w_between_the_branches() -> None:
     torch.testing.assert_close(joint_guidance(v_cond, v_cond, 7.0), v_cond)
 
 
+def test_separate_guidance_by_hand() -> None:
+    v_cond, v_text, v_null = torch.tensor([[7.0], [2.0], [1.0]])
+    assert separate_guidance(v_cond, v_text, v_null, 4.0, 2.0).item() == 1 + 4 * 1 + 2 * 5
+
+
 def test_equal_weights_on_text_and_score_are_the_joint_guidance_of_the_paper() -> None:
     v_cond, v_text, v_null = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
     both = separate_guidance(v_cond, v_text, v_null, 4.0, 4.0)
