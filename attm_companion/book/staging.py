@@ -140,8 +140,8 @@ def _stage_extra(layout: Layout, extra: Path) -> None:
     runs = layout.results.parent
     tables = {
         f"results/{path.relative_to(runs).as_posix()}": path
-        for pattern in (f"{layout.results.name}/*.csv", "replications/*/*.csv", "*/open_*.csv")
-        for path in runs.glob(pattern)
+        for own in (f"{layout.results.name}/*", "replications/*/*", "*/open_*", "*/score_sweep")
+        for path in runs.glob(f"{own}.csv")
     }
     write_source_pages(layout.root, extra / "source", tables)
     static = layout.executed / "static"
