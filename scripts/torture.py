@@ -39,7 +39,8 @@ from attm_companion.tables.experiments import find_experiment
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE, EXPERIMENT = "smoke", "cumulative"  # an experiment that needs every kind of stage
 STUDY = ("study", "--profile", PROFILE, "--only", EXPERIMENT, "--jobs")
-WRITES = range(1, 7)  # of a kind of stage by one process: odd ones die before, even ones after
+# Which write of a kind of stage by one process, and whether it is killed before it or after.
+POINTS = ("1 -", "2 +", "3 -", "4 +", "5 -", "6 +")
 LEAST_KILLS = 40
 LIMIT_S = 3600.0
 
@@ -56,12 +57,12 @@ if log:
         first, _, rest = os.path.relpath(target, cache).partition(os.sep)
         kind = first.rsplit("-", 1)[0] if first != os.pardir else os.path.basename(target)
         counts[kind] = counts.get(kind, 0) + 1
-        point = f"{kind} {counts[kind]}"
-        for turn in (1, 0):
-            if point in points and counts[kind] % 2 == turn:
+        for sign in "-+":
+            point = f"{kind} {counts[kind]} {sign}"
+            if point in points:
                 say("killed " + point)
                 os.killpg(0, signal.SIGKILL)
-            if turn:
+            if sign == "-":
                 plain(source, target, **options)
                 if rest == "stage.json":
                     say("made " + first)
@@ -182,7 +183,7 @@ def kills(root: Path) -> str:
         shutil.copytree(reference.cache, place.cache)
         for uid in (uid for uid in wanted if kind_of(uid) in own):
             shutil.rmtree(place.cache / uid)
-        points = [f"{kind} {n}" for n in WRITES for kind in own]
+        points = [f"{kind} {point}" for point in POINTS for kind in own]
         return place.run_killed(*STUDY, "1", points=points).hash()
 
     with ThreadPoolExecutor() as pool:
@@ -211,10 +212,10 @@ def submission(place: Place) -> tuple[str, int]:
     prompts.write_text('{"a": "calm piano", "b": "fast drums"}')
     words = ["submission", "--profile", PROFILE, "--prompts", str(prompts), "--out"]
     place.start(*words, str(whole)).end()
-    for point in ("killed.zip 1", "killed.zip 2"):
+    for point in ("killed.zip 1 -", "killed.zip 1 +"):
         archive.unlink(missing_ok=True)
         place.start(*words, str(archive), points=[point]).end(-signal.SIGKILL)
-        require(archive.exists() == point.endswith("2"), "half an archive has its name")
+        require(archive.exists() == point.endswith("+"), "half an archive has its name")
         place.start(*words, str(archive)).end()
         require(archive.read_bytes() == whole.read_bytes(), "another archive after a kill")
     return "submission", 2
