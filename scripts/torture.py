@@ -38,6 +38,7 @@ from attm_companion.tables.experiments import find_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE, EXPERIMENT = "smoke", "cumulative"  # an experiment that needs every kind of stage
+NOTEBOOK = "cumulative-ablation"  # its page
 STUDY = ("study", "--profile", PROFILE, "--only", EXPERIMENT, "--jobs")
 # Which write of a kind of stage by one process, and whether it is killed before it or after.
 POINTS = ("1 -", "2 +", "3 -", "4 +", "5 -", "6 +")
@@ -226,8 +227,8 @@ def pages(reference: Place) -> list[tuple[str, int]]:
     place, build = Place(reference.root, "pages"), reference.clone / "_build"
     place.clone, place.cache = reference.clone, reference.cache
     place.results, executed = place.clone / "results", build / "notebooks" / PROFILE
-    words = ["notebooks", "--profile", PROFILE, "--only", EXPERIMENT]
-    copy = executed / f"{EXPERIMENT}.ipynb"
+    words = ["notebooks", "--profile", PROFILE, "--only", NOTEBOOK]
+    copy = executed / f"{NOTEBOOK}.ipynb"
 
     def outputs() -> list[object]:
         place.start(*words).end()
