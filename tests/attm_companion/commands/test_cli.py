@@ -25,19 +25,18 @@ def test_all_commands_are_there():
     assert sorted(commands()) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_explains_itself(command, capsys):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--version"], f"attm-companion {__version__}\n"),
+        *(([command, "--help"], f"usage: attm {command}") for command in COMMANDS),
+    ],
+)
+def test_each_command_explains_itself(words, said, capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main([command, "--help"])
+        cli.main(words)
     assert stopped.value.code == 0
-    assert f"usage: attm {command}" in capsys.readouterr().out
-
-
-def test_version(capsys):
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(["--version"])
-    assert stopped.value.code == 0
-    assert capsys.readouterr().out == f"attm-companion {__version__}\n"
+    assert capsys.readouterr().out.startswith(said)
 
 
 @pytest.mark.parametrize("words", [[], ["nothing"], ["study", "--nothing"]])
@@ -98,18 +97,10 @@ def test_a_bug_is_not_hidden(monkeypatch):
         cli.main([])
 
 
-@pytest.mark.parametrize(
-    ("words", "buffered"),
-    [(["doctor"], True), (["assets", "list"], True), (["assets", "list"], False)],
-)
+@pytest.mark.parametrize(("words", "buffered"), [(["doctor"], True), (["assets", "list"], False)])
 def test_a_reader_that_leaves_is_no_error(words, buffered):
-    command = [
-        sys.executable,
-        *([] if buffered else ["-u"]),
-        "-m",
-        "attm_companion.commands.cli",
-        *words,
-    ]
+    command = [sys.executable, *([] if buffered else ["-u"])]
+    command += ["-m", "attm_companion.commands.cli", *words]
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=plain, **pipes) as process:

@@ -4,7 +4,6 @@ from collections import Counter
 
 import pytest
 
-from attm_companion.commands import plan as module
 from attm_companion.commands.plan import Prices, configuration, plan, report
 from attm_companion.commands.work import work_of
 from attm_companion.paper_numbers import paper_value
@@ -34,16 +33,6 @@ def test_every_stage_of_the_paper_is_there_with_what_it_lacks():
     assert planned[study.frozen.text.uid].missing == ("flan_t5",)
     assert planned[study.ranker.uid].missing == ("tunejury",)
     assert planned[study.sft("none").uid].missing == ()
-
-
-def test_assets_that_are_here_are_not_missing(tmp_path):
-    for file in assets.find_asset("flan_t5").files:
-        path = tmp_path / "assets" / "flan_t5" / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    study = Study("paper")
-    assert assets.missing_assets(study.frozen.text.assets) == []
-    assert assets.missing_assets(study.frozen.mert.assets) == ["mert"]
 
 
 def test_the_work_of_the_training_stages_follows_from_their_settings():
@@ -106,16 +95,9 @@ def test_the_report_ends_with_sums_and_what_is_missing(monkeypatch):
     assert "PFLOP, 32.0 h on the paper's GPU" in lines[at + 2]
 
 
-def test_other_casts_have_no_price(monkeypatch):
-    monkeypatch.setattr(Prices, "read", lambda: PRICES)
-    lines = list(report(Study("smoke")))
-    assert "PFLOP" not in "".join(lines)
-    assert lines[-1].endswith("to run")
-
-
-def test_an_installed_package_says_that_costs_are_unknown(monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "PARTS_FILE", tmp_path / "parts.json")
-    assert Prices.read(module.PARTS_FILE) is None
+def test_other_casts_and_installed_packages_have_no_price(monkeypatch, tmp_path):
+    assert "PFLOP" not in "".join(report(Study("smoke")))
+    assert Prices.read(tmp_path / "parts.json") is None
     monkeypatch.setattr(Prices, "read", lambda: None)
     assert any("benchmarks/parts.py" in line for line in report(Study("paper")))
 

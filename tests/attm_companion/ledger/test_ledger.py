@@ -9,7 +9,6 @@ from attm_companion.ledger.evidence import (
     KINDS,
     VERDICTS,
     Claim,
-    Evidence,
     Place,
     Reading,
     gather,
@@ -19,29 +18,16 @@ from attm_companion.ledger.evidence import (
     parse_place,
 )
 from attm_companion.ledger.ledger import (
-    Entry,
     build_entry,
     build_ledger,
     count_verdicts,
     write_ledger,
 )
-from attm_companion.ledger.mini_values import NOT_RUN, load_mini, mini_sentence
+from attm_companion.ledger.mini_values import NOT_RUN, mini_sentence
 from attm_companion.study.results import Result
 from attm_core.errors import InputError, ResultError
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module")
-def evidence() -> Evidence:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("ATTM_RELEASED_DIR", raising=False)
-        return dataclasses.replace(gather(None, ROOT / "results"), mini={})
-
-
-@pytest.fixture(scope="module")
-def entries(evidence: Evidence) -> list[Entry]:
-    return build_ledger(evidence)
 
 
 def test_each_of_the_129_statements_has_a_verdict_and_each_finding_has_none(entries):
@@ -91,15 +77,9 @@ def test_counts_form_the_table_of_kinds(entries):
     assert counts["finding"] == {"found": sum(entry.claim.is_finding for entry in entries)}
 
 
-def test_the_committed_file_is_what_the_checks_give(entries, evidence, tmp_path):
-    written = write_ledger(entries, evidence, tmp_path / "claims.json").read_bytes()
-    committed = ROOT / "results" / "claims.json"
-    assert written == committed.read_bytes(), "run `attm claims` and commit results/claims.json"
-    again = write_ledger(build_ledger(evidence), evidence, tmp_path / "again.json").read_bytes()
-    assert again == written
-
-
-def test_the_command_writes_the_file_and_lists_a_verdict(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_the_committed_file_and_lists_a_verdict(
+    entries, evidence, tmp_path, monkeypatch, capsys
+):
     monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
     audit = (ROOT / "results" / "released_audit.json").read_bytes()
     (tmp_path / "released_audit.json").write_bytes(audit)
@@ -109,7 +89,9 @@ def test_the_command_writes_the_file_and_lists_a_verdict(tmp_path, monkeypatch, 
     args = parser.parse_args([*arguments, "ambiguous"])
     assert args.run(args) == 0
     committed = (ROOT / "results" / "claims.json").read_bytes()
-    assert (tmp_path / "claims.json").read_bytes() == committed
+    written = (tmp_path / "claims.json").read_bytes()
+    assert written == committed, "run `attm claims` and commit results/claims.json"
+    assert write_ledger(entries, evidence, tmp_path / "again.json").read_bytes() == written
     output = capsys.readouterr().out
     assert all(f"{kind:9}" in output for kind in KINDS)
     assert "C117 Sub. 1 at any s" in output
@@ -118,9 +100,8 @@ def test_the_command_writes_the_file_and_lists_a_verdict(tmp_path, monkeypatch, 
         args.run(args)
 
 
-def test_mini_values_stand_beside_the_verdict_and_leave_it_alone(evidence, entries):
-    tables = load_mini(ROOT / "results" / "mini")
-    richer = build_ledger(dataclasses.replace(evidence, mini=tables))
+def test_mini_values_stand_beside_the_verdict_and_leave_it_alone(evidence_with_mini, entries):
+    richer = build_ledger(evidence_with_mini)
     assert [entry.verdict for entry in richer] == [entry.verdict for entry in entries]
     assert {entry.mini for entry in entries} == {"", NOT_RUN}
 

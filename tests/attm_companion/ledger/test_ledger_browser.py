@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attm_companion.ledger.evidence import gather
-from attm_companion.ledger.ledger import Entry, build_ledger
+from attm_companion.ledger.ledger import Entry
 from attm_companion.ledger.page import (
     answer_form,
     count_rows,
@@ -18,13 +17,6 @@ from attm_companion.ledger.page import (
 
 ROOT = Path(__file__).resolve().parents[3]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
-
-
-@pytest.fixture(scope="module")
-def entries() -> list[Entry]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("ATTM_RELEASED_DIR", raising=False)
-        return build_ledger(gather(None, ROOT / "results"))
 
 
 def test_every_row_is_labelled_and_loads_nothing(entries: list[Entry]):

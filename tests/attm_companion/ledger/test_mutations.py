@@ -1,14 +1,13 @@
 """Every computed verdict can fail: some change of a number or a figure that it reads flips it."""
 
 import copy
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from attm_companion.ledger.evidence import Claim, Evidence, gather, load_claims
+from attm_companion.ledger.evidence import Claim, Evidence, load_claims
 from attm_companion.ledger.ledger import run_check
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import Cell, Paper, parse_cell
@@ -28,13 +27,6 @@ TOGETHER = {
         "scores.reward.systems.baseline.mean": -0.392,
     },
 }
-
-
-@pytest.fixture(scope="module")
-def evidence() -> Evidence:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("ATTM_RELEASED_DIR", raising=False)
-        return dataclasses.replace(gather(None, ROOT / "results"), mini={})
 
 
 class Watched:

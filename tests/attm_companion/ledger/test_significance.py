@@ -1,20 +1,17 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from attm_companion.ledger.checks.significance import bound, detectable
-from attm_companion.ledger.release.audit import Audit, load_audit
+from attm_companion.ledger.evidence import Evidence
+from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import load_paper
 from attm_core.evaluation.statistics import paired_t_test
 
-ROOT = Path(__file__).resolve().parents[3]
 
-
-@pytest.fixture(scope="module")
-def audit() -> Audit:
-    return load_audit(ROOT / "results" / "released_audit.json")
+@pytest.fixture
+def audit(evidence: Evidence) -> Audit:
+    return evidence.audit
 
 
 def test_the_bound_is_where_the_paired_test_turns(audit: Audit):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attm_companion.ledger import views
-from attm_companion.ledger.evidence import Evidence, gather
+from attm_companion.ledger.evidence import Evidence
 from attm_companion.ledger.highlights import (
     LEAST_SURE,
     MATTER_MOST,
@@ -19,12 +19,6 @@ from attm_core.randomness import numpy_generator
 
 ROOT = Path(__file__).resolve().parents[3]
 AUDIT_FILE = ROOT / "results" / "released_audit.json"
-
-
-@pytest.fixture
-def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
-    monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
-    return gather(None, ROOT / "results")
 
 
 @pytest.fixture
@@ -104,15 +98,14 @@ def test_tables_of_the_chapter(evidence: Evidence):
     assert (lengths["Holm"] >= lengths["p two-sided"]).all()
 
 
-def test_departures_show_the_mini_study_where_it_ran(evidence: Evidence):
-    table = departures(build_ledger(evidence))
+def test_departures_show_the_mini_study_where_it_ran(evidence_with_mini: Evidence):
+    table = departures(build_ledger(evidence_with_mini))
     assert "negative prompt changes CLAP by" in table.loc["C73", "mini study"]
     assert table["mini study"].isna()["C57"]
     assert "C48" not in table.index
 
 
-def test_highlights_are_lines_of_the_ledger(evidence: Evidence):
-    entries = build_ledger(evidence)
+def test_highlights_are_lines_of_the_ledger(entries):
     html = chosen_view(entries, MATTER_MOST, "ten").html
     assert [html.count(f'id="chosen-{claim_id}"') for claim_id in MATTER_MOST] == [1] * 10
     assert html.count("<details>") == 10
