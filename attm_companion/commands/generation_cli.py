@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MIN_SCORED_S = 1.0
 MAX_SCORED_S = 120.0  # the ranker hears clips of 4 to 10 s; songs should be cut first
 SLUG_CHARACTERS = 40
+Scores = list[tuple[float | None, float | None]]  # reward and CLAP score, where there are any
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -97,9 +98,9 @@ def run_generate(args: argparse.Namespace) -> int:
     loaded = _load(args, study)
     clips = generate(loaded.model, prompts, config, loaded.networks, seeds)
     rate = clips.sample_rate_hz
-    scores: list[tuple[float | None, float | None]] = [(None, None)] * len(clips)
+    scores: Scores = [(None, None)] * len(clips)
     if loaded.reward is not None:
-        scores = [*_scores(loaded.reward, clips.waves, rate, prompts)]
+        scores = _scores(loaded.reward, clips.waves, rate, prompts)
     paths = _write_clips(args.out, clips, scores, _record(args, config, loaded))
     cells = [report.describe() if report else "left as generated" for report in clips.loudness]
     header = ("file", "seed", "reward", "CLAP", "loudness")
@@ -210,9 +211,7 @@ def _submission_prompts(args: argparse.Namespace, study: Study) -> dict[str, str
     return number_prompts(study.evaluation.captions(study.frozen))
 
 
-def _scores(
-    reward: RewardModel, waves: Tensor, rate: int, prompts: Sequence[str]
-) -> list[tuple[float, float | None]]:
+def _scores(reward: RewardModel, waves: Tensor, rate: int, prompts: Sequence[str]) -> Scores:
     """Reward and, under a prompt, CLAP score of each clip."""
     from attm_core.evaluation.clap_score import cosine_per_item
     from attm_core.ranker.reward_model import embed_audio
@@ -224,12 +223,7 @@ def _scores(
     return [(value, fit if prompt else None) for value, fit, prompt in rows]
 
 
-def _write_clips(
-    folder: Path,
-    clips: Clips,
-    scores: Sequence[tuple[float | None, float | None]],
-    record: dict[str, Any],
-) -> list[Path]:
+def _write_clips(folder: Path, clips: Clips, scores: Scores, record: dict[str, Any]) -> list[Path]:
     """Write each clip as ``<words>-<hash>.wav`` with ``<words>-<hash>.json`` beside it.
 
     The hash covers prompt, seed and ``record``: the same request gives the same names, another
@@ -246,25 +240,25 @@ def _write_clips(
         # Without loudness normalisation a sample may exceed ±1, which 16-bit files clip.
         paths.append(save_audio(path, clips.waves[row], clips.sample_rate_hz, "PCM_16"))
         report, (reward, fit) = clips.loudness[row], scores[row]
-        facts = {"prompt": prompt, "seed": seed, "reward": reward, "clap_score": fit}
-        facts["loudness"] = None if report is None else _finite(asdict(report))
-        facts |= {"sample_rate_hz": clips.sample_rate_hz, "file": path.name}
+        levels = None if report is None else asdict(report).items()
+        facts = {
+            "prompt": prompt,
+            "seed": seed,
+            "reward": reward,
+            "clap_score": fit,
+            "loudness": levels and {k: None if v == -math.inf else v for k, v in levels},  # silence
+            "sample_rate_hz": clips.sample_rate_hz,
+            "file": path.name,
+        }
         write_json(path.with_suffix(".json"), {**record, **facts})
     return paths
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """Levels of silence (−∞) become None, which JSON can write."""
-    return {name: None if value == -math.inf else value for name, value in values.items()}
-
-
 def _check_folder(folder: Path) -> None:
     """Refuse a folder that is, or lies below, a file."""
-    for place in (folder, *folder.parents):
-        if place.exists():
-            if not place.is_dir():
-                raise InputError(f"{place} is a file; name a folder with --out")
-            return
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    if not place.is_dir():
+        raise InputError(f"{place} is a file; name a folder with --out")
 
 
 def _mono(path: Path) -> tuple[Tensor, int]:
