@@ -10,8 +10,6 @@ from attm_core.generation.loudness import RELEASED_PEAK_TARGET, to_db
 
 SUBMISSIONS = ("sub1", "sub2")
 SAMPLES_PER_LATENT = 1024
-STANDS_OUT = 6.0  # standard errors from which on a lag counts as found
-SHARED = 0.1  # correlation of fine detail that unrelated noise does not reach
 
 
 def _total(audit: Audit, name: str) -> int:

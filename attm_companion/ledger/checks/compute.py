@@ -1,4 +1,4 @@
-"""Sizes, GPU-hours, passes over the data, and seconds a clip."""
+"""The size of the backbone and of its checkpoint."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from functools import cache
 from attm_companion.ledger.checks.arithmetic import holds
 from attm_companion.ledger.evidence import Result
 from attm_companion.paper_numbers import Paper
-
-SECONDS = 3600.0
-FORWARDS_PER_UPDATE = 3.0  # forward once, backward twice as much
-FORWARDS_PER_PAIR = 8.0  # winner and loser: policy forward and backward (3 each), reference (1)
-PLAUSIBLE_SHARE_OF_PEAK = 0.6
 
 
 @cache
