@@ -6,15 +6,16 @@ import math
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.errors import InputError
 from attm_core.files import write_atomic
 
 MAX_CHANNELS = 8
-MAX_DURATION_S = 3600.0
+_MAX_DURATION_S = 3600.0
 MAX_VALUES = 2 * 3600 * 48_000  # an hour of stereo at 48 kHz, 1.3 GiB as float32
-MAX_KERNEL_VALUES = 1 << 24  # 44 100 ↔ 48 000 Hz needs 24 thousand, 44 101 → 48 000 Hz 2 · 10^9
+_MAX_KERNEL_VALUES = 1 << 24  # 44 100 ↔ 48 000 Hz needs 24 thousand, 44 101 → 48 000 Hz 2 · 10^9
 
 
 def check_wave(wave: Tensor, name: str = "audio") -> Tensor:
@@ -34,15 +35,11 @@ def check_wave(wave: Tensor, name: str = "audio") -> Tensor:
     return wave
 
 
-def load_audio(path: Path, max_duration_s: float = MAX_DURATION_S) -> tuple[Tensor, int]:
-    """Read an audio file.
+def load_audio(path: Path, max_duration_s: float = _MAX_DURATION_S) -> tuple[Tensor, int]:
+    """Read an audio file: wave (C, S) float32, and its rate in Hz.
 
-    Args:
-        path: WAV, FLAC, OGG, MP3, …: what libsndfile reads.
-        max_duration_s: longer files are refused before they are read.
-
-    Returns:
-        wave (C, S) float32, and its rate in Hz.
+    WAV, FLAC, OGG, MP3, …: what libsndfile reads. Files longer than ``max_duration_s`` are refused
+    before they are read.
 
     Raises:
         InputError: missing, unreadable, empty or over-long file, or more than eight channels.
@@ -77,11 +74,8 @@ def _check_size(path: Path, n_channels: int, n_frames: int) -> None:
 def save_audio(path: Path, wave: Tensor, sample_rate_hz: int, subtype: str | None = None) -> Path:
     """Write (C, S) audio atomically; the suffix of ``path`` chooses the format.
 
-    Args:
-        path: where to write; ``.wav``, ``.flac``, ``.ogg`` or ``.mp3``.
-        wave: (C, S); samples beyond ±1 are clipped by integer formats.
-        sample_rate_hz: rate in Hz.
-        subtype: libsndfile subtype such as ``"PCM_16"``; the format's default if None.
+    Integer formats clip samples beyond ±1. ``subtype`` is libsndfile's, such as ``"PCM_16"``; None
+    is the format's default.
     """
     import soundfile
 
@@ -110,12 +104,8 @@ def channel_mean(waves: Tensor) -> Tensor:
 def resample(wave: Tensor, from_hz: int, to_hz: int, filter_width: int = 6) -> Tensor:
     """Band-limited resampling along the last axis (windowed sinc, torchaudio).
 
-    Args:
-        wave: audio.
-        from_hz: its rate.
-        to_hz: the rate wanted.
-        filter_width: zero crossings of the filter on each side; more keep more of what lies close
-            to half the lower rate.
+    ``filter_width`` counts zero crossings of the filter on each side; more keep more of what lies
+    close to half the lower rate.
 
     Raises:
         InputError: a rate below 1 Hz, or two rates with so small a common divisor that the
@@ -135,7 +125,7 @@ def resample(wave: Tensor, from_hz: int, to_hz: int, filter_width: int = 6) -> T
 def _check_rates(from_hz: int, to_hz: int) -> None:
     if min(from_hz, to_hz) < 1:
         raise InputError(f"cannot resample from {from_hz} Hz to {to_hz} Hz")
-    if from_hz * to_hz // math.gcd(from_hz, to_hz) ** 2 > MAX_KERNEL_VALUES:
+    if from_hz * to_hz // math.gcd(from_hz, to_hz) ** 2 > _MAX_KERNEL_VALUES:
         raise InputError(
             f"{from_hz} Hz is no usual rate and cannot be brought to {to_hz} Hz; convert the audio "
             "to 44 100 or 48 000 Hz first"
@@ -159,3 +149,21 @@ def level_dbfs(waves: Tensor) -> Tensor:
 def clipped_share(waves: Tensor, ceiling: float = 0.999) -> Tensor:
     """Share (B,) of the samples of (B, C, S) at or beyond ``ceiling`` of full scale."""
     return (waves.abs() >= ceiling).double().mean(dim=(1, 2))
+
+
+def resampled_rows(
+    waves: Float[Tensor, "B C S"], sample_rate_hz: int, to_hz: int
+) -> Float[Tensor, "B R"]:
+    """Waves as mono rows at the rate that an encoder reads, float32 on the CPU.
+
+    Raises:
+        InputError: not (B, C, S) with S > 0, NaN or infinite samples, or a rate below 1 Hz.
+    """
+    rows = channel_mean(waves)
+    if sample_rate_hz < 1:
+        raise InputError(f"a sample rate of {sample_rate_hz} Hz is impossible")
+    if not torch.isfinite(rows).all():
+        raise InputError("waves hold NaN or infinite samples")
+    # PAPER-SILENT: the release resamples with torchaudio for the ranker and with librosa's soxr
+    # for evaluation; the paper names neither. torchaudio's windowed sinc is used throughout.
+    return resample(rows.detach().cpu().float(), sample_rate_hz, to_hz)

@@ -7,7 +7,7 @@ from typing import Any
 
 from attm_core.errors import ConfigError
 
-MAX_NUMBER = 1e12  # no size, length or rate of this package is near it
+_MAX_NUMBER = 1e12  # no size, length or rate of this package is near it
 
 
 def require(
@@ -54,6 +54,6 @@ def _items(value: Any) -> tuple[Any, ...]:
 def _within(value: Any, wanted: str) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    if not math.isfinite(value) or abs(value) > MAX_NUMBER:
+    if not math.isfinite(value) or abs(value) > _MAX_NUMBER:
         return False
     return {"> 0": value > 0, "≥ 0": value >= 0, "in [0, 1]": 0 <= value <= 1}.get(wanted, True)

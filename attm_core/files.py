@@ -19,8 +19,8 @@ from attm_core.errors import CheckpointError, InputError, StorageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-FULL_BYTES = 1 << 20  # with less than this left, a write that failed did so for want of space
-LOCK_POLL_S = 0.1
+_FULL_BYTES = 1 << 20  # with less than this left, a write that failed did so for want of space
+_LOCK_POLL_S = 0.1
 
 
 def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
@@ -41,7 +41,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
             os.fsync(whole.fileno())  # or a power cut could leave the name without the content
         os.replace(part, path)
     except Exception as error:
-        if shutil.disk_usage(path.parent).free < FULL_BYTES:
+        if shutil.disk_usage(path.parent).free < _FULL_BYTES:
             raise StorageError(f"{path} cannot be written: its disk is full") from error
         raise
     finally:
@@ -53,14 +53,8 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
 def file_lock(path: Path, wait_s: float = 0.0) -> Iterator[bool]:
     """Hold an exclusive lock among processes, also of machines that share the file system.
 
-    It ends with the process, however that ends. The file stays.
-
-    Args:
-        path: the lock file; created if missing.
-        wait_s: how long to wait for another holder.
-
-    Yields:
-        Whether the lock is ours; if not, another process holds it.
+    It ends with the process, however that ends; the file stays. Waits up to ``wait_s`` for another
+    holder and yields whether the lock is ours.
 
     Raises:
         StorageError: the file system knows no locks.
@@ -69,7 +63,7 @@ def file_lock(path: Path, wait_s: float = 0.0) -> Iterator[bool]:
     deadline = time.monotonic() + wait_s
     with path.open("ab") as file:
         while not (ours := try_lock(file.fileno(), path)) and time.monotonic() < deadline:
-            time.sleep(LOCK_POLL_S)
+            time.sleep(_LOCK_POLL_S)
         yield ours
 
 
@@ -121,13 +115,10 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not valid JSON: {error}") from error
 
 
-def sha256_file(path: Path, block_bytes: int = 1 << 20) -> str:
+def sha256_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read block by block."""
-    digest = hashlib.sha256()
     with Path(path).open("rb") as stream:
-        while block := stream.read(block_bytes):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_once(path: Path) -> str:
@@ -175,11 +166,7 @@ def _sort_metadata(path: Path) -> None:
 
 
 def load_tensors(path: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, Tensor]:
-    """Read a safetensors file; no code in it can run.
-
-    Args:
-        path: the file.
-        wanted: whether to read the tensor of a name; None reads all.
+    """Read a safetensors file, or those tensors whose name is ``wanted``; no code in it can run.
 
     Raises:
         CheckpointError: the file is missing, truncated or not safetensors.

@@ -11,21 +11,17 @@ from functools import cache
 
 import torch
 
-CPU_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # x86 with 512-bit vectors, its AMX, ARM
+_CPU_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # x86 with 512-bit vectors, its AMX, ARM
 
 
 @cache
 def fast_dtype(device_type: str = "cpu") -> torch.dtype:
-    """``torch.bfloat16`` where the device has instructions for it, else ``torch.float32``.
-
-    Args:
-        device_type: ``"cpu"``, ``"cuda"`` …, as ``torch.device.type``.
-    """
+    """``torch.bfloat16`` where the device (``"cpu"``, ``"cuda"`` …) is fast at it, else float32."""
     if device_type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         found = torch.cpu.get_capabilities()
-        native = any(found.get(name, False) for name in CPU_INSTRUCTIONS)
+        native = any(found.get(name, False) for name in _CPU_INSTRUCTIONS)
     return torch.bfloat16 if native else torch.float32
 
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
-LOG_EVERY_S = 20.0
+_LOG_EVERY_S = 20.0
 
 
 def _clock(seconds: float) -> str:
@@ -17,15 +17,11 @@ def _clock(seconds: float) -> str:
 
 
 def track(
-    items: Iterable[Item], description: str, total: int | None = None, start: int = 0
-) -> Iterator[Item]:
+    items: Iterable[_Item], description: str, total: int | None = None, start: int = 0
+) -> Iterator[_Item]:
     """Yield from ``items`` and show how far along they are.
 
-    Args:
-        items: what to iterate over.
-        description: what is being done, e.g. ``"SFT v1"``.
-        total: number of items if ``items`` has no length.
-        start: items already done before (a resumed run).
+    ``total`` is their number if they have no length, ``start`` how many were done before.
     """
     if total is None and isinstance(items, Sized):
         total = len(items) + start
@@ -34,11 +30,11 @@ def track(
     for done, item in enumerate(items, start=start + 1):
         yield item
         now = time.monotonic()
-        if now - said >= (0.2 if terminal else LOG_EVERY_S):
+        if now - said >= (0.2 if terminal else _LOG_EVERY_S):
             said = now
             _say(_line(description, done, total, now - began, done - start), terminal)
     elapsed = time.monotonic() - began
-    if terminal or elapsed >= LOG_EVERY_S:
+    if terminal or elapsed >= _LOG_EVERY_S:
         _say(f"{description}: done in {_clock(elapsed)}", terminal, last=True)
 
 

@@ -21,7 +21,6 @@ class TextEncoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """Token states (B, T, F), padded to ``n_tokens``."""
-        ...
 
 
 class ClapModel(Protocol):
@@ -31,11 +30,9 @@ class ClapModel(Protocol):
 
     def embed_text(self, texts: Sequence[str]) -> Tensor:
         """Unit-norm text embeddings (B, P)."""
-        ...
 
     def embed_audio(self, waves: Tensor, sample_rate_hz: int) -> Tensor:
         """Unit-norm audio embeddings (B, P) of waves (B, C, S)."""
-        ...
 
 
 class AudioEncoder(Protocol):
@@ -45,7 +42,6 @@ class AudioEncoder(Protocol):
 
     def embed_audio(self, waves: Tensor, sample_rate_hz: int) -> Tensor:
         """Embeddings (B, width) of waves (B, C, S)."""
-        ...
 
 
 class Codec(Protocol):
@@ -58,11 +54,9 @@ class Codec(Protocol):
 
     def encode(self, waves: Tensor) -> tuple[Tensor, Tensor]:
         """Posterior mean and standard deviation, each (B, N, D), of waves (B, C, S)."""
-        ...
 
     def decode(self, latents: Tensor) -> Tensor:
         """Waves (B, 1, S) from un-normalised latents (B, N, D)."""
-        ...
 
 
 class Separator(Protocol):
@@ -72,4 +66,3 @@ class Separator(Protocol):
 
     def no_vocals(self, waves: Tensor) -> Tensor:
         """The sum of all non-vocal stems of each clip, (B, C, S) → (B, C, S), deterministic."""
-        ...

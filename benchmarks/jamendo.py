@@ -33,16 +33,15 @@ from attm_companion.world.mini_separator import MiniDemucsConfig, build_mini_dem
 from attm_companion.world.minilm import MiniLM
 from attm_core.codec.mmaudio import MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig, random_mmaudio_vae
-from attm_core.data.extraction import ExtractionCast, ExtractionConfig
+from attm_core.data.extraction import ExtractionCast, ExtractionConfig, read_windows
 from attm_core.data.jamendo import Caption, WindowConfig, window_table
 from attm_core.data.shards import extract, open_latents
-from attm_core.data.track_audio import read_windows
 from attm_core.files import read_json, write_json
 from attm_core.generation.separation import DemucsSeparator
-from attm_core.modules import build
 from attm_core.randomness import numpy_generator, torch_generator
 from attm_core.ranker.reward_model import RewardModel
 from attm_core.ranker.tunejury import TuneJuryHead
+from attm_core.weights import build
 
 N_CLIPS, N_TRACKS = 535_000, 55_701  # the paper's clips; tracks of the data set's public score file
 WINDOWS_A_TRACK = 10

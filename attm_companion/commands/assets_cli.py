@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attm_core.assets import Asset, asset_folder, find_asset, load_manifest, verify
+from attm_companion.assets import Asset, find_asset, load_manifest, verify
+from attm_core.assets import asset_folder
 from attm_core.errors import AssetError
 
 if TYPE_CHECKING:

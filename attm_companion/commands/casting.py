@@ -26,7 +26,7 @@ from attm_core.generation.guidance import VelocityModel
 from attm_core.generation.pipeline import FixedNetworks
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import RewardModel
-from attm_core.state_dicts import read_state_dict
+from attm_core.weights import read_state_dict
 
 StageName = Literal["sft", "expert", "crpo"]
 

@@ -13,12 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from attm_companion.assets import Asset, absent_files, load_manifest
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.profile import MiniCast, PaperCast
 from attm_companion.study.stage import CACHE_VARIABLE, ancestry, cache_root
 from attm_companion.study.study import Study
 from attm_companion.tables.experiments import all_stages
-from attm_core.assets import Asset, absent_files, asset_folder, load_manifest
+from attm_core.assets import asset_folder
 from attm_core.codec.mmaudio import SAMPLES_PER_LATENT
 from attm_core.errors import ConfigError
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from attm_core.assets import Asset, AssetFile, asset_folder, check_url, file_state
+from attm_companion.assets import Asset, AssetFile, check_url, file_state
+from attm_core.assets import asset_folder
 from attm_core.errors import AssetError
 from attm_core.files import file_lock, write_atomic
 

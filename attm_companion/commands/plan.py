@@ -16,13 +16,13 @@ from typing import Any
 
 import pydantic
 
+from attm_companion.assets import load_manifest, missing_assets
 from attm_companion.commands.work import work_of
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.profile import PaperCast
 from attm_companion.study.stage import WITHOUT_EFFECT, Stage, ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables.experiments import all_stages
-from attm_core.assets import load_manifest, missing_assets
 from attm_core.files import read_json
 
 PARTS_FILE = Path(__file__).parents[2] / "results" / "benchmarks" / "parts.json"

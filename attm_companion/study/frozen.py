@@ -38,8 +38,8 @@ from attm_core.files import (
     write_text,
 )
 from attm_core.generation.separation import DemucsSeparator
-from attm_core.modules import build
 from attm_core.randomness import torch_generator
+from attm_core.weights import build
 
 WEIGHTS = "model.safetensors"
 QUALITY = "quality.json"

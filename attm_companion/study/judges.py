@@ -30,8 +30,8 @@ from attm_companion.world.oracle import (
 from attm_companion.world.store import Track
 from attm_core.evaluation.concept_coverage import concept_coverage
 from attm_core.files import load_tensors, read_json, save_tensors, write_json
-from attm_core.modules import build
 from attm_core.randomness import torch_generator
+from attm_core.weights import build
 
 TASTE = "taste.json"
 EMBEDDED = "embedded.safetensors"

@@ -16,23 +16,23 @@ from typing import ClassVar, Literal
 import torch
 from torch import Generator, Tensor
 
+from attm_companion.assets import State, find_asset, verify
 from attm_companion.study.arrays import Array
 from attm_companion.study.stage import Stage
 from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mdx_extra
-from attm_core.assets import State, asset_folder, find_asset, verify
+from attm_core.assets import asset_folder
 from attm_core.codec.mel import MEL_44K
 from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.encoders.laion_clap import LaionClap, Role
-from attm_core.encoders.laion_clap_network import ClapArchitecture
+from attm_core.encoders.laion_clap import ClapArchitecture, LaionClap, Role
 from attm_core.encoders.mert import Mert
 from attm_core.errors import AssetError
 from attm_core.evaluation.concept_coverage import AudioLanguageJudge, concept_coverage
 from attm_core.files import write_json
 from attm_core.generation.separation import DemucsSeparator, load_mdx_extra
-from attm_core.ranker.checkpoint import FeatureWidths, load_head
 from attm_core.ranker.reward_model import RewardModel
+from attm_core.ranker.tunejury import FeatureWidths, load_head
 
 FILES = "files.json"
 ACCEPTED: tuple[State, ...] = ("verified", "unverified")

@@ -27,7 +27,7 @@ from attm_companion.world.oracle import OracleConfig
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
 from attm_core.data.jamendo import WindowConfig
-from attm_core.encoders.laion_clap_network import ClapArchitecture
+from attm_core.encoders.laion_clap import ClapArchitecture
 from attm_core.errors import ConfigError
 from attm_core.generation.pipeline import PROMPT_PREFIX, GenerationConfig
 from attm_core.ranker.training import RankerTrainingConfig

@@ -22,10 +22,9 @@ from attm_companion.world.vote_features import gather_pairs
 from attm_core.files import read_json, write_atomic, write_json
 from attm_core.randomness import torch_generator
 from attm_core.ranker.calibration import accuracy_by, calibration_report
-from attm_core.ranker.checkpoint import load_head, save_head
 from attm_core.ranker.reward_model import RewardModel, reward_columns
 from attm_core.ranker.training import PairFeatures, train_ranker
-from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
+from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead, load_head, save_head
 
 HEAD_FILE = "head-{}.safetensors"
 HEAD_SEED_STEP = 10_000

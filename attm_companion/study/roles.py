@@ -6,6 +6,7 @@ from typing import Annotated
 
 import pydantic
 
+from attm_companion.assets import missing_assets
 from attm_companion.study.frozen import CodecStage, CorpusStage, SeparatorStage, TextStage
 from attm_companion.study.judges import ClapStage, MertStage, OracleStage, SpectrogramStage
 from attm_companion.study.paper_corpus import JamendoStage
@@ -21,7 +22,6 @@ from attm_companion.study.paper_frozen import (
 from attm_companion.study.profile import MiniCast, PaperCast
 from attm_companion.study.ranking import RankerStage
 from attm_companion.study.voted_ranker import VotedRankerStage, votes_are_here
-from attm_core.assets import missing_assets
 
 # The mini CLAP and the ranker that evaluate differ from those that train by their seeds alone.
 EVALUATION_SEED_OFFSET = 1000

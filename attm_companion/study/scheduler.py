@@ -20,8 +20,8 @@ from contextlib import contextmanager
 
 from pebble import ProcessExpired, ProcessPool
 
+from attm_companion.assets import missing_assets
 from attm_companion.study.stage import Stage, StageError, ancestry, cache_root, run_stage
-from attm_core.assets import missing_assets
 from attm_core.errors import AssetError, ConfigError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -18,21 +18,20 @@ from attm_companion.study.stage import Stage
 from attm_companion.world.vote_features import gather_pairs
 from attm_core.assets import asset_folder
 from attm_core.audio import load_audio
-from attm_core.data.preference_datasets import (
+from attm_core.data.preferences import (
+    assign_splits,
     read_aime,
     read_music_arena,
     read_musicprefs,
     read_songeval,
 )
-from attm_core.data.preference_splits import assign_splits, read_split
 from attm_core.data.song_describer import centre
 from attm_core.files import load_tensors, save_tensors, write_json
 from attm_core.randomness import torch_generator
 from attm_core.ranker.calibration import calibration_report
-from attm_core.ranker.checkpoint import load_head, save_head
 from attm_core.ranker.reward_model import RewardModel
 from attm_core.ranker.training import PairFeatures, train_ranker
-from attm_core.ranker.tunejury import TuneJuryHead
+from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
 
 # Source → its asset and the files in it that the source's reader takes.
 VOTES = {
@@ -62,7 +61,7 @@ def read_votes(songeval_pairs: int) -> pd.DataFrame:
     for source, (name, files) in VOTES.items():
         votes = readers[source](*(asset_folder(name) / file for file in files))
         (lists,) = (asset_folder("released") / "tunejury" / "splits").glob(f"{source}-*.json")
-        parts.append(assign_splits(votes, read_split(lists)))
+        parts.append(assign_splits(votes, lists))
     return pd.concat(parts, ignore_index=True)
 
 

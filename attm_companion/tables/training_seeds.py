@@ -25,13 +25,13 @@ from attm_companion.study.seed_study import Reading, Rows, complete
 from attm_companion.study.stage import ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables import selection
-from attm_core.errors import ResultError
-from attm_core.evaluation.conclusions import (
+from attm_companion.tables.conclusions import (
     Contrast,
     sample_size_for,
     two_way_bootstrap,
     verdict,
 )
+from attm_core.errors import ResultError
 from attm_core.evaluation.frechet import frechet_distance
 from attm_core.evaluation.statistics import Interval, holm
 from attm_core.randomness import numpy_generator

@@ -58,7 +58,7 @@ class VoteSource:
     """How one source of votes works.
 
     Attributes:
-        name: as in `attm_core.data.preference_datasets.SOURCES`.
+        name: as in `attm_core.data.preferences.SOURCES`.
         prefix: of its pair ids.
         real_sizes: pairs of the real train, valid and test splits.
         temperature: τ of the votes; more is noisier.

@@ -22,7 +22,7 @@ from attm_companion.world.fitting import FitConfig, fit, random_crops
 from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
-from attm_core.modules import build, load_module, save_module
+from attm_core.weights import build, load_module, save_module
 
 MAX_LOG_SCALE = math.log(100)  # as CLIP has it
 

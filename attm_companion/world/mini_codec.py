@@ -20,7 +20,7 @@ from attm_companion.world.griffin_lim import GriffinLim, GriffinLimConfig
 from attm_core.audio import channel_mean
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 from attm_core.errors import InputError
-from attm_core.modules import build, load_module, save_module
+from attm_core.weights import build, load_module, save_module
 
 Conv = nn.Conv1d | nn.ConvTranspose1d
 CHUNK = 32

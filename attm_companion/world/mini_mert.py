@@ -25,7 +25,7 @@ from attm_companion.world.fitting import FitConfig, crop_at, fit
 from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
-from attm_core.modules import build, load_module, save_module
+from attm_core.weights import build, load_module, save_module
 
 
 @dataclass(frozen=True)

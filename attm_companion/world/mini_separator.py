@@ -25,7 +25,7 @@ from attm_companion.world.fitting import minimise
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import load_tensors, read_metadata, save_tensors
 from attm_core.generation.separation import VOCALS, DemucsSeparator
-from attm_core.state_dicts import load_strictly
+from attm_core.weights import load_strictly
 
 CONFIG_KEY = "mini_demucs"
 SILENT_RMS = 1e-4

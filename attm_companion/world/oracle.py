@@ -27,7 +27,7 @@ from attm_companion.world.listeners import ListenerConfig
 from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
 from attm_companion.world.preferences import tag_fit
 from attm_companion.world.production import FAULTS
-from attm_core.modules import build, load_module, save_module
+from attm_core.weights import build, load_module, save_module
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -36,8 +36,7 @@ from attm_companion.world.listeners import (
     rate,
     vote_probabilities,
 )
-from attm_core.data.preference_ratings import AXES, pairs_apart, synthesize_pairs
-from attm_core.data.preference_splits import SPLITS
+from attm_core.data.preferences import AXES, SPLITS, pairs_apart, synthesize_pairs
 from attm_core.errors import InputError
 from attm_core.randomness import numpy_generator
 

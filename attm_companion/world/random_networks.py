@@ -16,8 +16,7 @@ import torch
 from torch import Generator, nn
 
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.encoders.laion_clap import LaionClap
-from attm_core.encoders.laion_clap_network import ClapArchitecture, build_network
+from attm_core.encoders.laion_clap import ClapArchitecture, LaionClap, build_network
 from attm_core.encoders.mert import NO_MASKING, Mert
 from attm_core.generation.separation import DemucsSeparator
 

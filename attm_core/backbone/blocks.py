@@ -24,7 +24,7 @@ class Heads(NamedTuple):
     v: Tensor
 
 
-def convolve(
+def _convolve(
     x: Float[Tensor, "B n I"], weight: Float[Tensor, "O I k"], bias: Tensor | None = None
 ) -> Float[Tensor, "B n O"]:
     """Same-length convolution over time of a channel-last sequence, k odd, zero padding."""
@@ -44,10 +44,10 @@ class ChannelLastConv(nn.Conv1d):
 
     def forward(self, x: Float[Tensor, "B n I"]) -> Float[Tensor, "B n O"]:
         """Convolve over time."""
-        return convolve(x, self.weight, self.bias)
+        return _convolve(x, self.weight, self.bias)
 
 
-def projection(
+def _projection(
     n_in: int, n_out: int, kernel: int, bias: bool = True
 ) -> nn.Linear | ChannelLastConv:
     """A convolution over time, or a plain linear layer when ``kernel`` is 1."""
@@ -61,14 +61,14 @@ class SwiGLU(nn.Module):
 
     def __init__(self, width: int, hidden: int, kernel: int = 1):
         super().__init__()
-        self.w1 = projection(width, hidden, kernel, bias=False)
-        self.w2 = projection(hidden, width, kernel, bias=False)
-        self.w3 = projection(width, hidden, kernel, bias=False)
+        self.w1 = _projection(width, hidden, kernel, bias=False)
+        self.w2 = _projection(hidden, width, kernel, bias=False)
+        self.w3 = _projection(width, hidden, kernel, bias=False)
 
     def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
         """The two input maps run as one product; (B, D) or (B, n, D), convolutions the latter."""
         joined = torch.cat([self.w1.weight, self.w3.weight])
-        both = F.linear(x, joined) if joined.ndim == 2 else convolve(x, joined)
+        both = F.linear(x, joined) if joined.ndim == 2 else _convolve(x, joined)
         gate, value = both.chunk(2, dim=-1)
         out: Tensor = self.w2(F.silu(gate) * value)
         return out
@@ -142,7 +142,7 @@ class StreamBlock(nn.Module):
         self.attn = Attention(width, n_heads)
         self.adaLN_modulation = ada_ln(width, 2 if pre_only else 6)
         if not pre_only:
-            self.linear1 = projection(width, width, kernel)
+            self.linear1 = _projection(width, width, kernel)
             self.ffn = SwiGLU(width, hidden, kernel)
 
     def before(

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import Field, asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,20 +17,20 @@ from torch import Tensor
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.constants import HeadName
-from attm_core.errors import CheckpointError, ConfigError
+from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors, read_metadata, save_tensors
-from attm_core.state_dicts import read_state_dict, require_fit, require_sizes
+from attm_core.weights import parse_config, read_state_dict, require_fit, require_sizes
 
-FORMAT = "attm-flux-audio-1"
-STATISTICS = ("latent_mean", "latent_std")  # NaN on purpose until they are set
+_FORMAT = "attm-flux-audio-1"
+_STATISTICS = ("latent_mean", "latent_std")  # NaN on purpose until they are set
 
 # The reference's loader drops these: tables that it rebuilds.
-REBUILT = ("t_embed.freqs", "latent_rot", "text_rot")
+_REBUILT = ("t_embed.freqs", "latent_rot", "text_rot")
 
 
 def save_model(model: FluxAudio, path: Path) -> Path:
     """Write weights and configuration as one safetensors file, atomically."""
-    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config), sort_keys=True)}
+    metadata = {"format": _FORMAT, "config": json.dumps(asdict(model.config), sort_keys=True)}
     return save_tensors(Path(path), model.state_dict(), metadata)
 
 
@@ -51,12 +50,9 @@ def load_reference_state_dict(
 ) -> FluxAudio:
     """A model from a state dict of the published system, strictly.
 
-    The code of the score head is unpublished: if its five keys have other names than ours, the
-    error says which; rename them in the state dict.
-
-    Args:
-        source: a pickled (.pth, .pt) or safetensors file, or the state dict itself.
-        config: the sizes and score head it was made with.
+    ``source`` is a pickled (.pth, .pt) or safetensors file, or the state dict itself, made with the
+    sizes and score head of ``config``. The code of the score head is unpublished: if its five keys
+    have other names than ours, the error says which; rename them in the state dict.
 
     Raises:
         CheckpointError: the file cannot be read, holds something other than tensors, or keys,
@@ -65,16 +61,16 @@ def load_reference_state_dict(
     named = isinstance(source, Mapping)
     tensors = dict(source) if isinstance(source, Mapping) else read_state_dict(Path(source))
     model = FluxAudio(config, _unused_generator())
-    return _fill_model(model, canonical_keys(tensors), "the state dict" if named else str(source))
+    return _fill_model(model, _canonical_keys(tensors), "the state dict" if named else str(source))
 
 
-def canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with the quirks of the reference's loader.
 
     Rebuilt tables are dropped, and a missing pooled null text becomes the mean of the null-text
     tokens. The input is not changed.
     """
-    kept = {key: value for key, value in tensors.items() if key not in REBUILT}
+    kept = {key: value for key, value in tensors.items() if key not in _REBUILT}
     tokens = kept.get("empty_string_feat")
     if "empty_string_feat_c" not in kept and tokens is not None and tokens.is_floating_point():
         kept["empty_string_feat_c"] = tokens.mean(dim=0)
@@ -101,29 +97,12 @@ def _unused_generator() -> torch.Generator:
 
 def _read_config(path: Path) -> FluxAudioConfig:
     metadata = read_metadata(path)
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != _FORMAT:
         raise CheckpointError(
-            f"{path} is not a {FORMAT} file; for weights of the published system use "
+            f"{path} is not a {_FORMAT} file; for weights of the published system use "
             "load_reference_state_dict"
         )
-    try:
-        config = FluxAudioConfig(**json.loads(metadata["config"]))
-    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError, ConfigError) as error:
-        raise CheckpointError(
-            f"{path} has no usable configuration ({error}); train it again"
-        ) from error
-    odd = [item.name for item in fields(config) if not _is_size(getattr(config, item.name), item)]
-    if odd:
-        raise CheckpointError(
-            f"{path} has no usable configuration ({', '.join(odd)}); train it again"
-        )
-    return config
-
-
-def _is_size(value: object, item: Field[Any]) -> bool:
-    """Whether a value has the type of its field's default; numbers are not negative."""
-    of_type = type(value) is type(item.default)
-    return of_type and (isinstance(value, str) or value >= 0)  # type: ignore[operator]
+    return parse_config(path, FluxAudioConfig, metadata.get("config"))
 
 
 def _fill_model(
@@ -131,6 +110,6 @@ def _fill_model(
 ) -> FluxAudio:
     """Check keys, shapes and values, then load; nothing is loaded if anything is wrong."""
     kind = f"FluxAudio with score head {model.config.score_head!r}"
-    require_fit(model.state_dict(), tensors, source, kind, {*STATISTICS, *may_be_nan})
+    require_fit(model.state_dict(), tensors, source, kind, {*_STATISTICS, *may_be_nan})
     model.load_state_dict(dict(tensors), strict=True)
     return model

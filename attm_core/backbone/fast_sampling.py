@@ -22,7 +22,7 @@ from attm_core.backbone.flux_audio import FluxAudio
 
 # A tenth of the products and most of the bfloat16 error: these stay float32 (velocity error at full
 # size with small random AdaLN weights 0.9 % with all in bfloat16, see benchmarks/sampling.py).
-PRECISE = frozenset({
+_PRECISE = frozenset({
     "audio_input_proj", "t_embed", "text_cond_proj", "score_embed", "score_head",
     "adaLN_modulation", "final_layer",
 })  # fmt: skip
@@ -34,7 +34,7 @@ class FastFluxAudio:
 
     Args:
         model: the model, in any dtype and on any device.
-        dtype: of the matrix products, float32 or bfloat16 (all but those of :data:`PRECISE`).
+        dtype: of the matrix products, float32 or bfloat16 (all but those of :data:`_PRECISE`).
         winograd: use Winograd's products in the audio feed-forward layers. Default: in float32
             only. They cost 1.4e-6 of relative error there, but treble it in bfloat16 (F(4, 3)).
     """
@@ -83,7 +83,7 @@ class FastFluxAudio:
 
 def _replace_children(module: nn.Module, dtype: torch.dtype, winograd: bool) -> None:
     for name, child in module.named_children():
-        of_child = torch.float32 if name in PRECISE else dtype
+        of_child = torch.float32 if name in _PRECISE else dtype
         replacement = _fast(child, of_child, winograd)
         if replacement is None:
             _replace_children(child, of_child, winograd)
@@ -105,8 +105,8 @@ def _fast(child: nn.Module, dtype: torch.dtype, winograd: bool) -> nn.Module | N
 def _fast_swiglu(layer: SwiGLU, dtype: torch.dtype, winograd: bool) -> nn.Module:
     w1, w2, w3 = layer.w1.weight, layer.w2.weight, layer.w3.weight
     if winograd and w1.shape[2:] == (3,):
-        transform = F_4_3 if dtype == torch.float32 else F_2_3
-        return WinogradSwiGLU(w1, w3, w2, dtype, transform)
+        transform = _F_4_3 if dtype == torch.float32 else _F_2_3
+        return _WinogradSwiGLU(w1, w3, w2, dtype, transform)
     return _SwiGLU(_Product(torch.cat([w1, w3]), None, dtype), _Product(w2, None, dtype))
 
 
@@ -161,7 +161,7 @@ class _Attention(nn.Module):
 # ⊙ becomes one matrix product over channels for each of the m + 2 rows.
 
 
-class Transform(NamedTuple):
+class _Transform(NamedTuple):
     """Bᵀ (m + 2, m + 2), G (m + 2, 3) and Aᵀ (m, m + 2)."""
 
     b_t: tuple[tuple[float, ...], ...]
@@ -169,12 +169,12 @@ class Transform(NamedTuple):
     a_t: tuple[tuple[float, ...], ...]
 
 
-F_2_3 = Transform(
+_F_2_3 = _Transform(
     b_t=((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
     g=((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
     a_t=((1, 1, 1, 0), (0, 1, -1, -1)),
 )
-F_4_3 = Transform(
+_F_4_3 = _Transform(
     b_t=(
         (4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
         (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1),
@@ -187,7 +187,7 @@ F_4_3 = Transform(
 )  # fmt: skip
 
 
-class WinogradSwiGLU(nn.Module):
+class _WinogradSwiGLU(nn.Module):
     """``w2(silu(w1·x) ⊙ (w3·x))`` with kernel-3 convolutions and fixed weights.
 
     Args:
@@ -203,7 +203,7 @@ class WinogradSwiGLU(nn.Module):
     a_t: Tensor
 
     def __init__(
-        self, w1: Tensor, w3: Tensor, w2: Tensor, dtype: torch.dtype, transform: Transform = F_4_3
+        self, w1: Tensor, w3: Tensor, w2: Tensor, dtype: torch.dtype, transform: _Transform = _F_4_3
     ):
         super().__init__()
         g = torch.tensor(transform.g, dtype=torch.float64)

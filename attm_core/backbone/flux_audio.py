@@ -58,10 +58,8 @@ class FluxAudio(nn.Module):
         with torch.random.fork_rng(devices=[]):
             self._build(config)
         initialize(self, generator)
-        audio_prefix = getattr(self.score_head, "audio_prefix", 0)
-        text_prefix = getattr(self.score_head, "text_prefix", 0)
-        self._add_table("audio_table", config.n_latents, audio_prefix)
-        self._add_table("text_table", config.n_tokens, text_prefix)
+        self._add_table("audio_table", config.n_latents)
+        self._add_table("text_table", config.n_tokens)
 
     def _build(self, config: FluxAudioConfig) -> None:
         width, hidden, n_heads = config.width, config.ffn_hidden, config.n_heads
@@ -99,7 +97,9 @@ class FluxAudio(nn.Module):
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape), requires_grad=False))
 
-    def _add_table(self, name: str, length: int, prefix: int) -> None:
+    def _add_table(self, name: str, length: int) -> None:
+        # A head that prepends a token says so in its `prefix`: the token stands at position −1.
+        prefix = int(getattr(self.score_head, "prefix", None) == name)
         table = rotary_table(length + prefix, self.config.head_width, first=-prefix)
         self.register_buffer(name, table, persistent=False)
 
@@ -142,15 +142,14 @@ class FluxAudio(nn.Module):
         Guidance asks for k·B times, conditions and scores at B latents: k branches at one x_t.
         """
         entry = self._enter(x_t, t, projected, s)
-        audio, streams_c = entry.audio, entry.c
         extra = entry.extra or (None,) * (self.config.n_joint + self.config.n_fused)
-        streams, tables = (audio, entry.text), (self.audio_table, self.text_table)
+        streams, tables = (entry.audio, entry.text), (self.audio_table, self.text_table)
         for block, term in zip(self.joint_blocks, extra, strict=False):
-            streams = block(streams, streams_c, tables, term)
+            streams = block(streams, entry.c, tables, term)
         audio = streams[0]
         for block, term in zip(self.fused_blocks, extra[self.config.n_joint :], strict=True):
-            audio = block(audio, streams_c, self.audio_table, term)
-        out: Tensor = self.final_layer(audio[:, entry.audio_prefix :], streams_c)
+            audio = block(audio, entry.c, self.audio_table, term)
+        out: Tensor = self.final_layer(audio[:, -self.config.n_latents :], entry.c)
         return out.to(x_t.dtype)
 
     def _enter(self, x_t: Tensor, t: Tensor, projected: Conditions, s: Tensor | None) -> Entry:

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-THETA = 10_000.0
-EPS = torch.finfo(torch.float32).eps  # what nn.RMSNorm(eps=None) uses for a float32 input
+_THETA = 10_000.0
+_EPS = torch.finfo(torch.float32).eps  # what nn.RMSNorm(eps=None) uses for a float32 input
 
 
 def split_order(n_heads: int, head_width: int) -> Int[Tensor, " rows"]:
@@ -41,7 +41,7 @@ def rotary_table(length: int, head_width: int, first: int = 0) -> Float[Tensor, 
     """
     exponent = torch.arange(0, head_width, 2, dtype=torch.float32) / head_width
     position = torch.arange(first, first + length, dtype=torch.float32)
-    angle = position[:, None] * (1.0 / THETA**exponent)
+    angle = position[:, None] * (1.0 / _THETA**exponent)
     return torch.stack([angle.cos(), angle.sin()])
 
 
@@ -83,7 +83,7 @@ class _NormalizeAndRotate(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, w: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         x32 = x.float()
         norm = torch.linalg.vector_norm(x32, dim=-1, keepdim=True)
-        r = torch.rsqrt(norm.square() / x.shape[-1] + EPS)
+        r = torch.rsqrt(norm.square() / x.shape[-1] + _EPS)
         ctx.save_for_backward(x, r, w, cos, sin)
         scaled = x32 * w
         return (scaled * cos).addcmul_(_swap_halves(scaled), sin).mul_(r).to(x.dtype)

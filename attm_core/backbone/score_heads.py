@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol, final
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -30,34 +30,13 @@ from attm_core.constants import HeadName
 
 @dataclass(frozen=True)
 class Entry:
-    """What enters the first block, as a head may change it.
+    """What enters the first block, as a head may change it."""
 
-    Attributes:
-        audio: (B, N, D) audio tokens after the input projection, plus ``audio_prefix`` before them.
-        text: (B, T, D) text tokens, plus ``text_prefix`` before them.
-        c: (B, 1, D) global condition.
-        extra: one (B, 1, 6·D) term a block for the audio AdaLN, joint blocks first; or empty.
-        audio_prefix: number of tokens before the audio, dropped before the final layer.
-        text_prefix: number of tokens before the text.
-    """
-
-    audio: Tensor
-    text: Tensor
-    c: Tensor
-    extra: tuple[Tensor, ...] = ()
-    audio_prefix: int = 0
-    text_prefix: int = 0
-
-
-class ScoreHead(Protocol):
-    """One way to let e_s into the backbone."""
-
-    audio_prefix: int
-    text_prefix: int
-
-    def __call__(self, entry: Entry, e_s: Float[Tensor, "B D"]) -> Entry:
-        """The entry with e_s in it."""
-        ...
+    audio: Float[Tensor, "B N D"]  # after the input projection; a head may prepend tokens
+    text: Float[Tensor, "B T D"]
+    c: Float[Tensor, "B 1 D"]  # global condition
+    # Terms of 6·D for the audio AdaLN, one a block, joint blocks first; or none.
+    extra: tuple[Float[Tensor, "B 1 D6"], ...] = ()
 
 
 def fourier_frequencies(n_frequencies: int, bandwidth: float) -> Float[Tensor, " n"]:
@@ -104,8 +83,6 @@ class ScoreEmbedding(nn.Module):
 class GlobalAdaLN(nn.Module):
     """v1: c ← c + e_s, for every block, both streams and the final layer."""
 
-    audio_prefix = text_prefix = 0
-
     def forward(self, entry: Entry, e_s: Float[Tensor, "B D"]) -> Entry:
         """Add e_s to the global condition."""
         return replace(entry, c=entry.c + e_s[:, None])
@@ -115,14 +92,12 @@ class GlobalAdaLN(nn.Module):
 class InputAdd(nn.Module):
     """v2: z_i ← z_i + e_s for every audio token."""
 
-    audio_prefix = text_prefix = 0
-
     def forward(self, entry: Entry, e_s: Float[Tensor, "B D"]) -> Entry:
         """Add e_s to the audio tokens."""
         return replace(entry, audio=entry.audio + e_s[:, None])
 
 
-def token_projector(width: int) -> nn.Sequential:
+def _token_projector(width: int) -> nn.Sequential:
     """e_s → the prepended token: Linear → SiLU → Linear, zero for e_s = 0 while biases are zero."""
     # PAPER-SILENT: Table I only names the two prepending heads. The token is a two-layer MLP of
     # e_s (`score_tokens: {seq_len: 1, projector: mlp}` in the released configuration), it stands at
@@ -138,32 +113,32 @@ def token_projector(width: int) -> nn.Sequential:
 class AudioPrepend(nn.Module):
     """v3: one score token before the audio tokens."""
 
-    audio_prefix, text_prefix = 1, 0
+    prefix = "audio_table"
 
     def __init__(self, width: int):
         super().__init__()
-        self.projector = token_projector(width)
+        self.projector = _token_projector(width)
 
     def forward(self, entry: Entry, e_s: Float[Tensor, "B D"]) -> Entry:
         """Prepend the token to the audio stream."""
         token = self.projector(e_s)[:, None].to(entry.audio.dtype)
-        return replace(entry, audio=torch.cat([token, entry.audio], dim=1), audio_prefix=1)
+        return replace(entry, audio=torch.cat([token, entry.audio], dim=1))
 
 
 @final
 class TextPrepend(nn.Module):
     """v5: one score token before the text tokens."""
 
-    audio_prefix, text_prefix = 0, 1
+    prefix = "text_table"
 
     def __init__(self, width: int):
         super().__init__()
-        self.projector = token_projector(width)
+        self.projector = _token_projector(width)
 
     def forward(self, entry: Entry, e_s: Float[Tensor, "B D"]) -> Entry:
         """Prepend the token to the text stream."""
         token = self.projector(e_s)[:, None].to(entry.text.dtype)
-        return replace(entry, text=torch.cat([token, entry.text], dim=1), text_prefix=1)
+        return replace(entry, text=torch.cat([token, entry.text], dim=1))
 
 
 @final
@@ -172,8 +147,6 @@ class PerBlockAdaLN(nn.Module):
 
     # PAPER-SILENT: the paper only names this head. W_i has no bias and is *not* zero at the start:
     # e_s already is, and a product of two zeros would have no gradient and never learn.
-    audio_prefix = text_prefix = 0
-
     def __init__(self, width: int, n_blocks: int):
         super().__init__()
         self.adaln = nn.ModuleList(nn.Linear(width, 6 * width, bias=False) for _ in range(n_blocks))

@@ -20,12 +20,11 @@ from torch import Generator, Tensor, nn
 from attm_core.codec.mel import MelConfig
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import read_json
-from attm_core.modules import build
-from attm_core.state_dicts import read_state_dict, require_fit
+from attm_core.weights import build, read_state_dict, require_fit
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "bigvgan_generator.pt"
-STATE_KEY = "generator"
+_CONFIG_FILE = "config.json"
+_WEIGHTS_FILE = "bigvgan_generator.pt"
+_STATE_KEY = "generator"
 # What ``config.json`` of nvidia/bigvgan_v2_44khz_128band_512x says of the generator.
 BIGVGAN_V2_44K: Mapping[str, Any] = {
     "resblock": "1",
@@ -42,49 +41,43 @@ BIGVGAN_V2_44K: Mapping[str, Any] = {
     "sampling_rate": 44_100,
     "hop_size": 512,
 }
-RANDOM_RESIDUAL_GAIN = 0.3
-RANDOM_OUTPUT_GAIN = 0.005
+_RANDOM_RESIDUAL_GAIN = 0.3
+_RANDOM_OUTPUT_GAIN = 0.005
 
 
 def load_bigvgan(folder: Path, mel: MelConfig | None = None) -> nn.Module:
     """The generator for inference, weight norm removed: log-mel (B, M, L) → waves (B, 1, L·hop).
 
-    Its output is within ±1. Nothing is downloaded or compiled, and no code of the file can run.
-
-    Args:
-        folder: holds ``config.json`` and ``bigvgan_generator.pt``.
-        mel: the spectrogram it has to accept; None accepts any.
+    Its output is within ±1. ``folder`` holds ``config.json`` and ``bigvgan_generator.pt``; nothing
+    is downloaded or compiled, and no code of the file can run. ``mel`` is the spectrogram that it
+    has to accept; None accepts any.
 
     Raises:
         CheckpointError: a file is missing, corrupt, or truncated; the configuration is not
             BigVGAN's or is of another spectrogram; weights do not fit it or hold NaN.
     """
     folder = Path(folder)
-    settings = _read_settings(folder / CONFIG_FILE)
+    settings = _read_settings(folder / _CONFIG_FILE)
     if mel is not None:
-        _require_spectrogram(settings, mel, folder / CONFIG_FILE)
-    path = folder / WEIGHTS_FILE
-    tensors = read_state_dict(path, inner_key=STATE_KEY)
-    vocoder = make_bigvgan(settings, folder / CONFIG_FILE)
+        _require_spectrogram(settings, mel, folder / _CONFIG_FILE)
+    path = folder / _WEIGHTS_FILE
+    tensors = read_state_dict(path, inner_key=_STATE_KEY)
+    vocoder = _make_bigvgan(settings, folder / _CONFIG_FILE)
     normed = any(name.endswith(".weight_g") for name in tensors)
     if not normed:
-        remove_weight_norm(vocoder)
+        _remove_weight_norm(vocoder)
     require_fit(vocoder.state_dict(), tensors, str(path))
     vocoder.load_state_dict(tensors)
     if normed:
-        remove_weight_norm(vocoder)
+        _remove_weight_norm(vocoder)
     return vocoder.eval().requires_grad_(False)
 
 
-def make_bigvgan(settings: Mapping[str, Any], source: Path | str = "settings") -> nn.Module:
+def _make_bigvgan(settings: Mapping[str, Any], source: Path | str = "settings") -> nn.Module:
     """An untrained generator of the package's class, with weight norm and arbitrary weights.
 
-    Args:
-        settings: the content of a ``config.json`` of BigVGAN.
-        source: what an error message calls them.
-
     Raises:
-        CheckpointError: the settings are not those of a BigVGAN generator.
+        CheckpointError: the settings are not the content of a ``config.json`` of BigVGAN.
     """
     from bigvgan.bigvgan import BigVGAN
     from bigvgan.env import AttrDict
@@ -105,8 +98,8 @@ def random_bigvgan(settings: Mapping[str, Any], generator: Generator) -> nn.Modu
     """
 
     def plain() -> nn.Module:
-        vocoder = make_bigvgan(settings)
-        remove_weight_norm(vocoder)
+        vocoder = _make_bigvgan(settings)
+        _remove_weight_norm(vocoder)
         return vocoder
 
     vocoder = build(plain, generator)
@@ -119,11 +112,11 @@ def _quieten(vocoder: Any) -> None:
     """He-normal residual blocks multiply their input; scaled down, noise stays well within ±1."""
     for name, parameter in vocoder.resblocks.named_parameters():
         if ".convs" in name:
-            parameter.mul_(RANDOM_RESIDUAL_GAIN)
-    vocoder.conv_post.weight.mul_(RANDOM_OUTPUT_GAIN)
+            parameter.mul_(_RANDOM_RESIDUAL_GAIN)
+    vocoder.conv_post.weight.mul_(_RANDOM_OUTPUT_GAIN)
 
 
-def remove_weight_norm(vocoder: nn.Module) -> None:
+def _remove_weight_norm(vocoder: nn.Module) -> None:
     """Fold the weight norm of a BigVGAN into plain weights, in place."""
     method: Any = vocoder.remove_weight_norm
     with _quiet():

@@ -72,13 +72,9 @@ class MMAudioCodec(nn.Module):
         n_samples: int = CLIP_SAMPLES,
         config: MMAudioVAEConfig | None = None,
     ) -> MMAudioCodec:
-        """The codec from its published files, for inference on the CPU (``.to`` moves it).
+        """The codec from ``v1-44.pth`` and the folder of BigVGAN v2, for inference on the CPU.
 
-        Args:
-            vae: ``v1-44.pth``.
-            vocoder: the folder of BigVGAN v2; None for a codec that only encodes.
-            n_samples: S of a clip at 44.1 kHz.
-            config: size of the VAE; None is the published one.
+        Without vocoder it only encodes; ``config`` is the size of the VAE, None the published one.
 
         Raises:
             CheckpointError: a file is missing or corrupt, or does not fit.

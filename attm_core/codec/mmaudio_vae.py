@@ -25,15 +25,15 @@ from attm_core.codec.mp_layers import (
     effective_weight,
     mp_silu,
 )
-from attm_core.state_dicts import read_state_dict, require_fit
+from attm_core.weights import read_state_dict, require_fit
 
-MULTIPLES = (1, 2, 4)
-DOWNSAMPLED_LEVEL = 0
-UPSAMPLED_LEVEL = 1
-ENCODER_BLOCKS = 2
-DECODER_BLOCKS = 3
-MAX_ACTIVATION = 256.0
-LOG_VARIANCE_RANGE = (-30.0, 20.0)
+_MULTIPLES = (1, 2, 4)
+_DOWNSAMPLED_LEVEL = 0
+_UPSAMPLED_LEVEL = 1
+_ENCODER_BLOCKS = 2
+_DECODER_BLOCKS = 3
+_MAX_ACTIVATION = 256.0
+_LOG_VARIANCE_RANGE = (-30.0, 20.0)
 FRAMES_PER_LATENT = 2
 RANDOM_BAND_MEAN = -5.0
 RANDOM_BAND_STD = 2.3
@@ -41,31 +41,18 @@ RANDOM_BAND_STD = 2.3
 
 @dataclass(frozen=True)
 class MMAudioVAEConfig:
-    """Size of the VAE; the defaults are the 44.1 kHz model.
+    """Size of the VAE; the defaults are the 44.1 kHz model."""
 
-    Attributes:
-        n_mels: mel bands M.
-        n_channels: latent channels C.
-        width: channels of the first level.
-    """
-
-    n_mels: int = 128
-    n_channels: int = 40
-    width: int = 512
+    n_mels: int = 128  # M
+    n_channels: int = 40  # of the latents, C
+    width: int = 512  # channels of the first level
 
 
 class MMAudioVAE(nn.Module):
     """Natural-log mel (B, M, L) ↔ latents (B, C, L / 2), channels first.
 
-    Made on the meta device, without values: :func:`load_mmaudio_vae` and
-    :func:`random_mmaudio_vae` fill it.
-
-    Args:
-        config: size.
-
-    Attributes:
-        data_mean: (1, M, 1) mean of each band over MMAudio's training set, in the checkpoint.
-        data_std: (1, M, 1) deviation of each band.
+    Made on the meta device, without values: `load_mmaudio_vae` and `random_mmaudio_vae` fill it.
+    ``data_mean`` and ``data_std`` (1, M, 1) are those of each band over MMAudio's training set.
     """
 
     data_mean: Tensor
@@ -75,8 +62,8 @@ class MMAudioVAE(nn.Module):
         super().__init__()
         self.config = config
         with torch.device("meta"):
-            self.encoder = Encoder(config)
-            self.decoder = Decoder(config)
+            self.encoder = _Encoder(config)
+            self.decoder = _Decoder(config)
             self.register_buffer("data_mean", torch.empty(1, config.n_mels, 1))
             self.register_buffer("data_std", torch.empty(1, config.n_mels, 1))
 
@@ -87,7 +74,7 @@ class MMAudioVAE(nn.Module):
         """Posterior mean and standard deviation."""
         moments = self.encoder((log_mel - self.data_mean) / self.data_std)
         mean, log_variance = moments.chunk(2, dim=1)
-        return mean, (0.5 * log_variance.clamp(*LOG_VARIANCE_RANGE)).exp()
+        return mean, (0.5 * log_variance.clamp(*_LOG_VARIANCE_RANGE)).exp()
 
     @torch.no_grad()
     def decode(self, latents: Float[Tensor, "B C N"]) -> Float[Tensor, "B M L"]:
@@ -96,22 +83,18 @@ class MMAudioVAE(nn.Module):
         return mel
 
 
-class Encoder(nn.Module):
-    """Standardised mel (B, M, L) → mean and log-variance (B, 2C, L / 2).
-
-    Args:
-        config: size.
-    """
+class _Encoder(nn.Module):
+    """Standardised mel (B, M, L) → mean and log-variance (B, 2C, L / 2)."""
 
     def __init__(self, config: MMAudioVAEConfig) -> None:
         super().__init__()
-        widths = [config.width * multiple for multiple in MULTIPLES]
+        widths = [config.width * multiple for multiple in _MULTIPLES]
         self.conv_in = MPConv1d(config.n_mels, widths[0], 3)
         self.down = nn.ModuleList(
-            Level(n_in, n_out, ENCODER_BLOCKS, shorten=level == DOWNSAMPLED_LEVEL)
+            _Level(n_in, n_out, _ENCODER_BLOCKS, shorten=level == _DOWNSAMPLED_LEVEL)
             for level, (n_in, n_out) in enumerate(pairwise([widths[0], *widths]))
         )
-        self.mid = Middle(widths[-1])
+        self.mid = _Middle(widths[-1])
         self.conv_out = MPConv1d(widths[-1], 2 * config.n_channels, 3)
         self.learnable_gain = nn.Parameter(torch.empty(()))
 
@@ -124,20 +107,16 @@ class Encoder(nn.Module):
         return moments
 
 
-class Decoder(nn.Module):
-    """Latents (B, C, N) → standardised mel (B, M, 2N).
-
-    Args:
-        config: size.
-    """
+class _Decoder(nn.Module):
+    """Latents (B, C, N) → standardised mel (B, M, 2N)."""
 
     def __init__(self, config: MMAudioVAEConfig) -> None:
         super().__init__()
-        widths = [config.width * multiple for multiple in MULTIPLES]
+        widths = [config.width * multiple for multiple in _MULTIPLES]
         self.conv_in = MPConv1d(config.n_channels, widths[-1], 3)
-        self.mid = Middle(widths[-1])
+        self.mid = _Middle(widths[-1])
         self.up = nn.ModuleList(
-            Level(n_in, n_out, DECODER_BLOCKS, lengthen=level == UPSAMPLED_LEVEL)
+            _Level(n_in, n_out, _DECODER_BLOCKS, lengthen=level == _UPSAMPLED_LEVEL)
             for level, (n_out, n_in) in enumerate(pairwise([*widths, widths[-1]]))
         )
         self.conv_out = MPConv1d(widths[0], config.n_mels, 3)
@@ -152,15 +131,11 @@ class Decoder(nn.Module):
         return mel
 
 
-class Level(nn.Module):
+class _Level(nn.Module):
     """Residual blocks of one width, with activations limited after each, and a change of rate.
 
-    Args:
-        n_in: channels in.
-        n_out: channels out.
-        n_blocks: residual blocks; the first changes the width.
-        shorten: half the length at the end.
-        lengthen: twice the length at the end.
+    The first block changes the width; ``shorten`` and ``lengthen`` halve and double the length at
+    the end.
     """
 
     def __init__(
@@ -180,12 +155,8 @@ class Level(nn.Module):
         return x
 
 
-class Middle(nn.Module):
-    """Residual block, attention, residual block.
-
-    Args:
-        width: channels in and out.
-    """
+class _Middle(nn.Module):
+    """Residual block, attention, residual block."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -199,17 +170,13 @@ class Middle(nn.Module):
 
 
 def _limited(x: Tensor) -> Tensor:
-    return x.clamp(-MAX_ACTIVATION, MAX_ACTIVATION)
+    return x.clamp(-_MAX_ACTIVATION, _MAX_ACTIVATION)
 
 
 def load_mmaudio_vae(
     source: Path | Mapping[str, Tensor], config: MMAudioVAEConfig | None = None
 ) -> MMAudioVAE:
-    """The VAE from the published checkpoint (``v1-44.pth``), strictly, for inference.
-
-    Args:
-        source: a pickled or safetensors file, or its state dict.
-        config: size; None is the 44.1 kHz model.
+    """The VAE from the published checkpoint (``v1-44.pth``) or its state dict, strictly.
 
     Raises:
         CheckpointError: the file cannot be read, or names, shapes or values do not fit.

@@ -14,15 +14,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-NORM_EPS = 1e-4
-SILU_RMS = 0.596  # of SiLU(x), x ~ N(0, 1): EDM2, Eq. (81)
-RESIDUAL_SHARE = 0.3  # of the new branch in every sum
+_NORM_EPS = 1e-4
+_SILU_RMS = 0.596  # of SiLU(x), x ~ N(0, 1): EDM2, Eq. (81)
+_RESIDUAL_SHARE = 0.3  # of the new branch in every sum
 
 
-def unit_magnitude(x: Tensor, dim: int) -> Tensor:
+def _unit_magnitude(x: Tensor, dim: int) -> Tensor:
     """``x`` with root mean square 1 along ``dim``; same shape."""
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=torch.float32)
-    scaled: Tensor = x / (NORM_EPS + norm / math.sqrt(x.shape[dim])).to(x.dtype)
+    scaled: Tensor = x / (_NORM_EPS + norm / math.sqrt(x.shape[dim])).to(x.dtype)
     return scaled
 
 
@@ -32,29 +32,23 @@ def effective_weight(raw: Float[Tensor, "O I K"]) -> Float[Tensor, "O I K"]:
     EDM2, Eq. (47) and (66). The checkpoint holds weights of arbitrary magnitude.
     """
     flat = raw.float().flatten(1)
-    return (unit_magnitude(flat, dim=1) / math.sqrt(flat.shape[1])).view(raw.shape)
+    return (_unit_magnitude(flat, dim=1) / math.sqrt(flat.shape[1])).view(raw.shape)
 
 
 def mp_silu(x: Tensor) -> Tensor:
     """SiLU of unit output magnitude; same shape."""
-    return F.silu(x) / SILU_RMS
+    return F.silu(x) / _SILU_RMS
 
 
-def mp_sum(a: Tensor, b: Tensor, share: float = RESIDUAL_SHARE) -> Tensor:
+def _mp_sum(a: Tensor, b: Tensor, share: float = _RESIDUAL_SHARE) -> Tensor:
     """(1 − share)·a + share·b, back at unit magnitude; EDM2, Eq. (88)."""
     return a.lerp(b, share) / math.sqrt((1.0 - share) ** 2 + share**2)
 
 
 class MPConv1d(nn.Module):
-    """Convolution without bias that keeps the length.
+    """Convolution without bias that keeps the length, with an odd number of taps.
 
-    Args:
-        n_in: channels in.
-        n_out: channels out.
-        kernel: taps, odd.
-
-    Attributes:
-        weight: what is applied, that is :func:`effective_weight` of what a checkpoint stores.
+    Its weight is what is applied, that is `effective_weight` of what a checkpoint stores.
     """
 
     def __init__(self, n_in: int, n_out: int, kernel: int) -> None:
@@ -67,12 +61,7 @@ class MPConv1d(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Pixel norm, then two kernel-3 convolutions beside a shortcut.
-
-    Args:
-        n_in: channels in.
-        n_out: channels out; if they differ, the shortcut is a 1×1 convolution.
-    """
+    """Pixel norm, then two kernel-3 convolutions beside a shortcut (1×1 if the width changes)."""
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -82,18 +71,14 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "B I L"]) -> Float[Tensor, "B O L"]:
         """The shortcut starts after the norm, unlike in most residual networks."""
-        x = unit_magnitude(x, dim=1)
+        x = _unit_magnitude(x, dim=1)
         branch = self.conv2(mp_silu(self.conv1(mp_silu(x))))
         shortcut = x if self.nin_shortcut is None else self.nin_shortcut(x)
-        return mp_sum(shortcut, branch)
+        return _mp_sum(shortcut, branch)
 
 
 class SelfAttention(nn.Module):
-    """One head over time; q, k and v each of unit magnitude over channels.
-
-    Args:
-        width: channels in and out.
-    """
+    """One head over time; q, k and v each of unit magnitude over channels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -103,17 +88,13 @@ class SelfAttention(nn.Module):
     def forward(self, x: Float[Tensor, "B W L"]) -> Float[Tensor, "B W L"]:
         """Output channel 3c + j of ``qkv`` is channel c of q, k or v (j = 0, 1, 2)."""
         interleaved = self.qkv(x).unflatten(1, (-1, 3))
-        q, k, v = unit_magnitude(interleaved, dim=1).transpose(1, 3).unbind(2)
+        q, k, v = _unit_magnitude(interleaved, dim=1).transpose(1, 3).unbind(2)
         attended = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
-        return mp_sum(x, self.proj_out(attended.transpose(1, 2)))
+        return _mp_sum(x, self.proj_out(attended.transpose(1, 2)))
 
 
 class Downsample(nn.Module):
-    """Half the length: 1×1 convolution, mean of neighbours, 1×1 convolution.
-
-    Args:
-        width: channels in and out.
-    """
+    """Half the length: 1×1 convolution, mean of neighbours, 1×1 convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -127,11 +108,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the length: each frame repeated, then a kernel-3 convolution.
-
-    Args:
-        width: channels in and out.
-    """
+    """Twice the length: each frame repeated, then a kernel-3 convolution."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -8,18 +8,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
+import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
-from attm_core.audio import fit_length, resample, to_mono
-from attm_core.data.track_audio import TrackWindows, read_windows
-from attm_core.errors import ConfigError, InputError
+from attm_core.audio import MAX_CHANNELS, fit_length, resample, to_mono
+from attm_core.bounds import require
+from attm_core.errors import InputError
 from attm_core.protocols import ClapModel, Codec, Separator, TextEncoder
 
-TRACK_PEAK = 0.95
-SILENCE = 1e-6
-DTYPES = {"float16": torch.float16, "float32": torch.float32}
+_TRACK_PEAK = 0.95
+_SILENCE = 1e-6
+_DTYPES = {"float16": torch.float16, "float32": torch.float32}
+_BLOCK_SAMPLES = 1 << 18
 PROBLEMS = ("", "unreadable", "silent")  # what can be wrong with a clip; stored as numbers
 UNREADABLE, SILENT = 1, 2
 
@@ -29,28 +33,18 @@ class Ranker(Protocol):
 
     def score(self, waves: Tensor, sample_rate_hz: int, prompts: Sequence[str]) -> Tensor:
         """Reward (B,) of waves (B, C, S), each under its prompt."""
-        ...
 
 
 @dataclass(frozen=True)
 class ExtractionCast:
-    """Who plays which role.
-
-    Attributes:
-        codec: waves to latents.
-        text: captions to token states.
-        clap: the conditioning CLAP model, captions to pooled embeddings.
-        separator: takes the vocals out.
-        ranker: gives the scores.
-        uid: identity of all their weights; a folder is filled under one uid only.
-    """
+    """Who plays which role."""
 
     codec: Codec
     text: TextEncoder
-    clap: ClapModel
+    clap: ClapModel  # the conditioning one: captions to pooled embeddings
     separator: Separator
     ranker: Ranker
-    uid: str
+    uid: str  # identity of all their weights; a folder is filled under one uid only
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class ExtractionConfig:
         shard_size: clips, or captions, of one file.
         batch_size: clips that codec and ranker get at a time.
         dtype: of stored latents and token states: ``"float16"`` or ``"float32"``.
-        track_peak: what the peak of a whole track is brought to; None leaves its level.
+        track_peak: what the peak of a whole track is brought to, in (0, 1]; None leaves its level.
 
     Raises:
         ConfigError: a number or name is out of range.
@@ -74,25 +68,16 @@ class ExtractionConfig:
     dtype: Literal["float16", "float32"] = "float16"
     # PAPER-SILENT: the level of a clip. Tracks come at the peak of the released scripts; these
     # scale the separated track, we the mixture, so that both halves of a clip keep one gain.
-    track_peak: float | None = TRACK_PEAK
+    track_peak: float | None = _TRACK_PEAK
 
     def __post_init__(self) -> None:
-        if self.shard_size < 1 or self.batch_size < 1:
-            raise ConfigError("shard_size and batch_size are at least 1")
-        if self.dtype not in DTYPES:
-            raise ConfigError(f"dtype {self.dtype!r} is not one of {', '.join(DTYPES)}")
-        if self.track_peak is not None and not 0 < self.track_peak <= 1:
-            raise ConfigError("track_peak lies in (0, 1], or is None")
+        require(self, positive="shard_size batch_size", dtype=tuple(_DTYPES))
+        if self.track_peak is not None:
+            require(self, positive="track_peak", share="track_peak")
 
 
 class ClipExtractor:
-    """Clips of a table to latents and scores, a shard at a time.
-
-    Args:
-        audio_root: folder that the table's paths are relative to.
-        cast: who plays which role.
-        config: batches, level, precision.
-    """
+    """Clips of a table, its paths below ``audio_root``, to latents and scores, shard by shard."""
 
     def __init__(self, audio_root: Path, cast: ExtractionCast, config: ExtractionConfig) -> None:
         self.audio_root, self.cast, self.config = Path(audio_root), cast, config
@@ -105,14 +90,11 @@ class ClipExtractor:
         chunks = [captions[start : start + size] for start in range(0, len(captions), size)]
         tokens = torch.cat([self.cast.text.encode(chunk).cpu() for chunk in chunks])
         pooled = torch.cat([self.cast.clap.embed_text(chunk).cpu() for chunk in chunks])
-        return {"tokens": tokens.to(DTYPES[self.config.dtype]), "pooled": pooled.float()}
+        return {"tokens": tokens.to(_DTYPES[self.config.dtype]), "pooled": pooled.float()}
 
     @torch.no_grad()
     def shard(self, rows: pd.DataFrame) -> dict[str, Tensor]:
-        """Latents and scores of a shard's clips.
-
-        Args:
-            rows: some rows of the window table.
+        """Latents and scores of a shard's clips, some rows of the window table.
 
         Returns:
             ``mean`` and ``std`` (n, N, C) of the instrumental stems, ``scores`` (n, 2) float64 of
@@ -122,7 +104,7 @@ class ClipExtractor:
         n, codec = len(rows), self.cast.codec
         problem = torch.zeros(n, dtype=torch.int8)
         scores = torch.full((n, 2), torch.nan, dtype=torch.float64)
-        latents = torch.zeros(2, n, *self.latent_shape, dtype=DTYPES[self.config.dtype])
+        latents = torch.zeros(2, n, *self.latent_shape, dtype=_DTYPES[self.config.dtype])
         clips = self._clips(rows.reset_index(drop=True), problem)
         while batch := list(islice(clips, self.config.batch_size)):
             here = [place for place, _, _ in batch]
@@ -153,7 +135,7 @@ class ClipExtractor:
             heard = read_windows(self.audio_root / path, starts_s, duration_s)
         except InputError:
             return UNREADABLE
-        return heard if heard.peak > SILENCE else SILENT
+        return heard if heard.peak > _SILENCE else SILENT
 
     def _pair(self, heard: TrackWindows, number: int) -> tuple[Tensor, Tensor] | int:
         """Mixture and instrumental stem of one window, mono at the codec's rate and length."""
@@ -174,4 +156,57 @@ class ClipExtractor:
             pair = as_codec(wave, rate), as_codec(stem, separator.sample_rate_hz)
         except InputError:  # a sample rate that nothing can be resampled from
             return UNREADABLE
-        return pair if min(float(side.abs().max()) for side in pair) > SILENCE else SILENT
+        return pair if min(float(side.abs().max()) for side in pair) > _SILENCE else SILENT
+
+
+@dataclass(frozen=True)
+class TrackWindows:
+    """What was heard of one track."""
+
+    waves: list[Float[Tensor, "C S"]]  # the windows asked for; zeros beyond the end of the track
+    sample_rate_hz: int
+    peak: float  # largest absolute sample of the whole track's mono mean
+
+
+def read_windows(path: Path, starts_s: Sequence[float], duration_s: float) -> TrackWindows:
+    """Decode a track block by block and keep windows of ``duration_s``, beginning at ``starts_s``.
+
+    A seek in an MP3 file may land beside its target, and the peak of the track is wanted anyway, so
+    the file is read from its beginning; memory is that of the windows.
+
+    Raises:
+        InputError: the file is missing or cannot be decoded, has more than eight channels, holds
+            NaN or infinities, or ends before a window begins.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(str(path)) as stream:
+            if stream.channels > MAX_CHANNELS:
+                raise InputError(f"{path} has {stream.channels} channels, more than {MAX_CHANNELS}")
+            rate = int(stream.samplerate)
+            blocks = stream.blocks(_BLOCK_SAMPLES, dtype="float32", always_2d=True)
+            starts = [round(start * rate) for start in starts_s]
+            shape = (len(starts), round(duration_s * rate), stream.channels)
+            kept, peak, length = _collect(blocks, starts, np.zeros(shape, np.float32))
+    except (soundfile.SoundFileError, OSError) as error:
+        raise InputError(f"{path} cannot be read as audio: {error}") from error
+    if length <= max(starts, default=0) or not np.isfinite(peak):
+        raise InputError(f"{path} ends after {length} samples, or holds samples that are no number")
+    return TrackWindows([torch.from_numpy(wave.T) for wave in kept], rate, peak)
+
+
+def _collect(
+    blocks: Sequence[NDArray[np.float32]], starts: Sequence[int], kept: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], float, int]:
+    """Fill the windows ``kept`` (n, S, C) from blocks (s, C); also the peak and the length."""
+    first, peak = 0, 0.0
+    for block in blocks:
+        last = first + len(block)
+        peak = float(np.maximum(peak, np.abs(block.mean(axis=1)).max(initial=0.0)))
+        for wave, start in zip(kept, starts, strict=True):
+            low, high = max(first, start), min(last, start + len(wave))
+            if low < high:
+                wave[low - start : high - start] = block[low - first : high - first]
+        first = last
+    return kept, peak, first

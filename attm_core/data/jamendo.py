@@ -7,7 +7,7 @@ clips is worked out by `attm_core.data.shards`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,21 +16,15 @@ from typing import Any
 
 import pandas as pd
 
+from attm_core.bounds import require
 from attm_core.errors import ConfigError, InputError
 from attm_core.files import read_json
 from attm_core.progress import track
 from attm_core.randomness import derived_seed
 
-MAX_WINDOWS = 10
-WINDOW_S = 10.0
-MIN_TRACK_S = 5.0
-N_HELD_OUT = 200  # Section III-D(a): validation and test hold out 200 tracks each
-HELD_OUT_SPLITS = ("valid", "test")
+_HELD_OUT_SPLITS = ("valid", "test")
 COLUMNS = ("clip_id", "track_id", "path", "start_s", "duration_s", "caption", "split")
-HEADER_THREADS = 8
-
-Progress = Callable[..., Iterable[Any]]
-"""What shows how far work is: ``progress(items, description, total=…)`` yields the items."""
+_HEADER_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -52,21 +46,20 @@ class WindowConfig:
 
     # PAPER-SILENT: the ten windows a track, their even spread and the five seconds are the rule of
     # the released scripts. 55 K tracks of at most ten windows give the 535 K clips of the text.
-    max_windows: int = MAX_WINDOWS
-    window_s: float = WINDOW_S
-    min_track_s: float = MIN_TRACK_S
-    n_valid: int = N_HELD_OUT
-    n_test: int = N_HELD_OUT
+    max_windows: int = 10
+    window_s: float = 10.0
+    min_track_s: float = 5.0
+    n_valid: int = 200  # Section III-D(a): validation and test hold out 200 tracks each
+    n_test: int = 200
     # PAPER-SILENT: whether the tracks of the reference set, all of which are in MTG-Jamendo, were
     # kept out of training. Nothing is left out unless it is named here.
     exclude: tuple[str, ...] = ()
     seed: int = 42
 
     def __post_init__(self) -> None:
-        if self.max_windows < 1 or not 0 < self.min_track_s <= self.window_s:
-            raise ConfigError("max_windows is at least 1, and min_track_s in (0, window_s]")
-        if self.n_valid < 0 or self.n_test < 0:
-            raise ConfigError("n_valid and n_test are at least 0")
+        require(self, positive="max_windows min_track_s", at_least_0="n_valid n_test")
+        if self.min_track_s > self.window_s:
+            raise ConfigError("min_track_s must be in (0, window_s]")
 
 
 @dataclass(frozen=True)
@@ -83,10 +76,7 @@ class Caption:
 
 
 def read_captions(path: Path) -> list[Caption]:
-    """Read ``jamendo_qwen.json``: a list of ``{"path": "14/214.mp3", "caption": "…"}``.
-
-    Args:
-        path: the file; other keys of its records are ignored.
+    """Read ``jamendo_qwen.json``: a list of ``{"path": "14/214.mp3", "caption": "…"}``, at least.
 
     Raises:
         InputError: it is missing, is not JSON, is not such a list, has an empty caption, names a
@@ -126,7 +116,7 @@ def safe_path(path: str, place: str) -> str:
 
 
 @dataclass(frozen=True)
-class Track:
+class _Track:
     """One track as its header describes it; ``problem`` says why it cannot be used, or ``""``."""
 
     track_id: str
@@ -138,10 +128,7 @@ class Track:
 
 
 def window_table(
-    captions: Sequence[Caption],
-    audio_root: Path,
-    config: WindowConfig | None = None,
-    progress: Progress = track,
+    captions: Sequence[Caption], audio_root: Path, config: WindowConfig | None = None
 ) -> pd.DataFrame:
     """A row a clip, the same for the same files whatever the order of the captions.
 
@@ -153,11 +140,10 @@ def window_table(
         audio_root: folder that the captions' paths are relative to; where ``14/214.mp3`` is not
             there, ``14/214.low.mp3`` of the data set's smaller edition is taken.
         config: windows, splits; None is the published rule.
-        progress: shows how far the reading of headers is.
 
     Returns:
         Columns `COLUMNS`. ``attrs["skipped"]`` has a ``"path: reason"`` for each track left out
-        because it is missing, unreadable or too short, and ``attrs["n_skipped"]`` their number.
+        because it is missing, unreadable or too short.
 
     Raises:
         InputError: no track can be used.
@@ -165,32 +151,21 @@ def window_table(
     """
     config = config or WindowConfig()
     excluded = set(config.exclude)
-    wanted = sorted((c for c in captions if c.track_id not in excluded), key=_order)
-    tracks = _survey(wanted, Path(audio_root), config, progress)
+    wanted = [c for c in captions if c.track_id not in excluded]
+    wanted.sort(key=lambda caption: (caption.path, caption.track_id))
+    with ThreadPoolExecutor(_HEADER_THREADS) as pool:
+        read = pool.map(partial(_read_header, Path(audio_root), config.min_track_s), wanted)
+        tracks = list(track(read, "audio headers", total=len(wanted)))
     usable = [item for item in tracks if not item.problem]
     if not usable:
         found = tracks[0].problem if tracks else "no captions are left"
         raise InputError(f"no track below {audio_root} can be used (the first: {found})")
     table = _table(usable, config)
-    skipped = [f"{item.path}: {item.problem}" for item in tracks if item.problem]
-    table.attrs.update(skipped=skipped, n_skipped=len(skipped))
+    table.attrs["skipped"] = [f"{item.path}: {item.problem}" for item in tracks if item.problem]
     return table
 
 
-def _order(caption: Caption) -> tuple[str, str]:
-    return caption.path, caption.track_id
-
-
-def _survey(
-    captions: Sequence[Caption], root: Path, config: WindowConfig, progress: Progress
-) -> list[Track]:
-    """Every header once, in the order of the captions, several files at a time."""
-    with ThreadPoolExecutor(HEADER_THREADS) as pool:
-        read = pool.map(partial(_read_header, root, config.min_track_s), captions)
-        return list(progress(read, "audio headers", total=len(captions)))
-
-
-def _read_header(root: Path, min_track_s: float, caption: Caption) -> Track:
+def _read_header(root: Path, min_track_s: float, caption: Caption) -> _Track:
     import soundfile
 
     path, n_samples, rate, problem = _located(root, caption.path), 0, 1, ""
@@ -201,7 +176,7 @@ def _read_header(root: Path, min_track_s: float, caption: Caption) -> Track:
             problem = f"lasts {n_samples / rate:.1f} s, less than {min_track_s:g} s"
     except (soundfile.SoundFileError, OSError) as error:
         problem = "missing" if not (root / path).is_file() else f"unreadable ({error})"
-    return Track(caption.track_id, path, caption.caption, n_samples, rate, problem)
+    return _Track(caption.track_id, path, caption.caption, n_samples, rate, problem)
 
 
 def _located(root: Path, path: str) -> str:
@@ -210,13 +185,10 @@ def _located(root: Path, path: str) -> str:
     return low if not (root / path).is_file() and (root / low).is_file() else path
 
 
-def window_starts(n_samples: int, rate: int, config: WindowConfig | None = None) -> list[int]:
+def _window_starts(n_samples: int, rate: int, config: WindowConfig | None = None) -> list[int]:
     """First sample of each window: ``n = clip(⌊length / 10 s⌋, 1, 10)`` of them, evenly spread.
 
-    Args:
-        n_samples: length of the track.
-        rate: its sample rate in Hz.
-        config: windows; None is the published rule.
+    ``n_samples`` is the length of the track, ``rate`` its sample rate in Hz.
     """
     config = config or WindowConfig()
     width = round(config.window_s * rate)
@@ -225,30 +197,30 @@ def window_starts(n_samples: int, rate: int, config: WindowConfig | None = None)
     return [place * stride for place in range(n)]
 
 
-def _table(tracks: Sequence[Track], config: WindowConfig) -> pd.DataFrame:
-    split_of = assign_tracks([item.track_id for item in tracks], config)
-    parts: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ("train", *HELD_OUT_SPLITS)}
+def _table(tracks: Sequence[_Track], config: WindowConfig) -> pd.DataFrame:
+    split_of = _assign_tracks([item.track_id for item in tracks], config)
+    parts: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ("train", *_HELD_OUT_SPLITS)}
     place = {track_id: rank for rank, track_id in enumerate(split_of)}
     for item in tracks:
         split = split_of[item.track_id]
         for number, row in enumerate(_rows(item, split, config)):
-            first = number if split in HELD_OUT_SPLITS else 0
+            first = number if split in _HELD_OUT_SPLITS else 0
             parts[split].append((first, place[item.track_id], *row))
-    for split in HELD_OUT_SPLITS:
+    for split in _HELD_OUT_SPLITS:
         parts[split].sort(key=lambda row: row[:2])
     rows = [row[2:] for part in parts.values() for row in part]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _rows(item: Track, split: str, config: WindowConfig) -> Iterable[tuple[Any, ...]]:
+def _rows(item: _Track, split: str, config: WindowConfig) -> Iterable[tuple[Any, ...]]:
     rate = item.sample_rate_hz
     duration_s = min(config.window_s, item.n_samples / rate)
-    for number, start in enumerate(window_starts(item.n_samples, rate, config)):
+    for number, start in enumerate(_window_starts(item.n_samples, rate, config)):
         clip_id = f"{item.track_id}_{number:02d}"
         yield clip_id, item.track_id, item.path, start / rate, duration_s, item.caption, split
 
 
-def assign_tracks(track_ids: Sequence[str], config: WindowConfig) -> Mapping[str, str]:
+def _assign_tracks(track_ids: Sequence[str], config: WindowConfig) -> Mapping[str, str]:
     """Split of each track, held out by a draw that depends on its id and the seed alone.
 
     Tracks are ranked by a hash, so that one track more or less in the data moves at most two others

@@ -26,7 +26,7 @@ from attm_core.data.extraction import (
     ExtractionCast,
     ExtractionConfig,
 )
-from attm_core.data.jamendo import COLUMNS, Progress
+from attm_core.data.jamendo import COLUMNS
 from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import (
     file_lock,
@@ -40,9 +40,9 @@ from attm_core.progress import track
 from attm_core.ranker.reward_model import REWARD_COLUMNS, reward_columns
 from attm_core.training.data import LatentSet
 
-MANIFEST = "extraction.json"
-TABLE = "clips.parquet"  # written last, of all clips: without it the extraction is not finished
-MAX_BLOCK = 256  # rows that `split` holds at a time: 35 MB of the paper's latents in float32
+_MANIFEST = "extraction.json"
+_TABLE = "clips.parquet"  # written last, of all clips: without it the extraction is not finished
+_MAX_BLOCK = 256  # rows that `split` holds at a time: 35 MB of the paper's latents in float32
 
 
 def extract(
@@ -51,21 +51,13 @@ def extract(
     cast: ExtractionCast,
     folder: Path,
     config: ExtractionConfig | None = None,
-    progress: Progress = track,
 ) -> None:
     """Work out everything that training needs of the clips of ``table``; resumes.
 
     Start it in as many processes as there are GPUs or memory for, on one ``folder``: each takes
     the shards that no other is at, and the last to finish joins the scores to reward columns.
-    Memory is that of one shard and of the table, whatever the number of clips.
-
-    Args:
-        table: what `attm_core.data.jamendo.window_table` gave.
-        audio_root: folder that its paths are relative to.
-        cast: who plays which role.
-        folder: the extraction's own.
-        config: shards, batches, precision.
-        progress: shows how far the shards are.
+    Memory is that of one shard and of the table, whatever the number of clips. ``table`` is what
+    `attm_core.data.jamendo.window_table` gave, its paths are below ``audio_root``.
 
     Raises:
         InputError: the table is empty or lacks a column.
@@ -86,11 +78,11 @@ def extract(
     scored = _shards(folder, "clips", len(table), size)
     work += [(path, partial(extractor.shard, table.iloc[rows])) for path, rows in scored]
     left = [item for item in work if not item[0].exists()]
-    for path, make in progress(left, "extraction", len(work), len(work) - len(left)):
+    for path, make in track(left, "extraction", len(work), len(work) - len(left)):
         _make_once(path, make)
-    if all(path.exists() for path, _ in work) and not (folder / TABLE).exists():
+    if all(path.exists() for path, _ in work) and not (folder / _TABLE).exists():
         whole = _joined(table, [path for path, _ in scored])
-        write_atomic(folder / TABLE, lambda part: whole.to_parquet(part, index=False))
+        write_atomic(folder / _TABLE, lambda part: whole.to_parquet(part, index=False))
 
 
 def table_digest(table: pd.DataFrame) -> str:
@@ -110,9 +102,9 @@ def _shards(folder: Path, kind: str, n: int, size: int) -> list[tuple[Path, slic
 
 def _settle(folder: Path, identity: Mapping[str, Any]) -> None:
     """Make ``folder`` that of this extraction, or see that it is."""
-    if not (folder / MANIFEST).exists():
-        write_json(folder / MANIFEST, dict(identity))
-    found = read_json(folder / MANIFEST)
+    if not (folder / _MANIFEST).exists():
+        write_json(folder / _MANIFEST, dict(identity))
+    found = read_json(folder / _MANIFEST)
     differing = sorted(key for key in {*found, *identity} if found.get(key) != identity.get(key))
     if differing:
         raise ConfigError(
@@ -149,15 +141,15 @@ def open_table(folder: Path) -> pd.DataFrame:
     Raises:
         AssetError: ``folder`` holds no extraction, or one that is not finished.
     """
-    if not (folder / MANIFEST).exists():
+    if not (folder / _MANIFEST).exists():
         raise AssetError(f"{folder} holds no extraction; run `extract` first")
-    if not (folder / TABLE).exists():
+    if not (folder / _TABLE).exists():
         done = len(list((folder / "clips").glob("[0-9]*.safetensors")))
         raise AssetError(
             f"the extraction in {folder} is not finished ({done} shards of clips are); run "
             "`extract` with the same arguments again"
         )
-    return pd.read_parquet(folder / TABLE)
+    return pd.read_parquet(folder / _TABLE)
 
 
 def open_latents(
@@ -165,12 +157,8 @@ def open_latents(
 ) -> LatentSet:
     """The usable clips of a split as training reads them; their latents stay on disk.
 
-    Its row i is row i of ``open_table(folder).query("problem == '' and split == @split")``.
-
-    Args:
-        folder: what `extract` filled.
-        split: ``"train"``, ``"valid"`` or ``"test"``.
-        reward: the column that becomes the score ``s``.
+    Row i is row i of ``open_table(folder).query("problem == '' and split == @split")``; the column
+    ``reward`` becomes the score ``s``.
 
     Raises:
         AssetError: the folder holds no finished extraction.
@@ -183,10 +171,10 @@ def open_latents(
     picked = ((table["split"] == split) & (table["problem"] == "")).to_numpy()
     if not picked.any():
         raise InputError(f"{folder} has no usable clip in split {split!r}")
-    size = int(read_json(folder / MANIFEST)["shard_size"])
+    size = int(read_json(folder / _MANIFEST)["shard_size"])
 
     def stored(kind: str, name: str, n: int, rows: Tensor) -> Any:  # has what is asked of a tensor
-        return ShardedRows([path for path, _ in _shards(folder, kind, n, size)], name, size, rows)
+        return _ShardedRows([path for path, _ in _shards(folder, kind, n, size)], name, size, rows)
 
     clips, every_text = torch.from_numpy(np.flatnonzero(picked)), torch.arange(len(texts))
     return LatentSet(
@@ -199,17 +187,12 @@ def open_latents(
     )
 
 
-class ShardedRows:
+class _ShardedRows:
     """Some rows of a tensor that lies in many safetensors files; only rows asked for are read.
 
     It has what `attm_core.training.data.LatentSet` asks of its tensors, so that a set of half a
     million clips trains like one in memory. The system maps the files and may drop pages again.
-
-    Args:
-        paths: the files; all but the last have ``shard_size`` rows.
-        name: of the tensor in each file.
-        shard_size: rows of a file.
-        rows: which rows of the whole make up this tensor, in which order.
+    All ``paths`` but the last have ``shard_size`` rows; ``rows`` of the whole make up this tensor.
     """
 
     def __init__(self, paths: Sequence[Path], name: str, shard_size: int, rows: Tensor) -> None:
@@ -247,7 +230,7 @@ class ShardedRows:
 
     def split(self, block: int) -> Iterator[Tensor]:
         """All rows in order, at most ``block`` and at most 256 at a time."""
-        for rows in torch.arange(len(self)).split(min(block, MAX_BLOCK)):
+        for rows in torch.arange(len(self)).split(min(block, _MAX_BLOCK)):
             yield self[rows]
 
     def _shard(self, number: int) -> Tensor:

@@ -24,18 +24,15 @@ from attm_core.errors import AssetError, InputError
 
 CAPTIONS = "song_describer.csv"
 AUDIO = "audio.zip"
-N_TRACKS = 706
-CLIP_S = 10.0
-MAX_FILE_BYTES = 64 << 20  # two minutes of MP3 are 5 MB
-NEEDED = ("caption_id", "track_id", "caption", "is_valid_subset", "path", "duration")
-VALID = {"true": True, "false": False}
+_N_TRACKS = 706
+_CLIP_S = 10.0
+_MAX_FILE_BYTES = 64 << 20  # two minutes of MP3 are 5 MB
+_NEEDED = ("caption_id", "track_id", "caption", "is_valid_subset", "path", "duration")
+_VALID = {"true": True, "false": False}
 
 
 def read_song_describer(path: Path) -> pd.DataFrame:
     """Read ``song_describer.csv``.
-
-    Args:
-        path: the file.
 
     Returns:
         A row a caption, by ``caption_id``: ``caption_id`` and ``track_id`` (texts), ``caption``,
@@ -57,7 +54,7 @@ def read_song_describer(path: Path) -> pd.DataFrame:
     for name in texts["path"]:
         safe_path(name, str(path))
     duration_s = pd.to_numeric(table["duration"], errors="coerce")
-    valid = table["is_valid_subset"].str.strip().str.lower().map(VALID).astype("boolean")
+    valid = table["is_valid_subset"].str.strip().str.lower().map(_VALID).astype("boolean")
     whole = texts.assign(is_valid_subset=valid, duration_s=duration_s)
     return _by_number(whole, "caption_id")
 
@@ -78,24 +75,17 @@ def _read_csv(path: Path) -> pd.DataFrame:
         ) from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a CSV file: {error}") from error
-    missing = [name for name in NEEDED if name not in table]
+    missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise InputError(f"{path} lacks the columns {', '.join(missing)}")
     return table
 
 
-def reference_tracks(captions: pd.DataFrame, n_expected: int | None = N_TRACKS) -> pd.DataFrame:
-    """The tracks of SDD-706: every track once, with the first of its captions.
-
-    Args:
-        captions: what `read_song_describer` gave.
-        n_expected: how many there must be; None takes any number.
-
-    Returns:
-        Columns as ``captions``, a row a track, by number of the track.
+def reference_tracks(captions: pd.DataFrame, n_expected: int | None = _N_TRACKS) -> pd.DataFrame:
+    """The tracks of SDD-706: every track once, with the first of its captions, by number.
 
     Raises:
-        InputError: there are more or fewer.
+        InputError: there are more or fewer than ``n_expected``; None takes any number.
     """
     # PAPER-DEVIATION: the paper calls SDD-706 an instrumental subset, and the ranker's release says
     # that 706 tracks remain once the captions marked invalid are dropped. 706 is the number of all
@@ -112,9 +102,6 @@ def reference_tracks(captions: pd.DataFrame, n_expected: int | None = N_TRACKS) 
 
 class SongDescriberAudio:
     """``audio.zip``, read track by track.
-
-    Args:
-        path: the archive.
 
     Raises:
         AssetError: it is missing, or not a ZIP archive.
@@ -148,14 +135,11 @@ class SongDescriberAudio:
         return track_id in self._members
 
     def clips(
-        self, track_ids: Sequence[str], sample_rate_hz: int, duration_s: float = CLIP_S
+        self, track_ids: Sequence[str], sample_rate_hz: int, duration_s: float = _CLIP_S
     ) -> Float[Tensor, "B S"]:
-        """The middle of some tracks, mono.
+        """The middle of some tracks, mono; 706 tracks of 10 s at 44.1 kHz take 1.2 GB.
 
-        Args:
-            track_ids: in the order of the result; 706 tracks at 44.1 kHz take 1.2 GB.
-            sample_rate_hz: wanted rate in Hz.
-            duration_s: length; shorter tracks are padded with zeros at both ends.
+        Shorter tracks are padded with zeros at both ends.
 
         Raises:
             InputError: an unknown track, or one that cannot be decoded.
@@ -178,9 +162,9 @@ class SongDescriberAudio:
         import soundfile
 
         place = f"{name} in {self.path}"
-        if archive.getinfo(name).file_size > MAX_FILE_BYTES:
+        if archive.getinfo(name).file_size > _MAX_FILE_BYTES:
             raise InputError(
-                f"{place} has more than {MAX_FILE_BYTES >> 20} MiB; it is no such track"
+                f"{place} has more than {_MAX_FILE_BYTES >> 20} MiB; it is no such track"
             )
         try:
             packed = io.BytesIO(archive.read(name))

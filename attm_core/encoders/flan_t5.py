@@ -10,27 +10,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.encoders.weights import require_files
+from attm_core.assets import require_files
 from attm_core.errors import CheckpointError
 from attm_core.files import read_json
-from attm_core.modules import build
-from attm_core.state_dicts import load_strictly, read_state_dict
+from attm_core.weights import build, load_strictly, read_state_dict
 
-ASSET = "flan_t5"
-WEIGHTS = "model.safetensors"
-FILES = (WEIGHTS, "config.json", "tokenizer.json", "tokenizer_config.json")
-EMBEDDING = "shared.weight"
-TIED_EMBEDDING = "encoder.embed_tokens.weight"
-CHUNK = 16
+_ASSET = "flan_t5"
+_WEIGHTS = "model.safetensors"
+_FILES = (_WEIGHTS, "config.json", "tokenizer.json", "tokenizer_config.json")
+_EMBEDDING = "shared.weight"
+_TIED_EMBEDDING = "encoder.embed_tokens.weight"
+_CHUNK = 16
 
 
 class FlanT5:
-    """A frozen ``TextEncoder``.
+    """A frozen ``TextEncoder``: a ``T5EncoderModel`` with its tokenizer.
 
-    Args:
-        model: a ``T5EncoderModel``.
-        tokenizer: the tokenizer it was trained with.
-        n_tokens: T, the end marker included; longer texts are cut.
+    ``n_tokens`` is T, the end marker included; longer texts are cut.
     """
 
     def __init__(self, model: Any, tokenizer: Any, n_tokens: int = 77) -> None:
@@ -43,9 +39,7 @@ class FlanT5:
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> FlanT5:
         """Read the encoder half of ``google/flan-t5-large`` as published; nothing is downloaded.
 
-        Args:
-            folder: holds weights, configuration and tokenizer; the asset's folder if None.
-            device: where to run.
+        ``folder`` holds weights, configuration and tokenizer; the asset's folder if None.
 
         Raises:
             AssetError: a file is missing.
@@ -53,7 +47,7 @@ class FlanT5:
                 tokenizer with more words than the model has embeddings.
             InputError: malformed ``config.json``.
         """
-        folder = require_files(ASSET, FILES, folder)
+        folder = require_files(_ASSET, _FILES, folder)
         model = _load_model(folder).to(device)
         return cls(model, _load_tokenizer(folder, model.config.vocab_size))
 
@@ -64,18 +58,14 @@ class FlanT5:
         The encoder's attention masks padding, but the states at padded positions are handed over
         as they come out, as in MeanAudio: the backbone attends to all 77.
         """
-        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
         states = [self._states(chunk) for chunk in chunks]
         return torch.cat(states) if states else torch.zeros(0, self.n_tokens, self.width)
 
     def _states(self, texts: Sequence[str]) -> Tensor:
-        read = self._tokenizer(
-            list(texts),
-            padding="max_length",
-            truncation=True,
-            max_length=self.n_tokens,
-            return_tensors="pt",
-        ).to(self._model.device)
+        options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        read = self._tokenizer(list(texts), max_length=self.n_tokens, **options)
+        read = read.to(self._model.device)
         output = self._model(input_ids=read["input_ids"], attention_mask=read["attention_mask"])
         states: Tensor = output.last_hidden_state.float().cpu()
         return states
@@ -85,19 +75,19 @@ def _load_model(folder: Path) -> Any:
     from transformers import T5Config, T5EncoderModel
 
     config = T5Config.from_dict(read_json(folder / "config.json"))
-    tensors = read_state_dict(folder / WEIGHTS, wanted=_is_of_encoder)
+    tensors = read_state_dict(folder / _WEIGHTS, wanted=_is_of_encoder)
     # One matrix under two names, of which a safetensors file keeps one or the other.
-    known = [tensors[name] for name in (EMBEDDING, TIED_EMBEDDING) if name in tensors]
+    known = [tensors[name] for name in (_EMBEDDING, _TIED_EMBEDDING) if name in tensors]
     if known:
-        tensors[EMBEDDING] = tensors[TIED_EMBEDDING] = known[0]
+        tensors[_EMBEDDING] = tensors[_TIED_EMBEDDING] = known[0]
     model = build(lambda: T5EncoderModel(config))
-    load_strictly(model, tensors, folder / WEIGHTS)
+    load_strictly(model, tensors, folder / _WEIGHTS)
     return model
 
 
 def _is_of_encoder(name: str) -> bool:
     """The file holds the decoder too, which is not read."""
-    return name == EMBEDDING or name.startswith("encoder.")
+    return name == _EMBEDDING or name.startswith("encoder.")
 
 
 def _load_tokenizer(folder: Path, n_embeddings: int) -> Any:
@@ -110,6 +100,6 @@ def _load_tokenizer(folder: Path, n_embeddings: int) -> Any:
     if len(tokenizer) > n_embeddings:
         raise CheckpointError(
             f"{folder}: a tokenizer of {len(tokenizer)} words does not belong to a model of "
-            f"{n_embeddings}; fetch {ASSET} again"
+            f"{n_embeddings}; fetch {_ASSET} again"
         )
     return tokenizer

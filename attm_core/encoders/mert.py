@@ -14,38 +14,35 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.encoders.wave_batches import resampled_batch
-from attm_core.encoders.weights import require_files
+from attm_core.assets import require_files
+from attm_core.audio import resampled_rows
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import read_json
-from attm_core.modules import build
-from attm_core.state_dicts import load_strictly, read_state_dict
+from attm_core.weights import build, load_strictly, read_state_dict
 
-ASSET = "mert"
-WEIGHTS = "pytorch_model.bin"
-FILES = (WEIGHTS, "config.json", "preprocessor_config.json")
-SAMPLE_RATE_HZ = 24_000
-SEGMENT_S = 300
-SHORTEST_SEGMENT_S = 1
-CHUNK_S = 80  # audio in one forward pass
-VARIANCE_FLOOR = 1e-7  # that of transformers' Wav2Vec2FeatureExtractor
-UNSUPPORTED = ("feature_extractor_cqt", "deepnorm")
+_ASSET = "mert"
+_WEIGHTS = "pytorch_model.bin"
+_FILES = (_WEIGHTS, "config.json", "preprocessor_config.json")
+_SAMPLE_RATE_HZ = 24_000
+_SEGMENT_S = 300
+_SHORTEST_SEGMENT_S = 1
+_CHUNK_S = 80  # audio in one forward pass
+_VARIANCE_FLOOR = 1e-7  # that of transformers' Wav2Vec2FeatureExtractor
+_UNSUPPORTED = ("feature_extractor_cqt", "deepnorm")
 # Training alone masks: without it HuBERT has no vector for masked frames, and the file's is unused.
 NO_MASKING = {"mask_time_prob": 0.0, "mask_feature_prob": 0.0}
-MASK_VECTOR = "masked_spec_embed"
+_MASK_VECTOR = "masked_spec_embed"
 # Weight normalisation of the positional convolution: names before and since PyTorch 2.
-RENAMED = {
+_RENAMED = {
     ".conv.weight_g": ".conv.parametrizations.weight.original0",
     ".conv.weight_v": ".conv.parametrizations.weight.original1",
 }
 
 
 class Mert:
-    """A frozen ``AudioEncoder``.
+    """A frozen ``AudioEncoder``: a ``HubertModel`` that reads 24 kHz.
 
-    Args:
-        model: a ``HubertModel`` that reads 24 kHz.
-        normalizes: whether each segment is brought to zero mean and unit variance first.
+    ``normalizes`` brings each segment to zero mean and unit variance first.
     """
 
     def __init__(self, model: Any, normalizes: bool = False) -> None:
@@ -57,9 +54,7 @@ class Mert:
     def load(cls, folder: Path | None = None, device: str | torch.device = "cpu") -> Mert:
         """Read ``m-a-p/MERT-v1-330M`` as published; no code of its repository is run.
 
-        Args:
-            folder: holds the pickled weights and two configurations; the asset's folder if None.
-            device: where to run.
+        ``folder`` holds the pickled weights and two configurations; the asset's folder if None.
 
         Raises:
             AssetError: a file is missing.
@@ -67,9 +62,9 @@ class Mert:
                 another configuration, or a variant that HuBERT's classes do not cover.
             InputError: malformed JSON.
         """
-        folder = require_files(ASSET, FILES, folder)
+        folder = require_files(_ASSET, _FILES, folder)
         processor = read_json(folder / "preprocessor_config.json")
-        if processor.get("sampling_rate") != SAMPLE_RATE_HZ:
+        if processor.get("sampling_rate") != _SAMPLE_RATE_HZ:
             raise CheckpointError(f"{folder} is a model for {processor.get('sampling_rate')} Hz")
         return cls(_load_model(folder).to(device), bool(processor.get("do_normalize", True)))
 
@@ -84,23 +79,23 @@ class Mert:
         Raises:
             InputError: not (B, C, S), NaN, or shorter than one frame (400 samples at 24 kHz).
         """
-        rows = resampled_batch(waves, sample_rate_hz, SAMPLE_RATE_HZ)
+        rows = resampled_rows(waves, sample_rate_hz, _SAMPLE_RATE_HZ)
         if self._n_frames(rows.shape[1]) < 1:
             raise InputError(f"{rows.shape[1]} samples at 24 kHz are too short for MERT")
-        at_once = max(1, CHUNK_S * SAMPLE_RATE_HZ // rows.shape[1])
+        at_once = max(1, _CHUNK_S * _SAMPLE_RATE_HZ // rows.shape[1])
         means = [self._mean_states(chunk) for chunk in rows.split(at_once) if len(chunk)]
         return torch.cat(means) if means else torch.zeros(0, self.width)
 
     def _mean_states(self, waves: Tensor) -> Tensor:
         total, n_frames = torch.zeros(len(waves), self.width, dtype=torch.float64), 0
-        for start, end in segment_bounds(waves.shape[1]):
+        for start, end in _segment_bounds(waves.shape[1]):
             states = self._states(waves[:, start:end])
             total += states.sum(dim=1, dtype=torch.float64).cpu()
             n_frames += states.shape[1]
         return (total / n_frames).float()
 
     def _states(self, waves: Tensor) -> Tensor:
-        waves = standardize(waves) if self.normalizes else waves
+        waves = _standardize(waves) if self.normalizes else waves
         states: Tensor = self._model(waves.to(self._model.device)).last_hidden_state
         return states
 
@@ -111,21 +106,21 @@ class Mert:
         return n_samples
 
 
-def standardize(waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
+def _standardize(waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
     """Zero mean and unit variance of each wave.
 
     It hardly matters to the published model: a group norm follows its first convolution.
     """
     mean = waves.mean(dim=1, keepdim=True)
     variance = waves.var(dim=1, keepdim=True, unbiased=False)
-    return (waves - mean) / (variance + VARIANCE_FLOOR).sqrt()
+    return (waves - mean) / (variance + _VARIANCE_FLOOR).sqrt()
 
 
-def segment_bounds(n_samples: int) -> list[tuple[int, int]]:
+def _segment_bounds(n_samples: int) -> list[tuple[int, int]]:
     """Consecutive 300-s segments; a last one below 1 s joins the one before it."""
-    size = SEGMENT_S * SAMPLE_RATE_HZ
+    size = _SEGMENT_S * _SAMPLE_RATE_HZ
     starts = list(range(0, n_samples, size))
-    if len(starts) > 1 and n_samples - starts[-1] < SHORTEST_SEGMENT_S * SAMPLE_RATE_HZ:
+    if len(starts) > 1 and n_samples - starts[-1] < _SHORTEST_SEGMENT_S * _SAMPLE_RATE_HZ:
         starts.pop()
     return list(zip(starts, [*starts[1:], n_samples], strict=True))
 
@@ -133,17 +128,17 @@ def segment_bounds(n_samples: int) -> list[tuple[int, int]]:
 def _load_model(folder: Path) -> Any:
     from transformers import HubertModel
 
-    config = hubert_config(folder / "config.json")
+    config = _hubert_config(folder / "config.json")
     tensors = {
-        _new_name(name): tensor for name, tensor in read_state_dict(folder / WEIGHTS).items()
+        _new_name(name): tensor for name, tensor in read_state_dict(folder / _WEIGHTS).items()
     }
-    tensors.pop(MASK_VECTOR, None)
+    tensors.pop(_MASK_VECTOR, None)
     model = build(lambda: HubertModel(config))
-    load_strictly(model, tensors, folder / WEIGHTS)
+    load_strictly(model, tensors, folder / _WEIGHTS)
     return model
 
 
-def hubert_config(path: Path) -> Any:
+def _hubert_config(path: Path) -> Any:
     """HuBERT's configuration from MERT's ``config.json``.
 
     What only MERT's own code reads is checked or unused: ``attention_relax`` matters there in the
@@ -156,7 +151,7 @@ def hubert_config(path: Path) -> Any:
     from transformers import HubertConfig
 
     stated = read_json(path)
-    active = [name for name in UNSUPPORTED if stated.get(name)]
+    active = [name for name in _UNSUPPORTED if stated.get(name)]
     if active:
         raise CheckpointError(f"{path}: {', '.join(active)} would need code outside transformers")
     known = HubertConfig().to_dict().keys() - {"model_type", "architectures", "auto_map"}
@@ -165,6 +160,6 @@ def hubert_config(path: Path) -> Any:
 
 
 def _new_name(name: str) -> str:
-    for old, new in RENAMED.items():
+    for old, new in _RENAMED.items():
         name = name.replace(old, new) if name.endswith(old) else name
     return name

@@ -8,18 +8,13 @@ from numpy.typing import ArrayLike
 from attm_core.errors import InputError
 from attm_core.evaluation.statistics import Vector
 
-EPSILON = 1e-8  # in the denominator, as in the protocol's released evaluation
+_EPSILON = 1e-8  # in the denominator, as in the protocol's released evaluation
 
 
 def cosine_per_item(text: ArrayLike, audio: ArrayLike) -> Vector:
-    """CLAP score of each prompt, a·b / (‖a‖‖b‖ + 1e-8).
+    """CLAP score (n,) of each prompt, a·b / (‖a‖‖b‖ + 1e-8), −1 to 1; a zero embedding scores 0.
 
-    Args:
-        text: embeddings (n, d) of the prompts as the user wrote them, without the prefix.
-        audio: embeddings (n, d).
-
-    Returns:
-        (n,), −1 to 1; a zero embedding scores 0.
+    Both embeddings are (n, d); ``text`` is the prompts as the user wrote them, without the prefix.
 
     Raises:
         InputError: other rank, different shapes, NaN or infinite.
@@ -32,7 +27,7 @@ def cosine_per_item(text: ArrayLike, audio: ArrayLike) -> Vector:
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise InputError("text or audio embeddings hold NaN or infinite values")
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosines: Vector = np.einsum("nd,nd->n", a, b) / (norms + EPSILON)
+    cosines: Vector = np.einsum("nd,nd->n", a, b) / (norms + _EPSILON)
     return cosines
 
 

@@ -24,7 +24,7 @@ from attm_core.evaluation.statistics import Vector
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
 
-QUESTION = "Does this music contain or express the following: {concept}? Answer yes or no."
+_QUESTION = "Does this music contain or express the following: {concept}? Answer yes or no."
 YES, NO = ("Yes", "yes"), ("No", "no")
 
 
@@ -35,7 +35,6 @@ class ConceptJudge(Protocol):
         self, waves: Tensor, sample_rate_hz: int, concepts: Sequence[Sequence[str]]
     ) -> list[list[bool]]:
         """One answer per concept of each clip of waves (B, C, S)."""
-        ...
 
 
 def concept_coverage(
@@ -46,11 +45,7 @@ def concept_coverage(
 ) -> Vector:
     """K/M of each clip (B,), 0 to 1; CCS is its mean.
 
-    Args:
-        waves: one clip per prompt.
-        sample_rate_hz: rate of the clips.
-        concepts: the concepts of each prompt, distinct and not empty.
-        judge: who listens.
+    ``concepts`` are those of each prompt, distinct and not empty; ``judge`` listens.
 
     Raises:
         InputError: other numbers of clips, prompts or answers; a prompt without distinct concepts.
@@ -83,7 +78,7 @@ class AudioLanguageJudge:
     # prompt are not stated; model and question are therefore arguments.
     model: PreTrainedModel
     processor: ProcessorMixin
-    question: str = QUESTION
+    question: str = _QUESTION
 
     @classmethod
     def load(cls, folder: Path) -> AudioLanguageJudge:

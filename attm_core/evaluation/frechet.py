@@ -7,21 +7,22 @@ exact when n < d (where ``scipy.linalg.sqrtm`` meets singular matrices), real, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attm_core.errors import InputError
-from attm_core.evaluation.statistics import LEVEL, Interval
+from attm_core.evaluation.statistics import LEVEL, Interval, Vector
 
 Matrix = NDArray[np.float64]
 
-N_RESAMPLES = 1000
+_N_RESAMPLES = 1000
 
 
-def as_embeddings(values: ArrayLike, name: str = "embeddings") -> Matrix:
-    """Check that ``values`` is a finite (n, d) matrix with n ≥ 2, as float64.
+def _as_embeddings(values: ArrayLike, name: str = "embeddings") -> Matrix:
+    """``values`` as float64 if it is a finite (n, d) matrix with n ≥ 2.
 
     Raises:
         InputError: wrong rank, fewer than two rows, NaN or infinite.
@@ -38,9 +39,9 @@ def as_embedding_sets(generated: ArrayLike, reference: ArrayLike) -> tuple[Matri
     """Check two sets of one width.
 
     Raises:
-        InputError: see ``as_embeddings``; or different widths.
+        InputError: see ``_as_embeddings``; or different widths.
     """
-    x, y = as_embeddings(generated, "generated embeddings"), as_embeddings(reference, "reference")
+    x, y = _as_embeddings(generated, "generated embeddings"), _as_embeddings(reference, "reference")
     if x.shape[1] != y.shape[1]:
         raise InputError(f"embeddings have width {x.shape[1]} but the reference {y.shape[1]}")
     return x, y
@@ -48,33 +49,25 @@ def as_embedding_sets(generated: ArrayLike, reference: ArrayLike) -> tuple[Matri
 
 @dataclass(frozen=True)
 class ReferenceStatistics:
-    """Mean and a square-root factor of the covariance of one set of embeddings.
-
-    Attributes:
-        mean: (d,).
-        factor: (k, d) with factorᵀ factor = covariance (n − 1), k ≤ n.
-        trace: trace of the covariance.
-        n: number of embeddings.
-    """
+    """Mean (d,) and a square-root factor of the covariance (n − 1) of one set of n embeddings."""
 
     mean: Matrix
-    factor: Matrix
-    trace: float
+    factor: Matrix  # (k, d) with factorᵀ factor = covariance, k ≤ n
+    trace: float  # of the covariance
     n: int
 
     @classmethod
     def of(
         cls, embeddings: ArrayLike, name: str = "reference embeddings", reduce: bool = True
     ) -> ReferenceStatistics:
-        """Statistics of (n, d) embeddings; a tall set is reduced to d rows by QR.
+        """Statistics of (n, d) embeddings; if ``reduce``, a tall set is reduced to d rows by QR.
 
-        That pays where the statistics are used again, or meet another large set; ``reduce`` says
-        whether to.
+        That pays where the statistics are used again, or meet another large set.
 
         Raises:
-            InputError: see ``as_embeddings``.
+            InputError: see ``_as_embeddings``.
         """
-        x = as_embeddings(embeddings, name)
+        x = _as_embeddings(embeddings, name)
         n, d = x.shape
         mean = x.mean(axis=0)
         factor = (x - mean) / np.sqrt(n - 1)
@@ -84,22 +77,17 @@ class ReferenceStatistics:
 
 
 def frechet_distance(generated: ArrayLike, reference: ArrayLike | ReferenceStatistics) -> float:
-    """Fréchet distance ‖μ_a − μ_b‖² + tr Σ_a + tr Σ_b − 2 tr sqrtm(Σ_a Σ_b).
+    """Fréchet distance ‖μ_a − μ_b‖² + tr Σ_a + tr Σ_b − 2 tr sqrtm(Σ_a Σ_b), ≥ 0.
 
-    Args:
-        generated: embeddings (n, d), one per file.
-        reference: embeddings (m, d), or their statistics computed once.
-
-    Returns:
-        The distance, ≥ 0; 0 for equal statistics up to 1e-12 of the traces.
+    Of embeddings (n, d), one per file, to a reference (m, d) or its statistics computed once; 0
+    for equal statistics up to 1e-12 of the traces.
 
     Raises:
         InputError: fewer than two rows, other width, or non-finite values.
     """
     a = ReferenceStatistics.of(generated, "generated embeddings")
     few = 2 * len(a.factor) < a.mean.size  # then the QR of a reference costs more than it saves
-    b = _as_statistics(reference, reduce=not few)
-    _check_width(a.mean.size, b)
+    b = _as_statistics(reference, a.mean.size, reduce=not few)
     overlap = float(np.linalg.svd(a.factor @ b.factor.T, compute_uv=False).sum())
     return _combine(float(np.square(a.mean - b.mean).sum()), a.trace, b.trace, overlap)
 
@@ -109,23 +97,16 @@ def frechet_interval(
     reference: ArrayLike | ReferenceStatistics,
     generator: np.random.Generator,
     level: float = LEVEL,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int = _N_RESAMPLES,
 ) -> Interval:
     """Distance with a bootstrap interval over the generated items (the reference is held fixed).
 
     The distance grows as the generated set shrinks, and a resample has fewer distinct items than
     the set: plain percentiles would lie above the estimate. They are moved down by that bias, so
-    the interval shows spread around the estimate and nothing else.
-
-    Args:
-        generated: embeddings (n, d), one per prompt.
-        reference: embeddings or statistics.
-        generator: source of the resamples.
-        level: coverage.
-        n_resamples: number of resamples.
+    the interval shows spread around the estimate and nothing else. Arguments as
+    ``frechet_distance``; ``generator`` is the source of the resamples.
     """
-    statistics = _as_statistics(reference)
-    resampler = Resampler.of(generated, statistics)
+    resampler = _Resampler.of(generated, statistics := _as_statistics(reference))
     rows = generator.integers(0, resampler.n, size=(n_resamples, resampler.n))
     estimate = frechet_distance(generated, statistics)
     return _recentred(estimate, np.array([resampler.distance(row) for row in rows]), level)
@@ -136,24 +117,17 @@ def frechet_difference(
     after: ArrayLike,
     reference: ArrayLike | ReferenceStatistics,
     generator: np.random.Generator,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int = _N_RESAMPLES,
 ) -> Interval:
     """distance(after) − distance(before) on the same prompts, with a 95 % interval.
 
-    Prompts are resampled in pairs, so most of the resampling bias cancels.
-
-    Args:
-        before: embeddings (n, d) of one system, row i from prompt i.
-        after: the other system's, same prompts in the same order.
-        reference: embeddings or statistics.
-        generator: source of the resamples.
-        n_resamples: number of resamples.
+    Prompts (rows) are resampled in pairs, so most of the resampling bias cancels.
 
     Raises:
         InputError: different numbers of prompts.
     """
     statistics = _as_statistics(reference)
-    first, second = (Resampler.of(values, statistics) for values in (before, after))
+    first, second = (_Resampler.of(values, statistics) for values in (before, after))
     if first.n != second.n:
         raise InputError(f"paired systems differ in number of prompts: {first.n} and {second.n}")
     rows = generator.integers(0, first.n, size=(n_resamples, first.n))
@@ -163,7 +137,7 @@ def frechet_difference(
 
 
 @dataclass(frozen=True)
-class Resampler:
+class _Resampler:
     """Distances of resampled rows from what is computed once: Gram matrices of the generated set.
 
     With G the generated rows minus the reference mean and P = G factorᵀ, every quantity of the
@@ -177,11 +151,10 @@ class Resampler:
     width: int
 
     @classmethod
-    def of(cls, generated: ArrayLike, reference: ArrayLike | ReferenceStatistics) -> Resampler:
+    def of(cls, generated: ArrayLike, reference: ArrayLike | ReferenceStatistics) -> _Resampler:
         """Prepare a generated set (n, d) for a reference."""
-        x = as_embeddings(generated, "generated embeddings")
-        statistics = _as_statistics(reference)
-        _check_width(x.shape[1], statistics)
+        x = _as_embeddings(generated, "generated embeddings")
+        statistics = _as_statistics(reference, x.shape[1])
         rows = x - statistics.mean
         projected = rows @ statistics.factor.T
         gram, width = rows @ rows.T, projected.shape[1]
@@ -218,16 +191,56 @@ def _combine(mean_square: float, trace_a: float, trace_b: float, overlap: float)
 
 
 def _as_statistics(
-    reference: ArrayLike | ReferenceStatistics, reduce: bool = True
+    reference: ArrayLike | ReferenceStatistics, width: int | None = None, reduce: bool = True
 ) -> ReferenceStatistics:
-    if isinstance(reference, ReferenceStatistics):
-        return reference
-    return ReferenceStatistics.of(reference, reduce=reduce)
-
-
-def _check_width(width: int, reference: ReferenceStatistics) -> None:
-    if reference.mean.size != width:
+    if not isinstance(reference, ReferenceStatistics):
+        reference = ReferenceStatistics.of(reference, reduce=reduce)
+    if width not in (None, reference.mean.size):
         raise InputError(
             f"embeddings have width {width} but the reference {reference.mean.size}; "
             "embed both with the same model"
         )
+    return reference
+
+
+def frechet_by_size(
+    generated: ArrayLike,
+    reference: ArrayLike | ReferenceStatistics,
+    sizes: Sequence[int],
+    generator: np.random.Generator,
+    n_draws: int = 20,
+) -> Vector:
+    """Mean FAD (len(sizes),) of ``n_draws`` random subsets of each size; the reference stays whole.
+
+    The distance of n clips is biased upwards by about a/n, so that sets of different size cannot
+    be compared (Chong & Forsyth, CVPR 2020; Gui et al., ICASSP 2024). Subsets are drawn without
+    replacement. (The published tools draw with replacement, which repeats clips, and so makes the
+    set smaller than n says.)
+
+    Raises:
+        InputError: a size outside 2 … n; see also `frechet_distance`.
+    """
+    resampler = _Resampler.of(generated, reference)
+    if not sizes or min(sizes) < 2 or max(sizes) > resampler.n:
+        raise InputError(f"sizes must lie between 2 and {resampler.n}, got {list(sizes)}")
+    draws = [
+        [resampler.distance(generator.permutation(resampler.n)[:k]) for _ in range(n_draws)]
+        for k in sizes
+    ]
+    means: Vector = np.mean(draws, axis=1)
+    return means
+
+
+def frechet_infinity(sizes: Sequence[int], distances: ArrayLike) -> float:
+    """FAD∞: the intercept of the line FAD(n) = FAD∞ + a/n, fitted by least squares.
+
+    Raises:
+        InputError: fewer than two different sizes.
+
+    >>> round(frechet_infinity([10, 20, 40], [0.3, 0.2, 0.15]), 6)
+    0.1
+    """
+    if len(set(sizes)) < 2:
+        raise InputError(f"a line needs two different sizes or more, got {list(sizes)}")
+    fit = np.polynomial.Polynomial.fit(1 / np.asarray(sizes), np.asarray(distances), 1)
+    return float(fit(0.0))

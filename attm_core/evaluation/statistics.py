@@ -23,7 +23,7 @@ Vector = NDArray[np.float64]
 LEVEL = 0.95
 ALPHA = 0.05  # of † and * in Tables II and III
 N_RESAMPLES = 2000
-ROUNDING = 1e-12  # deviations below this share of the values are rounding, not variation
+_ROUNDING = 1e-12  # deviations below this share of the values are rounding, not variation
 
 
 @dataclass(frozen=True)
@@ -36,33 +36,20 @@ class Interval:
     level: float = LEVEL
 
     def describe(self, digits: int = 3) -> str:
-        """The interval as text.
-
-        >>> Interval(0.5, 0.4, 0.61).describe(2)
-        '0.50 [0.40, 0.61]'
-        """
+        """The interval as text, e.g. ``0.50 [0.40, 0.61]``."""
         return f"{self.estimate:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A paired t-test of ``after`` against ``before``.
+    """A paired t-test of ``after`` against ``before``."""
 
-    Attributes:
-        n: number of pairs.
-        difference: mean of after − before with its two-sided 95 % interval.
-        t: t statistic; infinite when all differences are equal and not zero, 0 when all are zero.
-        p: p value of ``alternative``.
-        alternative: the hypothesis about the mean difference.
-        d_z: Cohen's d of the differences (mean over standard deviation).
-    """
-
-    n: int
-    difference: Interval
-    t: float
-    p: float
+    n: int  # pairs
+    difference: Interval  # mean of after − before with its two-sided 95 % interval
+    t: float  # infinite when all differences are equal and not zero, 0 when all are zero
+    p: float  # of ``alternative``, the hypothesis about the mean difference
     alternative: Alternative
-    d_z: float
+    d_z: float  # Cohen's d of the differences (mean over standard deviation)
 
     def significant(self, alpha: float = ALPHA) -> bool:
         """Whether p < alpha: † of Table II if one-sided, no * of Table III if two-sided."""
@@ -72,7 +59,7 @@ class PairedTest:
 
 
 def as_vector(values: ArrayLike, name: str = "values", minimum: int = 2) -> Vector:
-    """Check that ``values`` is a finite vector of at least ``minimum`` numbers.
+    """``values`` as float64 if they are a finite vector of at least ``minimum`` numbers.
 
     Raises:
         InputError: wrong rank, too short, NaN or infinite.
@@ -87,7 +74,7 @@ def as_vector(values: ArrayLike, name: str = "values", minimum: int = 2) -> Vect
     return vector
 
 
-def as_pairs(first: ArrayLike, second: ArrayLike) -> tuple[Vector, Vector]:
+def _as_pairs(first: ArrayLike, second: ArrayLike) -> tuple[Vector, Vector]:
     """Check two vectors of equal length, two pairs at least.
 
     Raises:
@@ -102,7 +89,7 @@ def as_pairs(first: ArrayLike, second: ArrayLike) -> tuple[Vector, Vector]:
 def is_constant(values: Vector, scale: float | None = None) -> bool:
     """Whether a sample varies by no more than rounding of numbers of size ``scale``."""
     size = float(np.abs(values).max()) if scale is None else scale
-    return float(np.ptp(values)) <= ROUNDING * size
+    return float(np.ptp(values)) <= _ROUNDING * size
 
 
 def mean_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
@@ -120,17 +107,15 @@ def paired_t_test(
 ) -> PairedTest:
     """Student's paired t-test on the same prompts (the † and * of Tables II and III).
 
-    Args:
-        before: one value per prompt (n,).
-        after: one value per prompt (n,), same order.
-        alternative: ``"greater"`` tests after > before (the paper's one-sided improvement).
+    ``before`` and ``after`` hold one value per prompt (n,) in the same order; ``"greater"`` tests
+    after > before (the paper's one-sided improvement).
 
     Raises:
         InputError: unequal lengths, fewer than two pairs, non-finite values, unknown alternative.
     """
     if alternative not in ("two-sided", "greater", "less"):
         raise InputError(f"alternative {alternative!r} is not two-sided, greater or less")
-    x, y = as_pairs(before, after)
+    x, y = _as_pairs(before, after)
     delta = y - x
     if is_constant(delta, float(np.abs([x, y]).max())):
         return _equal_differences(delta, alternative)
@@ -150,21 +135,16 @@ def _equal_differences(delta: Vector, alternative: Alternative) -> PairedTest:
     return PairedTest(delta.size, Interval(mean, mean, mean), t, p, alternative, t)
 
 
-def bootstrap_interval(
+def _bootstrap_interval(
     rows: int,
     statistic: Callable[[NDArray[np.int64]], float],
     generator: np.random.Generator,
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
-    """Percentile bootstrap over ``rows`` items (`scipy.stats.bootstrap`).
+    """Percentile bootstrap over ``rows`` ≥ 2 items (`scipy.stats.bootstrap`).
 
-    Args:
-        rows: number of items, at least two.
-        statistic: takes the resampled item numbers (rows,) and returns one number.
-        generator: source of the resamples.
-        level: coverage.
-        n_resamples: number of resamples.
+    ``statistic`` takes the resampled item numbers (rows,) and returns one number.
 
     Raises:
         InputError: fewer than two items.
@@ -191,14 +171,12 @@ def pearson(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
     Raises:
         InputError: fewer than two pairs, or a sample that is constant up to rounding.
     """
-    first, second = as_pairs(x, y)
+    first, second = _as_pairs(x, y)
     if is_constant(first) or is_constant(second):
         raise InputError("a correlation needs two samples that vary by more than rounding")
-    if first.size < 4:
-        return Interval(float(stats.pearsonr(first, second).statistic), math.nan, math.nan, level)
     found = stats.pearsonr(first, second)
-    bounds = found.confidence_interval(level)
-    return Interval(float(found.statistic), float(bounds.low), float(bounds.high), level)
+    bounds = found.confidence_interval(level) if first.size > 3 else (math.nan, math.nan)
+    return Interval(float(found.statistic), float(bounds[0]), float(bounds[1]), level)
 
 
 def spearman(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
@@ -206,7 +184,7 @@ def spearman(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
 
     The interval is Fisher's with the variance factor 1.06 of Fieller, Hartley and Pearson (1957).
     """
-    first, second = as_pairs(x, y)
+    first, second = _as_pairs(x, y)
     if is_constant(first) or is_constant(second):
         raise InputError("a correlation needs two samples that vary by more than rounding")
     rho = float(stats.spearmanr(first, second).statistic)
@@ -223,11 +201,8 @@ def score_correlation(
 ) -> Interval:
     """Score-r of Table I: Pearson's r of input s and output reward over all clips and scores.
 
-    The clips recur at every s, so the interval resamples clips, not single generations.
-
-    Args:
-        rewards: input score → rewards (n,), the same clips in the same order.
-        generator: source of the resamples.
+    ``rewards`` maps each s to the rewards (n,) of the same clips in the same order. The clips recur
+    at every s, so the interval resamples clips, not single generations.
     """
     table = np.stack([as_vector(values) for values in rewards.values()], axis=1)
     s = np.broadcast_to(np.array(list(rewards), dtype=np.float64), table.shape)
@@ -235,16 +210,11 @@ def score_correlation(
     def r(rows: NDArray[np.int64]) -> float:
         return pearson(s[rows].ravel(), table[rows].ravel()).estimate
 
-    return bootstrap_interval(len(table), r, generator, n_resamples=1000)
+    return _bootstrap_interval(len(table), r, generator, n_resamples=1000)
 
 
 def delta_out(rewards: Mapping[float, ArrayLike], high: float = 1.5, low: float = -0.5) -> Interval:
     """Δ_out of Table I: output reward at s = +1.5 minus that at s = −0.5, clip by clip.
-
-    Args:
-        rewards: input score → rewards (n,), the same clips in the same order.
-        high: upper input score.
-        low: lower input score.
 
     Raises:
         InputError: one of the two scores was not run.

@@ -26,33 +26,23 @@ class VelocityModel(Protocol):
 
     def project(self, conditions: Conditions) -> Conditions:
         """Conditions at model width; they do not change along the trajectory."""
-        ...
 
     def velocity(self, x_t: Tensor, t: Tensor, projected: Conditions, s: Tensor | None) -> Tensor:
         """Velocity (kB, N, C) at ``x_t`` (B, N, C) for k·B times, conditions and scores."""
-        ...
 
     def null_conditions(self, batch: int) -> Conditions:
         """The text-null ∅_t repeated ``batch`` times."""
-        ...
 
     def unnormalize(self, latents: Tensor) -> Tensor:
         """Latents (B, N, C) at the codec's scale."""
-        ...
 
 
 def joint_guidance(
     v_cond: Float[Tensor, "*shape"], v_null: Float[Tensor, "*shape"], w: float
 ) -> Float[Tensor, "*shape"]:
-    """Combine the two velocities of Eq. (2).
+    """Eq. (2): ṽ from v(x_t, t, c, s) and v(x_t, t, ∅_t, ∅_s) of one shape.
 
-    Args:
-        v_cond: v(x_t, t, c, s).
-        v_null: v(x_t, t, ∅_t, ∅_s), same shape.
-        w: guidance scale; 1 gives ``v_cond``, 0 gives ``v_null``, above 1 extrapolates.
-
-    Returns:
-        ṽ, the same shape.
+    ``w`` = 1 gives ``v_cond``, 0 gives ``v_null``, above 1 extrapolates.
 
     >>> joint_guidance(torch.tensor([2.0]), torch.tensor([1.0]), 4.0)
     tensor([5.])
@@ -83,20 +73,15 @@ def separate_guidance(
 class GuidedVelocity:
     """The guided velocity field of one batch of prompts, ``guided(x_t, t) -> ṽ``.
 
-    All branches run as one batch; branches without weight (``w`` = 1 or 0) are skipped.
-
-    Attributes:
-        model: the backbone.
-        branches: conditions for B prompts and scores (B,) of each branch: unconditional, with the
-            text alone if ``w_score`` is given, with text and score.
-        w: guidance scale of Eq. (2), of the text alone if ``w_score`` is given.
-        w_score: guidance scale of the score given the text, or None to guide both jointly.
+    All branches run as one batch; branches without weight (``w`` = 1 or 0) are skipped. They are
+    conditions for B prompts and scores (B,): unconditional, with the text alone if ``w_score`` is
+    given, with text and score.
     """
 
     model: VelocityModel
     branches: tuple[tuple[Conditions, Tensor | None], ...]
-    w: float
-    w_score: float | None = None
+    w: float  # of Eq. (2), or of the text alone if ``w_score`` is given
+    w_score: float | None = None  # of the score given the text; None guides both jointly
 
     @cached_property
     def projected(self) -> tuple[Conditions, Tensor | None, int]:

@@ -20,44 +20,36 @@ if TYPE_CHECKING:
 TARGET_LUFS = -16.5  # Section III-E(b)
 CEILING_DBTP = -1.0  # Section III-E(b)
 GATE_S = 0.4  # BS.1770-4: length of a gating block
-MAX_LOUDNESS_CHANNELS = 5
+_MAX_LOUDNESS_CHANNELS = 5
 
-METER_HZ = 48_000  # the rate that BS.1770-4 gives the K-filter for
-MIN_METER_HZ = 44_100  # below it pyloudnorm's filter is up to 0.12 LU off: measure at METER_HZ
+_METER_HZ = 48_000  # the rate that BS.1770-4 gives the K-filter for
+_MIN_METER_HZ = 44_100  # below it pyloudnorm's filter is up to 0.12 LU off: measure at METER_HZ
 
-OVERSAMPLING = 16  # BS.1770-4, Annex 2 asks for at least 4
-TAPS_A_SIDE = 32
+_OVERSAMPLING = 16  # BS.1770-4, Annex 2 asks for at least 4
+_TAPS_A_SIDE = 32
 # True peaks are up to 0.073 dB low on the released clips, against oversampling by an ideal filter:
 # energy close to half the rate, which no finite filter passes. The ceiling keeps this much clear.
-CEILING_GUARD_DB = 0.1
+_CEILING_GUARD_DB = 0.1
 
-RELEASED_SAMPLE_PEAK = 0.99
+_RELEASED_SAMPLE_PEAK = 0.99
 RELEASED_PEAK_TARGET = 0.95
 
-LoudnessVariant = Literal["as_written", "as_released"]
-LoudnessOutcome = Literal["normalized", "ceiling", "silent"]
+Variant = Literal["as_written", "as_released"]  # of the post-processing
 
 
 @dataclass(frozen=True)
 class LoudnessReport:
     """What normalisation did to one clip.
 
-    Attributes:
-        outcome: ``"normalized"`` (the target is met), ``"ceiling"`` (the peak ceiling came first:
-            the clip is quieter than the target) or ``"silent"`` (left unchanged).
-        gain_db: gain applied.
-        before_lufs: integrated loudness before; −inf when every block is below −70 LUFS.
-        after_lufs: integrated loudness after: before plus gain, as gating is relative but for the
-            −70 LUFS gate.
-        before_dbtp: true peak before; −inf for digital silence.
-        after_dbtp: true peak after.
+    ``"normalized"``: the target is met; ``"ceiling"``: the peak ceiling came first, the clip is
+    quieter than the target; ``"silent"``: left unchanged.
     """
 
-    outcome: LoudnessOutcome
+    outcome: Literal["normalized", "ceiling", "silent"]
     gain_db: float
-    before_lufs: float
-    after_lufs: float
-    before_dbtp: float
+    before_lufs: float  # −inf when every block is below −70 LUFS
+    after_lufs: float  # before plus gain, as gating is relative but for the −70 LUFS gate
+    before_dbtp: float  # true peak; −inf for digital silence
     after_dbtp: float
 
     def describe(self) -> str:
@@ -71,27 +63,22 @@ class LoudnessReport:
 def integrated_loudness(wave: Float[Tensor, "C S"], sample_rate_hz: int) -> float:
     """Integrated loudness in LUFS with K-weighting and both gates (BS.1770-4, Annex 1).
 
-    Args:
-        wave: audio, at most five channels, at least 0.4 s.
-        sample_rate_hz: its rate.
-
-    Returns:
-        LUFS; −inf if no block passes the absolute gate of −70 LUFS.
+    −inf if no block passes the absolute gate of −70 LUFS.
 
     Raises:
-        InputError: shorter than one gating block, more than five channels, or not finite.
+        InputError: shorter than one gating block (0.4 s), more than five channels, or not finite.
     """
     check_wave(wave)
-    if wave.shape[0] > MAX_LOUDNESS_CHANNELS:
+    if wave.shape[0] > _MAX_LOUDNESS_CHANNELS:
         raise InputError(
-            f"loudness is defined for up to {MAX_LOUDNESS_CHANNELS} channels, got {wave.shape[0]}"
+            f"loudness is defined for up to {_MAX_LOUDNESS_CHANNELS} channels, got {wave.shape[0]}"
         )
     duration_s = wave.shape[1] / sample_rate_hz
     if duration_s < GATE_S:
         raise InputError(f"loudness needs at least {GATE_S} s of audio, got {duration_s:.3f} s")
     if not wave.any():
         return -math.inf
-    rate = sample_rate_hz if sample_rate_hz >= MIN_METER_HZ else METER_HZ
+    rate = sample_rate_hz if sample_rate_hz >= _MIN_METER_HZ else _METER_HZ
     metered = resample(wave.detach().cpu(), sample_rate_hz, rate, filter_width=64)
     data = metered.double().numpy().T
     return float(_meter(rate).integrated_loudness(data))
@@ -107,34 +94,24 @@ def _meter(sample_rate_hz: int) -> Meter:
 def true_peak(wave: Float[Tensor, "C S"]) -> float:
     """Largest absolute value of the band-limited signal between the samples (BS.1770-4, Annex 2).
 
-    The signal is oversampled 16-fold by a windowed sinc; see ``CEILING_GUARD_DB`` for what this
-    misses.
-
-    Args:
-        wave: audio, silent before and after.
-
-    Returns:
-        Linear peak over all channels, ≥ the largest sample.
+    Linear, over all channels, ≥ the largest sample; before and after the clip is silence. The
+    signal is oversampled 16-fold by a windowed sinc; `_CEILING_GUARD_DB` is what this misses.
 
     Raises:
         InputError: not audio, see ``audio.check_wave``.
     """
     import torchaudio.functional
 
-    margin = TAPS_A_SIDE + 1  # an end can be a peak
+    margin = _TAPS_A_SIDE + 1  # an end can be a peak
     padded = torch.nn.functional.pad(check_wave(wave).detach().float(), (margin, margin))
     fine = torchaudio.functional.resample(
-        padded, 1, OVERSAMPLING, lowpass_filter_width=TAPS_A_SIDE, rolloff=1.0
+        padded, 1, _OVERSAMPLING, lowpass_filter_width=_TAPS_A_SIDE, rolloff=1.0
     )
     return max(float(fine.abs().max()), float(wave.abs().max()))
 
 
 def to_db(amplitude: float) -> float:
-    """20 log10 of a linear amplitude; −inf at zero.
-
-    >>> to_db(0.1)
-    -20.0
-    """
+    """20 log10 of a linear amplitude; −inf at zero."""
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
 
 
@@ -143,7 +120,7 @@ def normalize_loudness(
     sample_rate_hz: int,
     target_lufs: float = TARGET_LUFS,
     ceiling_dbtp: float = CEILING_DBTP,
-    variant: LoudnessVariant = "as_written",
+    variant: Variant = "as_written",
 ) -> tuple[Float[Tensor, "C S"], LoudnessReport]:
     """Bring a clip to ``target_lufs`` by one gain, with its true peak at or below the ceiling.
 
@@ -153,16 +130,6 @@ def normalize_loudness(
     and if a *sample* then exceeds 0.99 the clip is rescaled to a sample peak of 0.95. Where a clip
     has no loudness the two differ: below 0.4 s the script writes it as it is and this refuses it;
     silence gets an infinite gain (NaN) from the script and is left alone here.
-
-    Args:
-        wave: audio, at least 0.4 s, at most five channels.
-        sample_rate_hz: its rate.
-        target_lufs: integrated loudness wanted.
-        ceiling_dbtp: largest true peak allowed (``"as_written"`` only).
-        variant: ``"as_written"`` or ``"as_released"``.
-
-    Returns:
-        The scaled clip and a report.
 
     Raises:
         InputError: see ``integrated_loudness``.
@@ -176,18 +143,20 @@ def normalize_loudness(
     wanted_db = target_lufs - loudness
     # PAPER-SILENT: III-E(b) names a target and a ceiling, not what yields when both cannot hold.
     # A limiter would change the signal that FAD-CLAP hears; a smaller gain does not.
-    allowed_db = ceiling_dbtp - CEILING_GUARD_DB - peak_dbtp
+    allowed_db = ceiling_dbtp - _CEILING_GUARD_DB - peak_dbtp
     if variant == "as_released":
         allowed_db = _released_gain_db(wanted_db, to_db(float(wave.abs().max())))
     gain_db = min(wanted_db, allowed_db)
     scaled = wave * 10 ** (gain_db / 20)
-    outcome: LoudnessOutcome = "ceiling" if gain_db < wanted_db else "normalized"
     after_lufs, after_dbtp = loudness + gain_db, peak_dbtp + gain_db
-    return scaled, LoudnessReport(outcome, gain_db, loudness, after_lufs, peak_dbtp, after_dbtp)
+    return scaled, LoudnessReport(
+        "ceiling" if gain_db < wanted_db else "normalized",
+        gain_db, loudness, after_lufs, peak_dbtp, after_dbtp,
+    )  # fmt: skip
 
 
 def _released_gain_db(wanted_db: float, sample_peak_db: float) -> float:
     """The gain to the target, or that to a sample peak of 0.95 if it would exceed 0.99."""
-    if sample_peak_db + wanted_db <= to_db(RELEASED_SAMPLE_PEAK):
+    if sample_peak_db + wanted_db <= to_db(_RELEASED_SAMPLE_PEAK):
         return wanted_db
     return to_db(RELEASED_PEAK_TARGET) - sample_peak_db

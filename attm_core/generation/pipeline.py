@@ -11,7 +11,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -25,6 +24,7 @@ from attm_core.generation.loudness import (
     CEILING_DBTP,
     TARGET_LUFS,
     LoudnessReport,
+    Variant,
     normalize_loudness,
 )
 from attm_core.generation.sampler import euler_sample, initial_noise
@@ -34,9 +34,9 @@ from attm_core.progress import track
 from attm_core.protocols import Codec, Separator
 
 PROMPT_PREFIX = "high quality instrumental music, "  # Section III-E(a)
-MAX_PROMPT_CHARACTERS = 2000
-SEPARATION_BATCH = 4  # stays in cache: faster on a CPU than larger ones
-BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # characters of visible categories that show nothing
+_MAX_PROMPT_CHARACTERS = 2000
+_SEPARATION_BATCH = 4  # stays in cache: faster on a CPU than larger ones
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # characters of visible categories that show nothing
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class GenerationConfig:
     n_passes: int = N_PASSES
     target_lufs: float | None = TARGET_LUFS
     ceiling_dbtp: float = CEILING_DBTP
-    variant: Literal["as_written", "as_released"] = "as_written"
+    variant: Variant = "as_written"
     batch_size: int = 32
 
     def __post_init__(self) -> None:
@@ -84,8 +84,8 @@ class GenerationConfig:
                 raise ConfigError(f"{name} must be from {low} to {high}, got {value}")
         if self.variant not in ("as_written", "as_released"):
             raise ConfigError(f"variant must be as_written or as_released, got {self.variant!r}")
-        if len(self.prefix) > MAX_PROMPT_CHARACTERS:
-            raise ConfigError(f"prefix has over {MAX_PROMPT_CHARACTERS} characters")
+        if len(self.prefix) > _MAX_PROMPT_CHARACTERS:
+            raise ConfigError(f"prefix has over {_MAX_PROMPT_CHARACTERS} characters")
         if self.negative_prompt is not None:
             check_prompt(self.negative_prompt)
 
@@ -96,13 +96,7 @@ class GenerationConfig:
 
 @dataclass(frozen=True)
 class FixedNetworks:
-    """The networks around the backbone.
-
-    Attributes:
-        encode_text: texts to the backbone's conditions.
-        codec: latents to waves.
-        separator: for post-processing; may be None where none is wanted.
-    """
+    """The networks around the backbone; without separator there is no post-processing by it."""
 
     encode_text: Callable[[list[str]], Conditions]
     codec: Codec
@@ -111,23 +105,14 @@ class FixedNetworks:
 
 @dataclass(frozen=True)
 class Clips:
-    """B generated clips.
+    """B generated clips."""
 
-    Attributes:
-        prompts: as the user wrote them, without the prefix.
-        seeds: noise seed of each.
-        latents: (B, N, C) at the codec's scale.
-        waves: (B, C, S), finished.
-        sample_rate_hz: their rate.
-        loudness: a report for each, or None where loudness was left alone.
-    """
-
-    prompts: tuple[str, ...]
-    seeds: tuple[int, ...]
-    latents: Float[Tensor, "B N D"]
-    waves: Float[Tensor, "B C S"]
+    prompts: tuple[str, ...]  # as the user wrote them, without the prefix
+    seeds: tuple[int, ...]  # noise seed of each
+    latents: Float[Tensor, "B N D"]  # at the codec's scale
+    waves: Float[Tensor, "B C S"]  # finished
     sample_rate_hz: int
-    loudness: tuple[LoudnessReport | None, ...]
+    loudness: tuple[LoudnessReport | None, ...]  # None where loudness was left alone
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -139,11 +124,11 @@ def check_prompt(text: str) -> str:
     Raises:
         InputError: it does not, or cannot be written as UTF-8.
     """
-    if not any(unicodedata.category(c)[0] in "LNPS" and c not in BLANKS for c in text):
+    if not any(unicodedata.category(c)[0] in "LNPS" and c not in _BLANKS for c in text):
         raise InputError("a prompt is empty; write what the music should sound like")
-    if len(text) > MAX_PROMPT_CHARACTERS:
+    if len(text) > _MAX_PROMPT_CHARACTERS:
         raise InputError(
-            f"a prompt has {len(text)} characters; at most {MAX_PROMPT_CHARACTERS} are allowed"
+            f"a prompt has {len(text)} characters; at most {_MAX_PROMPT_CHARACTERS} are allowed"
         )
     try:
         text.encode()
@@ -211,17 +196,9 @@ def generate_latents(
     noise: Float[Tensor, "B N D"],
     negative: Conditions | None = None,
 ) -> Float[Tensor, "B N D"]:
-    """Draw one latent per prompt by guided Euler steps.
+    """One un-normalised latent (float32) per prompt by guided Euler steps from ``noise``.
 
-    Args:
-        model: the backbone, in evaluation mode.
-        conditions: c of B prompts.
-        config: s, w, steps, batch size.
-        noise: x_1, see ``sampler.initial_noise``.
-        negative: conditions of a negative prompt for B prompts, in place of ∅_t.
-
-    Returns:
-        Un-normalised latents, float32, on the device of ``noise``.
+    ``negative`` are conditions of a negative prompt for B prompts, in place of ∅_t.
 
     Raises:
         InputError: conditions, noise or negative differ in batch size.
@@ -252,37 +229,29 @@ def postprocess(
     separator: Separator | None,
     config: GenerationConfig,
 ) -> tuple[Float[Tensor, "B C S"], list[LoudnessReport | None]]:
-    """Separation, then loudness (Section III-E(b)).
+    """Separation, then loudness (Section III-E(b)); clips of the same shape and a report for each.
 
-    Args:
-        waves: generated clips.
-        sample_rate_hz: their rate; the separator gets its own rate and the result comes back.
-        separator: may be None if ``config.n_passes`` is 0.
-        config: passes, target, ceiling, variant.
-
-    Returns:
-        Clips of the same shape, and a loudness report for each (None if loudness is left alone).
+    The separator gets clips at its own rate; the result comes back at ``sample_rate_hz``.
 
     Raises:
         InputError: NaN or infinite samples, or clips below 0.4 s.
         ConfigError: separation wanted without a separator.
     """
+    if not len(waves):
+        return waves, []
     if config.n_passes:
         if separator is None:
             raise ConfigError("n_passes > 0 needs a separator")
         own, left = separator.sample_rate_hz, []
-        parts = waves.split(SEPARATION_BATCH) if len(waves) else ()
-        for part in track(parts, f"separating {len(waves)} clips"):
+        for part in track(waves.split(_SEPARATION_BATCH), f"separating {len(waves)} clips"):
             part = resample(part, sample_rate_hz, own)
             part = remove_vocals(part, separator, config.n_passes, config.variant)
             left.append(fit_length(resample(part, own, sample_rate_hz), waves.shape[-1]))
-        waves = torch.cat(left) if left else waves
-    target = config.target_lufs
-    if target is None:
+        waves = torch.cat(left)
+    if config.target_lufs is None:
         return waves, [None] * len(waves)
-    pairs = [
-        normalize_loudness(wave, sample_rate_hz, target, config.ceiling_dbtp, config.variant)
-        for wave in waves
-    ]
-    scaled = torch.stack([wave for wave, _ in pairs]) if pairs else waves
-    return scaled, [report for _, report in pairs]
+    levels = config.target_lufs, config.ceiling_dbtp, config.variant
+    scaled, reports = zip(
+        *(normalize_loudness(wave, sample_rate_hz, *levels) for wave in waves), strict=True
+    )
+    return torch.stack(scaled), list(reports)

@@ -11,22 +11,16 @@ from torch import Tensor
 
 from attm_core.errors import InputError
 
-MAX_SEED = 2**63 - 1
+_MAX_SEED = 2**63 - 1
 
 Velocity = Callable[[Tensor, float], Tensor]
-OnStep = Callable[[int, float, Tensor], None]
+_OnStep = Callable[[int, float, Tensor], None]
 
 
 def prompt_seeds(seed: int, n: int, one_seed: bool = False) -> list[int]:
-    """The noise seed of each of ``n`` prompts.
+    """The noise seed of each of ``n`` prompts: ``seed + i`` for prompt i (42 and 55 in the paper).
 
-    Args:
-        seed: the seed of the submission (42 and 55 in the paper).
-        n: number of prompts.
-        one_seed: the same seed, hence the same noise, for every prompt.
-
-    Returns:
-        ``seed + i`` for prompt i, or ``seed`` n times.
+    ``one_seed`` gives every prompt the same seed, hence the same noise.
 
     Raises:
         InputError: a seed would leave 0 … 2^63 − 1.
@@ -34,7 +28,7 @@ def prompt_seeds(seed: int, n: int, one_seed: bool = False) -> list[int]:
     >>> prompt_seeds(42, 3), prompt_seeds(42, 2, one_seed=True)
     ([42, 43, 44], [42, 42])
     """
-    if not 0 <= seed <= MAX_SEED - n:
+    if not 0 <= seed <= _MAX_SEED - n:
         raise InputError(f"seed {seed} is not in 0 … 2^63 − 1")
     # PAPER-SILENT: "a seed fixed per submission" does not say whether prompts share their noise.
     # The released script draws prompt i from seed + i; that is the default, `one_seed` the other.
@@ -42,14 +36,9 @@ def prompt_seeds(seed: int, n: int, one_seed: bool = False) -> list[int]:
 
 
 def initial_noise(seeds: Sequence[int], shape: tuple[int, int]) -> Float[Tensor, "B N C"]:
-    """x_1 ~ N(0, 1) of each seed, drawn on the CPU so that every device starts alike.
+    """x_1 ~ N(0, 1) of shape (N, C) per seed, drawn on the CPU so that every device starts alike.
 
-    Args:
-        seeds: one per prompt; prompts with equal seeds get equal noise.
-        shape: (N, C) of the latents.
-
-    Returns:
-        Noise (B, N, C); row i depends on ``seeds[i]`` alone, not on the batch around it.
+    Row i depends on ``seeds[i]`` alone, not on the batch around it.
     """
     # PAPER-DEVIATION: the released script draws the noise with a generator of the GPU, whose stream
     # differs from the CPU's: seeds 42 and 55 do not give the released samples here.
@@ -70,18 +59,12 @@ def euler_sample(
     velocity: Velocity,
     x_1: Float[Tensor, "B N C"],
     n_steps: int,
-    on_step: OnStep | None = None,
+    on_step: _OnStep | None = None,
 ) -> Float[Tensor, "B N C"]:
-    """Integrate dx/dt = v from noise at t = 1 to data at t = 0.
+    """Integrate dx/dt = v from noise x_1 at t = 1 to data at t = 0; gives normalised latents x_0.
 
-    Args:
-        velocity: (x_t, t) → v, t a number in [0, 1].
-        x_1: noise.
-        n_steps: number of equal Euler steps.
-        on_step: called as ``on_step(i, t, x_t)`` before each step and once at the end (t = 0).
-
-    Returns:
-        x_0, normalised latents.
+    ``velocity`` maps (x_t, t) to v. ``on_step(i, t, x_t)`` is called before each of ``n_steps``
+    equal steps and once at the end (t = 0).
     """
     x_t = x_1
     for i, (t, t_next) in enumerate(pairwise(sigmas(n_steps))):

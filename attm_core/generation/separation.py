@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.assets import find_asset
+from attm_core.assets import require_files
 from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
 from attm_core.files import sha256_file
+from attm_core.generation.loudness import Variant
 from attm_core.protocols import Separator
-from attm_core.state_dicts import load_strictly, only_tensors, read_pickle
+from attm_core.weights import load_strictly, only_tensors, read_pickle
 
 if TYPE_CHECKING:
     from torch import nn
 
 N_PASSES = 3  # Section III-E(b)
 VOCALS = "vocals"
-RELEASED_PEAK = 0.95
-RELEASED_EPSILON = 1e-8
+_RELEASED_PEAK = 0.95
+_RELEASED_EPSILON = 1e-8
 
-MDX_EXTRA = "mdx_extra"
-ASSET = "demucs"  # its name in the manifest
-MDX_EXTRA_URL = "https://dl.fbaipublicfiles.com/demucs/mdx_final/"
-
-SeparationVariant = Literal["as_written", "as_released"]
+_MDX_EXTRA = "mdx_extra"
+_ASSET = "demucs"  # its name in the manifest
 
 
 class DemucsSeparator:
@@ -90,18 +88,11 @@ def remove_vocals(
     waves: Float[Tensor, "B C S"],
     separator: Separator,
     n_passes: int = N_PASSES,
-    variant: SeparationVariant = "as_written",
+    variant: Variant = "as_written",
 ) -> Float[Tensor, "B C S"]:
-    """Apply the separator ``n_passes`` times in sequence to B clips.
+    """Apply the separator ``n_passes`` times in sequence to B clips at its rate; the same shape.
 
-    Args:
-        waves: audio at ``separator.sample_rate_hz``.
-        separator: what removes vocals.
-        n_passes: number of passes.
-        variant: ``"as_released"`` also brings the peak of every clip to 0.95 after each pass.
-
-    Returns:
-        What is left, same shape.
+    ``"as_released"`` also brings the peak of every clip to 0.95 after each pass.
 
     Raises:
         InputError: not (B, C, S), or NaN or infinite samples.
@@ -117,17 +108,15 @@ def remove_vocals(
         waves = separator.no_vocals(waves)
         if variant == "as_released":
             peak = waves.abs().amax(dim=(1, 2), keepdim=True)
-            waves = waves / (peak + RELEASED_EPSILON) * RELEASED_PEAK
+            waves = waves / (peak + _RELEASED_EPSILON) * _RELEASED_PEAK
     return waves
 
 
 def load_mdx_extra(folder: Path, device: str | torch.device = "cpu") -> DemucsSeparator:
     """The paper's separator from local files; nothing is fetched and no code in them runs.
 
-    Args:
-        folder: holds the four checkpoints of the bag under their published names, each of which
-            ends in the first eight digits of its SHA-256.
-        device: where to run it.
+    ``folder`` holds the four checkpoints of the bag under their published names, each of which
+    ends in the first eight digits of its SHA-256.
 
     Raises:
         AssetError: a file is missing or fails its hash; the message says what to fetch.
@@ -135,24 +124,18 @@ def load_mdx_extra(folder: Path, device: str | torch.device = "cpu") -> DemucsSe
     """
     from demucs.apply import BagOfModels
 
-    folder = Path(folder)
-    files, segment = mdx_extra_bag()
-    missing = [name for name in files if not (folder / name).is_file()]
-    if missing:
-        raise AssetError(
-            f"{folder} lacks {', '.join(missing)} of {MDX_EXTRA}: run `attm assets fetch {ASSET}` "
-            f"(licence: {find_asset(ASSET).licence}), or put them there from {MDX_EXTRA_URL}"
-        )
+    files, segment = _mdx_extra_bag()
+    folder = require_files(_ASSET, files, folder)
     models = [_load_checkpoint(folder / name) for name in files]
     return DemucsSeparator(BagOfModels(models, segment=segment), device=device)
 
 
-def mdx_extra_bag() -> tuple[list[str], float]:
+def _mdx_extra_bag() -> tuple[list[str], float]:
     """Names of the bag's checkpoints in order, and its segment in s, from demucs' own lists."""
     import yaml
     from demucs.pretrained import REMOTE_ROOT
 
-    recipe = yaml.safe_load((REMOTE_ROOT / f"{MDX_EXTRA}.yaml").read_text(encoding="utf-8"))
+    recipe = yaml.safe_load((REMOTE_ROOT / f"{_MDX_EXTRA}.yaml").read_text(encoding="utf-8"))
     listed = (REMOTE_ROOT / "files.txt").read_text(encoding="utf-8").split()
     files = [next(n for n in listed if n.startswith(f"{sign}-")) for sign in recipe["models"]]
     return files, float(recipe["segment"])

@@ -22,11 +22,11 @@ from attm_core.audio import check_wave
 from attm_core.errors import InputError
 from attm_core.files import write_atomic
 
-METADATA = "metadata.json"
-FORMAT_VERSION = 1
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can carry
-FILE_MODE = 0o644 << 16
-CLIP_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,99}")
+_METADATA = "metadata.json"
+_FORMAT_VERSION = 1
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip entry can carry
+_FILE_MODE = 0o644 << 16
+_CLIP_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,99}")
 
 
 def check_ids(ids: Iterable[str]) -> None:
@@ -38,7 +38,7 @@ def check_ids(ids: Iterable[str]) -> None:
     """
     seen: dict[str, str] = {}
     for name in ids:
-        if not CLIP_ID.fullmatch(name):
+        if not _CLIP_ID.fullmatch(name):
             raise InputError(
                 f"{name!r} is no usable prompt id: up to 100 letters, digits, '_', '-' and single "
                 "dots between them"
@@ -61,9 +61,6 @@ def write_submission(
         sample_rate_hz: rate of all clips.
         record: how they were made (seed, s, w, steps, checkpoint hash, …); JSON values.
 
-    Returns:
-        ``path``.
-
     Raises:
         InputError: no clips, an unusable id, audio that is not mono, finite and within ±1, a
             record that is not JSON, or a disk that gives back other bytes than it got.
@@ -77,7 +74,7 @@ def write_submission(
         for name in sorted(clips)
     ]
     content = {
-        "format_version": FORMAT_VERSION,
+        "format_version": _FORMAT_VERSION,
         "sample_rate_hz": sample_rate_hz,
         "clips": listed,
         "record": dict(record),
@@ -86,7 +83,7 @@ def write_submission(
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"the submission record cannot be written as JSON: {error}") from error
-    files[METADATA] = text.encode()
+    files[_METADATA] = text.encode()
     return write_atomic(path, lambda part: _write(part, files))
 
 
@@ -106,8 +103,8 @@ def _wav(name: str, wave: Tensor, sample_rate_hz: int) -> bytes:
 def _write(path: Path, files: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
-            entry = zipfile.ZipInfo(name, EPOCH)
-            entry.external_attr = FILE_MODE
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.external_attr = _FILE_MODE
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix, on every machine
             archive.writestr(entry, data)

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from attm_core.errors import InputError
 
-WINNERS = ("model_a", "model_b", "tie")
+_WINNERS = ("model_a", "model_b", "tie")
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,8 @@ class CalibrationReport:
     bins: tuple[ReliabilityBin, ...]
 
 
-def hits(margin: NDArray[np.float64], winner: Iterable[str]) -> NDArray[np.float64]:
-    """1 where the margin agrees with the vote, 0 where it does not, NaN for ties.
-
-    Args:
-        margin: s(A) − s(B).
-        winner: ``model_a``, ``model_b`` or ``tie``.
+def _hits(margin: NDArray[np.float64], winner: Iterable[str]) -> NDArray[np.float64]:
+    """1 where the margin s(A) − s(B) agrees with the vote, 0 where it does not, NaN for ties.
 
     Raises:
         InputError: lengths differ, a margin is not finite, or a winner is unknown.
@@ -59,7 +55,7 @@ def hits(margin: NDArray[np.float64], winner: Iterable[str]) -> NDArray[np.float
         raise InputError(f"{margin.shape} margins do not match {votes.shape} votes")
     if not np.isfinite(margin).all():
         raise InputError("margins hold NaN or infinite values")
-    if unknown := set(votes) - set(WINNERS):
+    if unknown := set(votes) - set(_WINNERS):
         raise InputError(f"winners must be model_a, model_b or tie, got {sorted(unknown)}")
     # PAPER-SILENT: a margin of exactly zero decides nothing and counts one half, so that a ranker
     # that gives every clip the same score has accuracy 0.5 (the released code would say B).
@@ -75,9 +71,9 @@ def calibration_report(
     Bins have equal counts by |margin|: ⌊n / n_bins⌋ votes each, the remainder in the last.
 
     Raises:
-        InputError: as ``hits``, or fewer votes than bins.
+        InputError: as ``_hits``, or fewer votes than bins.
     """
-    agree = hits(margin, winner)
+    agree = _hits(margin, winner)
     voted = ~np.isnan(agree)
     size, agree = np.abs(np.asarray(margin, dtype=np.float64)[voted]), agree[voted]
     if n_bins < 1 or len(size) < n_bins:
@@ -117,6 +113,6 @@ def accuracy_by(
     groups: Iterable[str], margin: NDArray[np.float64], winner: Iterable[str]
 ) -> pd.DataFrame:
     """Pairwise accuracy of each group (a data source, say): index group, columns ``n accuracy``."""
-    table = pd.DataFrame({"group": list(groups), "hit": hits(margin, winner)}).dropna()
+    table = pd.DataFrame({"group": list(groups), "hit": _hits(margin, winner)}).dropna()
     grouped = table.groupby("group")["hit"]
     return pd.DataFrame({"n": grouped.size(), "accuracy": grouped.mean()})

@@ -16,18 +16,14 @@ from attm_core.protocols import AudioEncoder, ClapModel
 from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
 
 REWARD_COLUMNS = ("reward_score", "instrumental_reward_score", "track_reward_score")
-ENCODE_BATCH = 32
+_ENCODE_BATCH = 32
 
 
 class RewardModel:
     """Fixed encoders and trained heads: what the paper calls *Reward* is its output.
 
-    Args:
-        clap: LAION-CLAP or its stand-in.
-        mert: MERT or its stand-in.
-        heads: score heads of the encoders' widths; their scores are averaged (the paper has one).
-        scale: of the affine map from the heads' score to the paper's units.
-        offset: of the same map.
+    The scores of the heads are averaged (the paper has one head); ``scale`` and ``offset`` bring
+    them to the paper's units.
 
     Raises:
         InputError: no head, or one that reads other widths than the encoders give.
@@ -61,12 +57,8 @@ class RewardModel:
     ) -> Float[Tensor, " B"]:
         """Reward of each clip under its prompt (0.62 ± 0.59 over the paper's corpus), float64.
 
-        Args:
-            waves: clips; channels are averaged.
-            sample_rate_hz: rate of ``waves`` in Hz.
-            prompts: one per clip; None or ``""`` for no prompt.
-            clap_audio: embeddings of the clips by ``clap`` if the caller has them, so that a clip
-                is embedded once.
+        Channels are averaged; no prompts, or ``""``, stand for no prompt. ``clap_audio`` are
+        embeddings of the clips by ``clap`` if the caller has them, so that a clip is embedded once.
 
         Raises:
             InputError: ``waves`` is not (B, C, S) with B ≥ 1, or there is not one prompt or
@@ -107,8 +99,8 @@ class RewardModel:
         """
         distinct = sorted({prompt for prompt in prompts if prompt})
         embeddings = [torch.zeros(1, self.clap.width)]
-        for start in range(0, len(distinct), ENCODE_BATCH):
-            chunk = self.clap.embed_text(distinct[start : start + ENCODE_BATCH])
+        for start in range(0, len(distinct), _ENCODE_BATCH):
+            chunk = self.clap.embed_text(distinct[start : start + _ENCODE_BATCH])
             embeddings.append(chunk.to(embeddings[0]))
         row_of = {prompt: row for row, prompt in enumerate(["", *distinct])}
         return torch.cat(embeddings)[[row_of[prompt] for prompt in prompts]]
@@ -125,7 +117,7 @@ def embed_audio(
     """
     if waves.ndim != 3 or len(waves) == 0:
         raise InputError(f"waves must have shape (B, C, S) with B ≥ 1, got {tuple(waves.shape)}")
-    chunks = waves.split(ENCODE_BATCH)
+    chunks = waves.split(_ENCODE_BATCH)
     return torch.cat([encoder.embed_audio(part, sample_rate_hz) for part in chunks])
 
 
@@ -137,14 +129,8 @@ def reward_columns(
 ) -> pd.DataFrame:
     """``reward_score``, ``instrumental_reward_score`` and ``track_reward_score`` of each clip.
 
-    Args:
-        table: one row per clip, with its track in ``track_column``.
-        scores_mix: ranker scores of the full mixes, one per row.
-        scores_instrumental: ranker scores of the instrumental stems, one per row.
-        track_column: what the clips of one track share.
-
-    Returns:
-        The three columns, indexed as ``table``.
+    ``table`` has one row per clip and tells its track in ``track_column``; the scores, one per row,
+    are the ranker's of full mixes and of instrumental stems. Indexed as ``table``.
 
     Raises:
         InputError: a wrong number of scores, scores that are not finite, or no track column.

@@ -84,20 +84,12 @@ def train_ranker(
     config: RankerTrainingConfig,
     seed: int,
 ) -> list[tuple[float, float]]:
-    """Train ``head`` in place and leave it in evaluation mode.
+    """Train ``head`` in place; training and validation loss of each epoch, in nats per pair.
 
     The two sides pass through the head one after the other, so BatchNorm normalises each side by
     its own batch statistics and updates its running ones twice a step, as the released code does.
-
-    Args:
-        head: its initial weights are the starting point.
-        train: votes to learn from.
-        valid: votes whose loss decides when to stop and which weights to keep.
-        config: the recipe.
-        seed: streams ``ranker/order`` (shuffling) and ``ranker/dropout``.
-
-    Returns:
-        Training and validation loss of each epoch, in nats per pair.
+    The loss on ``valid`` decides when to stop and which weights to keep; ``seed`` is of the streams
+    ``ranker/order`` (shuffling) and ``ranker/dropout``.
 
     Raises:
         InputError: fewer than two training pairs, no validation pair, or a loss that is not finite.

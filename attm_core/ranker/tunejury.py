@@ -3,37 +3,40 @@
 The head is an MLP 2048 → 1024 → 512 → 256 → 128 → 1 with BatchNorm, ReLU and Dropout(0.5) behind
 each hidden layer. State-dict names (``net.0 … net.16``) and the feature order
 [CLAP audio, MERT, CLAP text] are those of the released weights, so a released file loads as it is.
+
+No code in a pickle is ever run. The shape of a head is read off its tensors. What they cannot tell
+is how the input divides: our files say so in their metadata; for the released ones it is known from
+the total width or given by the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attm_core.errors import InputError
+from attm_core.errors import CheckpointError, InputError
+from attm_core.files import read_metadata, save_tensors
 from attm_core.randomness import torch_generator
+from attm_core.weights import load_strictly, read_state_dict
 
 PAPER_HIDDEN = (1024, 512, 256, 128)
 
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What the head reads of B clips, with CLAP width P and MERT width M.
+    """What the head reads of B clips, with CLAP width P and MERT width M."""
 
-    Attributes:
-        clap_audio: (B, P), unit norm.
-        mert: (B, M), mean over time, not normalised.
-        clap_text: (B, P), unit norm; a row of zeros where there is no prompt.
-    """
-
-    clap_audio: Float[Tensor, "B P"]
-    mert: Float[Tensor, "B M"]
-    clap_text: Float[Tensor, "B P"]
+    clap_audio: Float[Tensor, "B P"]  # unit norm
+    mert: Float[Tensor, "B M"]  # mean over time, not normalised
+    clap_text: Float[Tensor, "B P"]  # unit norm; a row of zeros where there is no prompt
 
     def __len__(self) -> int:
         return int(self.clap_audio.shape[0])
@@ -43,7 +46,7 @@ class ClipFeatures:
         return ClipFeatures(self.clap_audio[rows], self.mert[rows], self.clap_text[rows])
 
 
-class StreamDropout(nn.Module):
+class _StreamDropout(nn.Module):
     """Dropout whose masks come from a generator that the training loop hands in.
 
     ``nn.Dropout`` draws from PyTorch's global stream, which makes a run depend on whatever ran
@@ -102,7 +105,7 @@ class TuneJuryHead(nn.Module):
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
             layers += [_linear(fan_in, fan_out, generator), nn.BatchNorm1d(fan_out)]
-            layers += [nn.ReLU(), StreamDropout(dropout)]
+            layers += [nn.ReLU(), _StreamDropout(dropout)]
         layers.append(_linear(widths[-1], 1, generator))
         self.net = nn.Sequential(*layers)
 
@@ -115,8 +118,9 @@ class TuneJuryHead(nn.Module):
 
     def set_dropout_generator(self, generator: torch.Generator | None) -> None:
         """Hand over the stream of the dropout masks (all layers draw from it in turn)."""
-        for layer in self._dropouts():
-            layer.generator = generator
+        for layer in self.net:
+            if isinstance(layer, _StreamDropout):
+                layer.generator = generator
 
     def forward(
         self,
@@ -129,16 +133,9 @@ class TuneJuryHead(nn.Module):
         Raises:
             InputError: a feature has another width than the head was built for.
         """
-        features = [
-            _checked(feature, width, name)
-            for feature, width, name in zip(
-                (clap_audio, mert, clap_text),
-                self.feature_widths,
-                ("CLAP audio", "MERT", "CLAP text"),
-                strict=True,
-            )
-            if width > 0
-        ]
+        given = {"CLAP audio": clap_audio, "MERT": mert, "CLAP text": clap_text}
+        pairs = zip(given.items(), self.feature_widths, strict=True)
+        features = [_checked(feature, width, name) for (name, feature), width in pairs if width]
         scores: Tensor = self.net(torch.cat(features, dim=-1))
         return scores.squeeze(-1)
 
@@ -146,9 +143,6 @@ class TuneJuryHead(nn.Module):
         """``forward`` on a ``ClipFeatures``."""
         scores: Tensor = self(features.clap_audio, features.mert, features.clap_text)
         return scores
-
-    def _dropouts(self) -> Iterator[StreamDropout]:
-        return (layer for layer in self.net if isinstance(layer, StreamDropout))
 
 
 def _linear(fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
@@ -165,3 +159,89 @@ def _checked(feature: Tensor, width: int, name: str) -> Tensor:
             f"{name} features have shape {tuple(feature.shape)}; this head reads (B, {width})"
         )
     return feature
+
+
+_LAYERS_PER_BLOCK = 4  # Linear, BatchNorm, ReLU, Dropout
+_PREFIXES = ("net.", "score.")  # the second in the released encoder-swap head
+
+
+class FeatureWidths(NamedTuple):
+    """How the input of a head divides, in its order."""
+
+    clap_audio: int
+    mert: int
+    clap_text: int
+
+
+# By input width: the released head, and its CLAP-audio-only variant (the one licensed Apache-2.0).
+_RELEASED_WIDTHS = {2048: FeatureWidths(512, 1024, 512), 512: FeatureWidths(512, 0, 0)}
+
+
+def save_head(head: TuneJuryHead, path: Path) -> Path:
+    """Write a head as safetensors, its feature widths in the metadata."""
+    metadata = {"feature_widths": json.dumps(head.feature_widths)}
+    return save_tensors(path, head.state_dict(), metadata)
+
+
+def load_head(path: Path, widths: FeatureWidths | None = None) -> TuneJuryHead:
+    """Read a head of any width, ours or released, ready to score (evaluation mode).
+
+    Args:
+        path: ``.safetensors``, ``.pt`` or ``.pth``; pickles are read as plain tensors only.
+        widths: how the input divides, where neither the file nor its total width tells.
+
+    Raises:
+        CheckpointError: missing, truncated or corrupt file, a pickle that holds code, NaN weights,
+            tensors that are not a score head, or widths that do not add up to its input.
+    """
+    path = Path(path)
+    tensors = _plain_names(read_state_dict(path), path)
+    hidden, n_inputs = _shape(tensors, path)
+    clap, mert, text = _widths(widths or _stored_widths(path), n_inputs, path)
+    head = TuneJuryHead(clap, mert, hidden, text_width=text)
+    load_strictly(head, tensors, path)
+    return head.eval()
+
+
+def _plain_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    for name in tensors:
+        if not name.startswith(_PREFIXES):
+            raise CheckpointError(f"{path} is not a score head: it holds a tensor {name!r}")
+    return {f"net.{name.split('.', 1)[1]}": tensor for name, tensor in tensors.items()}
+
+
+def _shape(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[int], int]:
+    """Hidden widths and input width from the linear layers net.0, net.4 and so on."""
+    weights: list[Tensor] = []
+    while (weight := tensors.get(f"net.{_LAYERS_PER_BLOCK * len(weights)}.weight")) is not None:
+        weights.append(weight)
+    if len(weights) < 2 or any(weight.ndim != 2 for weight in weights):
+        raise CheckpointError(
+            f"{path} is not a score head: no chain of linear layers net.0, net.4 …"
+        )
+    return [weight.shape[0] for weight in weights[:-1]], weights[0].shape[1]
+
+
+def _stored_widths(path: Path) -> FeatureWidths | None:
+    stored = read_metadata(path).get("feature_widths") if path.suffix == ".safetensors" else None
+    if stored is None:
+        return None
+    try:
+        widths = FeatureWidths(*json.loads(stored))
+        if not all(isinstance(width, int) and width >= 0 for width in widths):
+            raise ValueError(widths)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {stored[:200]!r} are not three feature widths") from error
+    return widths
+
+
+def _widths(widths: FeatureWidths | None, n_inputs: int, path: Path) -> FeatureWidths:
+    widths = widths or _RELEASED_WIDTHS.get(n_inputs)
+    if widths is None:
+        raise CheckpointError(
+            f"{path} has {n_inputs} inputs and does not say how they divide; pass "
+            "widths=FeatureWidths(clap_audio, mert, clap_text)"
+        )
+    if sum(widths) != n_inputs:
+        raise CheckpointError(f"{path} has {n_inputs} inputs, but {widths} add up to {sum(widths)}")
+    return widths

@@ -29,9 +29,13 @@ from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.bounds import require
 from attm_core.errors import ConfigError, InputError
 from attm_core.training.data import LatentSet
-from attm_core.training.flow_matching import flow_matching_loss, interpolate
+from attm_core.training.flow_matching import (
+    flow_matching_loss,
+    interpolate,
+    null_score,
+    null_text,
+)
 from attm_core.training.loop import device_of
-from attm_core.training.null_dropout import null_score, null_text
 from attm_core.training.own_samples import Sampling, as_clips, judged_samples
 from attm_core.training.run import Run, tensors_digest
 from attm_core.training.sft import SFTConfig, SFTDraw, SFTObjective, train_flow
@@ -83,21 +87,13 @@ class CRPOConfig:
 
 @dataclass(frozen=True)
 class CRPOResult:
-    """What Stage 3 sampled, paired and did; the trained model is the one that was passed in.
-
-    Attributes:
-        prompts: the captions (p).
-        latents: their samples (p, n_per_prompt, N, C).
-        clap: CLAP similarity of each (p, n_per_prompt).
-        pairs: which were paired.
-        log: a row per step.
-    """
+    """What Stage 3 sampled, paired and did; the trained model is the one that was passed in."""
 
     prompts: list[str]
-    latents: Tensor
-    clap: NDArray[np.float64]
+    latents: Float[Tensor, "p n N C"]  # n_per_prompt samples of each
+    clap: NDArray[np.float64]  # CLAP similarity of each sample to its caption (p, n)
     pairs: PairRows
-    log: pd.DataFrame
+    log: pd.DataFrame  # a row per step
 
 
 def crpo(
@@ -109,14 +105,8 @@ def crpo(
 ) -> CRPOResult:
     """Stage 3 as a whole, ``model`` in place: sample, rank, pair, train against a frozen copy.
 
-    Samples and pairs are written to the run's folder first and read back.
-
-    Args:
-        model: the cross-loaded Stage 2 model.
-        sampling: captions, generator and judge.
-        valid: held-out clips for the validation loss, or None.
-        config: the stage's configuration.
-        run: its folder, seed and processes.
+    Samples and pairs are written to the run's folder first and read back. ``model`` is the
+    cross-loaded Stage 2 model, ``valid`` are held-out clips for the validation loss.
 
     Raises:
         InputError: no prompt has two samples that differ in CLAP fit.
@@ -138,28 +128,18 @@ def crpo(
 
 @dataclass(frozen=True)
 class PairRows:
-    """Winner and loser among the samples of each usable prompt.
+    """Winner and loser among the samples of each of p usable prompts."""
 
-    Attributes:
-        prompts: rows of the usable prompts (p,).
-        winners: the sample with the highest CLAP score of each (p,).
-        losers: the sample with the lowest (p,).
-        n_skipped: prompts without a pair: all samples tied, or a score missing.
-    """
-
-    prompts: NDArray[np.intp]
-    winners: NDArray[np.intp]
-    losers: NDArray[np.intp]
-    n_skipped: int
+    prompts: NDArray[np.intp]  # rows of the usable prompts (p,)
+    winners: NDArray[np.intp]  # the sample with the highest CLAP score of each (p,)
+    losers: NDArray[np.intp]  # that with the lowest (p,)
+    n_skipped: int  # prompts without a pair: all samples tied, or a score missing
 
 
 def build_pairs(clap_scores: NDArray[np.floating[Any]], min_gap: float = 0.0) -> PairRows:
-    """Pair the best with the worst sample under each prompt by CLAP score.
+    """Pair the best with the worst of N samples by their CLAP scores (prompts, N).
 
-    Args:
-        clap_scores: (prompts, N) CLAP similarity of N samples of each prompt; NaN where a sample
-            is missing.
-        min_gap: prompts whose best and worst are no further apart than this give no pair.
+    A prompt whose two are no further apart than ``min_gap``, or with a score NaN, gives no pair.
 
     Raises:
         InputError: there are not at least two samples per prompt.
@@ -201,13 +181,9 @@ def crpo_loss(
 class CRPOObjective:
     """Eq. (1) on pairs (an `attm_core.training.loop.Objective`).
 
-    Args:
-        model: the policy at its starting weights, of which the frozen reference is a copy.
-        winners: the preferred samples; their text and score condition **both** sides, else the
-            score head could tell winner from loser by its input.
-        losers: latents (n, N, C) of the others, row by row.
-        config: β, λ_FM, batch size, nulls.
-        seed: of rows, noise, times and nulls: one of each per pair.
+    ``model`` is the policy at its starting weights; the frozen reference is a copy of it. Text and
+    score of ``winners`` condition **both** sides, else the score head could tell winner from loser
+    by its input. ``losers`` (n, N, C) are the others, row by row.
     """
 
     def __init__(

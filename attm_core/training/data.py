@@ -7,7 +7,7 @@ step k are a function of (seed, k) alone, so a resumed run needs no sampler stat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,7 +20,7 @@ from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 from attm_core.training.run import tensors_digest
 
-DIGEST_ROWS = 64
+_DIGEST_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,6 @@ class LatentSet:
         """(N, C)."""
         return self.mean.shape[1], self.mean.shape[2]
 
-    def copies(self) -> None:
-        """Every row occurs once a pass."""
-        return
-
     def conditions(self, rows: Int[Tensor, " B"]) -> Conditions:
         """Text features of the clips ``rows``."""
         texts = rows if self.caption_index is None else self.caption_index[rows]
@@ -127,7 +123,7 @@ class LatentSet:
 
     def digest(self) -> str:
         """A hash of the set: all scores, and latents and text of rows spread over it."""
-        rows = torch.linspace(0, len(self) - 1, min(len(self), DIGEST_ROWS)).long()
+        rows = torch.linspace(0, len(self) - 1, min(len(self), _DIGEST_ROWS)).long()
         text = self.conditions(rows)
         return tensors_digest(
             [self.score, self.mean[rows], self.std[rows], text.tokens, text.pooled]
@@ -150,11 +146,9 @@ class LatentSet:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Several sets as one, each oversampled by a factor; nothing is copied.
+    """Several sets as one, rows numbered one after the other; nothing is copied.
 
-    Attributes:
-        parts: the sets; their rows are numbered one after the other.
-        oversample: how often each part's rows occur in one pass.
+    In one pass the rows of each part occur as often as its factor in ``oversample`` says.
     """
 
     parts: tuple[LatentSet, ...]
@@ -201,10 +195,7 @@ ClipSource = LatentSet | Mixture
 class RowSampler:
     """Rows of each step: pass after pass over the set, each pass in an order of its own.
 
-    Args:
-        source: the clips; a row with c copies is visited c times a pass.
-        batch_size: rows a step.
-        seed: the order's seed.
+    ``source`` gives ``batch_size`` rows a step; a row with c copies is visited c times a pass.
 
     Raises:
         InputError: the set is empty.
@@ -213,18 +204,15 @@ class RowSampler:
     def __init__(self, source: ClipSource, batch_size: int, seed: int) -> None:
         if len(source) == 0:
             raise InputError("cannot train on an empty set of clips")
-        copies = source.copies()
         rows = torch.arange(len(source))
-        self._rows = rows if copies is None else rows.repeat_interleave(copies)
-        self._batch_size = batch_size
-        self._order = lru_cache(maxsize=2)(self._shuffled(seed))
+        if isinstance(source, Mixture):
+            rows = rows.repeat_interleave(source.copies())
+        self._rows, self._batch_size, self._seed = rows, batch_size, seed
+        self._order = lru_cache(maxsize=2)(self._shuffled)
 
-    def _shuffled(self, seed: int) -> Callable[[int], Tensor]:
-        def order(epoch: int) -> Tensor:
-            generator = torch_generator(seed, "rows", epoch)
-            return self._rows[torch.randperm(len(self._rows), generator=generator)]
-
-        return order
+    def _shuffled(self, epoch: int) -> Tensor:
+        generator = torch_generator(self._seed, "rows", epoch)
+        return self._rows[torch.randperm(len(self._rows), generator=generator)]
 
     def rows(self, step: int) -> Int[Tensor, " B"]:
         """The rows of step ``step`` (from 0), a function of (seed, step) alone."""

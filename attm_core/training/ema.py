@@ -21,7 +21,7 @@ from attm_core.errors import CheckpointError, ConfigError
 from attm_core.files import load_tensors, read_metadata, save_tensors
 
 SIGMA_RELS = (0.05, 0.1)
-MAX_SIGMA_REL = 12**-0.5  # γ = 0, the plain mean of all steps; nothing wider is a power profile
+_MAX_SIGMA_REL = 12**-0.5  # γ = 0, the plain mean of all steps; nothing wider is a power profile
 
 
 def gamma_of(sigma_rel: float) -> float:
@@ -32,14 +32,14 @@ def gamma_of(sigma_rel: float) -> float:
     Raises:
         ConfigError: ``sigma_rel`` is outside (0, 12^−½].
     """
-    if not 0 < sigma_rel <= MAX_SIGMA_REL:
-        raise ConfigError(f"sigma_rel lies in (0, {MAX_SIGMA_REL:.3f}], not {sigma_rel}")
+    if not 0 < sigma_rel <= _MAX_SIGMA_REL:
+        raise ConfigError(f"sigma_rel lies in (0, {_MAX_SIGMA_REL:.3f}], not {sigma_rel}")
     inverse = sigma_rel**-2
     roots = np.roots([1.0, 7.0, 16.0 - inverse, 12.0 - inverse])
     return max(0.0, float(roots.real.max()))
 
 
-def decay(n_steps: int, gamma: float) -> float:
+def _decay(n_steps: int, gamma: float) -> float:
     """The factor ``(1 − 1/t)^(γ+1)`` of the old average at step t = ``n_steps``."""
     # PAPER-SILENT: the released code takes the geometric mean of this factor at t and t + 1; the
     # two agree to first order in 1/t, and this one gives the power profile exactly.
@@ -47,12 +47,7 @@ def decay(n_steps: int, gamma: float) -> float:
 
 
 class PowerEma:
-    """Running averages of a model's trainable weights, one for each σ_rel.
-
-    Args:
-        model: the model whose weights are followed.
-        sigma_rels: relative widths to track.
-    """
+    """Running averages of a model's trainable weights, one for each relative width."""
 
     def __init__(self, model: nn.Module, sigma_rels: Iterable[float] = SIGMA_RELS) -> None:
         self.gammas = tuple(gamma_of(sigma) for sigma in sigma_rels)
@@ -65,7 +60,7 @@ class PowerEma:
         """Take in the weights after ``n_steps`` steps (the first step is 1)."""
         live: list[Tensor] = list(self._weights.values())
         for gamma, average in zip(self.gammas, self._averages, strict=True):
-            torch._foreach_lerp_(average, live, 1.0 - decay(n_steps, gamma))
+            torch._foreach_lerp_(average, live, 1.0 - _decay(n_steps, gamma))
 
     def tensors(self) -> dict[str, Tensor]:
         """All averages by name, ``{index}.{weight}``, as they are (not copies)."""
@@ -82,12 +77,10 @@ class PowerEma:
             tensor.copy_(tensors[name])
 
     def save_snapshot(self, folder: Path, n_steps: int) -> Path:
-        """Store the averages of step ``n_steps`` for `synthesize`."""
-        return save_tensors(
-            snapshot_path(folder, n_steps),
-            self.tensors(),
-            {"gammas": " ".join(map(repr, self.gammas)), "step": str(n_steps)},
-        )
+        """Store the averages of step ``n_steps`` for `_synthesize`."""
+        metadata = {"gammas": " ".join(map(repr, self.gammas)), "step": str(n_steps)}
+        path = Path(folder) / f"step_{n_steps:08d}.safetensors"
+        return save_tensors(path, self.tensors(), metadata)
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -95,12 +88,7 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def snapshot_path(folder: Path, n_steps: int) -> Path:
-    """Where the averages of step ``n_steps`` are stored."""
-    return Path(folder) / f"step_{n_steps:08d}.safetensors"
-
-
-def profile_products(
+def _profile_products(
     steps_a: NDArray[np.float64],
     gammas_a: NDArray[np.float64],
     steps_b: NDArray[np.float64],
@@ -118,27 +106,22 @@ def profile_products(
     return np.asarray(scale * shares / until)
 
 
-def synthesis_weights(
+def _synthesis_weights(
     steps: NDArray[np.float64], gammas: NDArray[np.float64], step: int, sigma_rel: float
 ) -> NDArray[np.float64]:
     """Coefficients of the stored averages whose sum is nearest to the profile (``step``, σ_rel)."""
     target = np.array([float(step)]), np.array([gamma_of(sigma_rel)])
-    gram = profile_products(steps, gammas, steps, gammas)
-    against = profile_products(steps, gammas, *target)[:, 0]
+    gram = _profile_products(steps, gammas, steps, gammas)
+    against = _profile_products(steps, gammas, *target)[:, 0]
     # least squares: close snapshots make the Gram matrix nearly singular
     return np.asarray(np.linalg.lstsq(gram * step, against * step, rcond=None)[0])
 
 
-def synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict[str, Tensor]:
-    """Weights averaged with relative width ``sigma_rel`` up to ``step``, from stored snapshots.
+def _synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict[str, Tensor]:
+    """Float32 weights by name, averaged with width ``sigma_rel`` up to ``step`` (None: the last).
 
-    Args:
-        folder: where `PowerEma.save_snapshot` wrote.
-        sigma_rel: any width; near or between the tracked ones the fit is close.
-        step: end of the profile; None is the last snapshot.
-
-    Returns:
-        The trainable weights by name, float32.
+    ``folder`` is where `PowerEma.save_snapshot` wrote. Any width can be asked for; near or between
+    the tracked ones the fit is close.
 
     Raises:
         CheckpointError: there is no snapshot at or before ``step``.
@@ -149,19 +132,19 @@ def synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict[
         raise CheckpointError(f"{folder} holds no snapshot of averaged weights up to step {step}")
     gammas = _gammas_of(paths[0])
     steps = np.repeat([float(_step_of(path)) for path in paths], len(gammas))
-    weights = synthesis_weights(
+    weights = _synthesis_weights(
         steps, np.tile(gammas, len(paths)), step or _step_of(paths[-1]), sigma_rel
     )
     return _combine(paths, weights.reshape(len(paths), len(gammas)))
 
 
 def load_ema(model: nn.Module, folder: Path, sigma_rel: float, step: int | None = None) -> None:
-    """Put the averaged weights of `synthesize` into ``model``.
+    """Put the averaged weights of `_synthesize` into ``model``.
 
     Raises:
         CheckpointError: no snapshots, or they are of another model.
     """
-    averaged, own = synthesize(folder, sigma_rel, step), trainable(model)
+    averaged, own = _synthesize(folder, sigma_rel, step), trainable(model)
     if averaged.keys() != own.keys():
         raise CheckpointError(f"the averages in {folder} are of a model with other weights")
     with torch.no_grad():

@@ -74,22 +74,14 @@ class ExpertIterationConfig:
 
 @dataclass(frozen=True)
 class ExpertIterationResult:
-    """What Stage 2 sampled, kept and did; the trained model is the one that was passed in.
+    """What Stage 2 sampled, kept and did; the trained model is the one that was passed in."""
 
-    Attributes:
-        prompts: caption of each sample (n).
-        latents: the samples (n, N, C).
-        reward, clap: how they were judged (n,).
-        kept: rows of the experts, the best first (k,).
-        logs: ``"finetune"`` and ``"polish"``, a row per step.
-    """
-
-    prompts: list[str]
-    latents: Tensor
-    reward: NDArray[np.float64]
+    prompts: list[str]  # caption of each of n samples
+    latents: Tensor  # (n, N, C)
+    reward: NDArray[np.float64]  # how they were judged (n,)
     clap: NDArray[np.float64]
-    kept: NDArray[np.intp]
-    logs: dict[str, pd.DataFrame]
+    kept: NDArray[np.intp]  # rows of the experts, the best first (k,)
+    logs: dict[str, pd.DataFrame]  # "finetune" and "polish", a row per step
 
 
 def expert_iteration(
@@ -103,15 +95,8 @@ def expert_iteration(
     """Stage 2 as a whole, ``model`` in place: sample, judge, keep, fine-tune, polish.
 
     Samples and experts are written to the run's folder first and read back, so a killed run goes
-    on with the same ones.
-
-    Args:
-        model: the Stage 1 model.
-        sampling: captions, generator and judge.
-        train: the clips of Stage 1.
-        valid: held-out clips for the validation loss, or None.
-        config: the stage's configuration.
-        run: its folder, seed and processes.
+    on with the same ones. ``model`` is the Stage 1 model, ``train`` its training clips, ``valid``
+    held-out clips for the validation loss.
 
     Raises:
         InputError: a sample cannot be judged.
@@ -155,13 +140,8 @@ def select_top_decile(
 ) -> NDArray[np.intp]:
     """The rows (keep,) of the ``keep`` best samples by the blend, the best first.
 
-    Args:
-        reward: ranker rewards (n,).
-        clap: CLAP similarities of each sample to its own caption (n,).
-        keep: how many.
-
     Raises:
-        InputError: the columns differ in length, hold NaN, or are shorter than ``keep``.
+        InputError: the columns (n,) differ in length, hold NaN, or are shorter than ``keep``.
     """
     reward, clap = np.asarray(reward), np.asarray(clap)
     if reward.ndim != 1 or reward.shape != clap.shape:
@@ -190,7 +170,7 @@ def z_scores(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(centred / spread)
 
 
-def expert_scores(reward: Tensor, config: ExpertIterationConfig) -> Tensor:
+def _expert_scores(reward: Tensor, config: ExpertIterationConfig) -> Tensor:
     """The scores (k,) that kept clips with these rewards are trained under."""
     if config.label == "own":
         return reward
@@ -207,7 +187,7 @@ def _experts(
 ) -> LatentSet:
     """The kept samples as training clips, from the run's folder: text is encoded once."""
     rows = torch.from_numpy(kept)
-    score = expert_scores(samples["reward"][rows], config)
+    score = _expert_scores(samples["reward"][rows], config)
 
     def make() -> dict[str, Tensor]:
         # Without experts, the text of one prompt gives the empty set its shapes.

@@ -1,23 +1,31 @@
-"""Flow matching, the loss under every stage (Section III-A; the convention of the public backbone).
+"""Flow matching, the loss under every stage (Section III-A), and null dropout (III-B, III-E).
 
 Noise sits at ``t = 1`` and data at ``t = 0``: ``x_t = (1 − t)·x_0 + t·x_1`` with data ``x_0`` and
 noise ``x_1``, and the network learns the velocity ``v = x_1 − x_0`` of that straight line.
 Weights of systems that run the other way (MMAudio) are not interchangeable with these.
+
+So that one network learns both branches of Eq. (2), text is nulled now and then as a whole (tokens
+and pooled features together) and the score to ``∅_s = 0``, each with its own probability. ``∅_s``
+is the number zero through the score embedding, a value inside the training range.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+from attm_core.backbone.config import Conditions
+from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.bounds import require
+from attm_core.constants import NULL_SCORE
 
 
 def sample_time(batch: int, generator: torch.Generator) -> Float[Tensor, " B"]:
-    """Draw one flow time a sample from the logit-normal: ``t = sigmoid(n)``, ``n ~ N(0, 1)``.
-
-    Returns:
-        Times in (0, 1), most of them near 1/2, where the velocity is hardest to tell.
-    """
+    """Flow times (B,), most near ½: the logit-normal ``t = sigmoid(n)``, ``n ~ N(0, 1)``."""
     # PAPER-SILENT: the paper names no distribution of t; the public backbone trains with the
     # logit-normal of mean 0 and scale 1, one t per sample.
     return torch.sigmoid(torch.randn(batch, generator=generator))
@@ -39,3 +47,48 @@ def flow_matching_loss(
     these losses by 1,000, so their third decimal counts.
     """
     return (velocity.float() - (x_1 - x_0)).square().mean(dim=(1, 2))
+
+
+@dataclass(frozen=True)
+class NullConfig:
+    """How often conditions are dropped: the text per sample, the score per ``score_per``.
+
+    ``"sample"`` draws for each clip as for the text, ``"batch"`` nulls all scores or none.
+
+    Raises:
+        ConfigError: a probability is outside [0, 1] or ``score_per`` is unknown.
+    """
+
+    text_prob: float = 0.1
+    score_prob: float = 0.1
+    # PAPER-SILENT: "null-dropped with probability 0.1, mirroring text CFG" is read as per sample,
+    # as the text is (K-11); the released configuration says "10% of batches": score_per="batch".
+    score_per: Literal["sample", "batch"] = "sample"
+
+    def __post_init__(self) -> None:
+        require(self, share="text_prob score_prob", score_per=("sample", "batch"))
+
+
+def draw_nulls(
+    config: NullConfig, batch: int, generator: torch.Generator
+) -> tuple[Bool[Tensor, " B"], Bool[Tensor, " B"]]:
+    """Which samples of a batch lose their text, and which their score."""
+    text = torch.rand(batch, generator=generator) < config.text_prob
+    if config.score_per == "sample":
+        return text, torch.rand(batch, generator=generator) < config.score_prob
+    whole = torch.rand(1, generator=generator) < config.score_prob
+    return text, whole.repeat(batch)
+
+
+def null_text(model: FluxAudio, conditions: Conditions, dropped: Bool[Tensor, " B"]) -> Conditions:
+    """Replace the text features of the ``dropped`` samples by the model's null text."""
+    return conditions.where(~dropped, model.null_conditions(len(conditions)))
+
+
+def null_score(
+    model: FluxAudio, score: Float[Tensor, " B"], dropped: Bool[Tensor, " B"] | None = None
+) -> Float[Tensor, " B"] | None:
+    """The scores for ``model``, ``∅_s = 0`` for the ``dropped`` ones; None if it takes none."""
+    if model.config.score_head == "none":
+        return None
+    return score if dropped is None else score.masked_fill(dropped, NULL_SCORE)

@@ -28,45 +28,38 @@ from attm_core.training.run import IDENTITY, Run, check_identity, identity_of
 if TYPE_CHECKING:
     import pandas as pd
 
-Draw = TypeVar("Draw")
-CHECK_EVERY = 20  # steps between looks at the losses: each look waits for the device
+_Draw = TypeVar("_Draw")
+_CHECK_EVERY = 20  # steps between looks at the losses: each look waits for the device
 
 
 class TrainingError(AttmError):
     """Training cannot go on: a loss or gradient is no longer a number."""
 
 
-class Objective(Protocol[Draw]):
+class Objective(Protocol[_Draw]):
     """What is minimised."""
 
     def describe(self) -> Mapping[str, Any]:
         """Configuration and data, as JSON values: a run resumes only under the same ones."""
-        ...
 
-    def draw(self, step: int) -> Draw:
+    def draw(self, step: int) -> _Draw:
         """All that is random in step ``step``: a dataclass of tensors with batch axis first."""
-        ...
 
-    def losses(self, model: nn.Module, draw: Draw) -> Mapping[str, Tensor]:
+    def losses(self, model: nn.Module, draw: _Draw) -> Mapping[str, Tensor]:
         """``"loss"`` (B,), whose mean is minimised, and further values (B,) to log.
 
         ``model`` may be wrapped for several processes.
         """
-        ...
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run leaves behind, besides the trained model itself.
+    """What a run leaves behind, besides the trained model itself."""
 
-    Attributes:
-        log: a row per step: ``step`` (from 1), ``loss``, ``grad_norm``, further losses, and
-            ``validation_loss`` (NaN where it was not measured).
-        folder: with ``state.safetensors``, ``log.csv`` and the averages in ``ema/``; or None.
-    """
-
+    # A row per step: step (from 1), loss, further losses, grad_norm, validation_loss (NaN where it
+    # was not measured).
     log: pd.DataFrame
-    folder: Path | None
+    folder: Path | None  # with state.safetensors, log.csv and the averages in ema/
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -74,18 +67,18 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def take_part(draw: Draw, index: int, n_parts: int) -> Draw:
+def _take_part(draw: _Draw, index: int, n_parts: int) -> _Draw:
     """Part ``index`` of ``n_parts`` equal parts of a draw, along the batch axis of its tensors."""
     if n_parts == 1:
         return draw
     whole = cast(Any, draw)
     names = [item.name for item in fields(whole)]
-    return cast(Draw, replace(whole, **{n: getattr(draw, n).chunk(n_parts)[index] for n in names}))
+    return cast(_Draw, replace(whole, **{n: getattr(draw, n).chunk(n_parts)[index] for n in names}))
 
 
 def fit(
     model: nn.Module,
-    objective: Objective[Draw],
+    objective: Objective[_Draw],
     config: TrainConfig,
     run: Run | None = None,
     validate: Callable[[], float] | None = None,
@@ -114,13 +107,13 @@ def fit(
     return work.finish()
 
 
-class _Fit(Generic[Draw]):
+class _Fit(Generic[_Draw]):
     """Everything that `fit` has to carry from step to step."""
 
     def __init__(
         self,
         model: nn.Module,
-        objective: Objective[Draw],
+        objective: Objective[_Draw],
         config: TrainConfig,
         run: Run,
         validate: Callable[[], float] | None,
@@ -162,7 +155,7 @@ class _Fit(Generic[Draw]):
         first = self.run.index * config.accumulation
         parts = range(first, first + config.accumulation)
         values = [
-            self._backward(take_part(draw, part, self.n_parts), last=part == parts[-1])
+            self._backward(_take_part(draw, part, self.n_parts), last=part == parts[-1])
             for part in parts
         ]
         norm = nn.utils.clip_grad_norm_(self.weights, config.clip_norm, foreach=True)
@@ -173,7 +166,7 @@ class _Fit(Generic[Draw]):
         self.ema.update(step + 1)
         self.recent.append(torch.cat([torch.stack(values).mean(dim=0), norm.detach()[None]]))
 
-    def _backward(self, part: Draw, last: bool) -> Tensor:
+    def _backward(self, part: _Draw, last: bool) -> Tensor:
         """Add the gradient of one part; the means of its losses."""
         with self.run.quiet(self.wrapped, last):
             with fast_autocast(device_of(self.model).type, self.config.precision == "bf16"):
@@ -186,7 +179,7 @@ class _Fit(Generic[Draw]):
     def log_and_save(self, n_done: int) -> None:
         """Look at the losses now and then; validate and store at every ``save_every``."""
         due = n_done == self.config.n_steps or n_done % self.config.save_every == 0
-        if due or n_done % CHECK_EVERY == 0:
+        if due or n_done % _CHECK_EVERY == 0:
             self._flush(n_done)
         if due and self.validate is not None:
             self.model.eval()

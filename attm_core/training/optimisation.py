@@ -19,8 +19,8 @@ from attm_core.bounds import require
 from attm_core.errors import ConfigError
 from attm_core.training.ema import SIGMA_RELS, gamma_of
 
-DECAY_POINTS = (0.8, 0.9)
-DECAY_FACTOR = 0.1
+_DECAY_POINTS = (0.8, 0.9)
+_DECAY_FACTOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
         share = after / (config.n_steps - config.warmup_steps)
         return config.lr * (0.5 + 0.5 * math.cos(math.pi * share))
     if config.schedule == "as_released":
-        passed = sum(after >= int(point * config.n_steps) for point in DECAY_POINTS)
-        return config.lr * DECAY_FACTOR**passed
+        passed = sum(after >= int(point * config.n_steps) for point in _DECAY_POINTS)
+        return config.lr * _DECAY_FACTOR**passed
     return config.lr
 
 

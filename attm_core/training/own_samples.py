@@ -19,24 +19,19 @@ from attm_core.training.data import LatentSet
 from attm_core.training.run import Run, identity_of
 
 Array = NDArray[np.floating[Any]]
-AT_ONCE = 100  # prompts; their waves are dropped as soon as they are judged
+_AT_ONCE = 100  # prompts; their waves are dropped as soon as they are judged
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """What a stage needs in order to sample from a model and to judge what comes out.
+    """What a stage needs in order to sample from a model and to judge what comes out."""
 
-    Attributes:
-        captions: the captions that prompts are drawn from, un-prefixed.
-        encode: text features of captions.
-        generate: clips of ``(model, captions, s, noise_seeds)``, an object with ``latents``
-            (B, N, C), un-normalised, such as `attm_core.generation.pipeline.generate` gives.
-        judge: ranker reward and CLAP similarity, each (B,), of ``(clips, captions)``.
-    """
-
-    captions: Sequence[str]
+    captions: Sequence[str]  # that prompts are drawn from, un-prefixed
     encode: Callable[[list[str]], Conditions]
+    # Clips of (model, captions, s, noise seeds): an object with latents (B, N, C), un-normalised,
+    # such as `attm_core.generation.pipeline.generate` gives.
     generate: Callable[[FluxAudio, list[str], float, list[int]], Any]
+    # Ranker reward and CLAP similarity, each (B,), of (clips, captions).
     judge: Callable[[Any, list[str]], tuple[Array, Array]]
 
     def prompts(self, n: int, seed: int, purpose: str) -> list[str]:
@@ -51,25 +46,16 @@ class Sampling:
 def judged_samples(
     model: FluxAudio, sampling: Sampling, prompts: list[str], s: float, run: Run
 ) -> dict[str, Tensor]:
-    """One sample per prompt, each from noise of its own, with its reward and CLAP similarity.
+    """``latents`` (n, N, C), ``reward`` (n,) and ``clap`` (n,) of one sample per prompt.
 
-    Kept in the run's folder and read back from there.
-
-    Args:
-        model: samples under its own forward.
-        sampling: generator and judge.
-        prompts: n captions; repeat one for several samples of it.
-        s: the score that is asked for.
-        run: its seed gives sample i the noise i.
-
-    Returns:
-        ``latents`` (n, N, C), ``reward`` (n,), ``clap`` (n,).
+    Sample i comes from noise i of the run's seed; repeat a prompt for several samples of it. They
+    are kept in the run's folder and read back from there.
     """
 
     def make() -> dict[str, Tensor]:
         parts = []
-        for start in range(0, len(prompts), AT_ONCE):
-            captions = prompts[start : start + AT_ONCE]
+        for start in range(0, len(prompts), _AT_ONCE):
+            captions = prompts[start : start + _AT_ONCE]
             seeds = [derived_seed(run.seed, "sample", start + i) for i in range(len(captions))]
             clips = sampling.generate(model, captions, s, seeds)
             scores = (torch.as_tensor(np.asarray(x)) for x in sampling.judge(clips, captions))

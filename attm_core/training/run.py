@@ -76,10 +76,7 @@ class Run:
     ) -> dict[str, Tensor]:
         """Tensors that are made once: by the first process, into a file that all read back.
 
-        Args:
-            name: of the file in the run's folder.
-            make: makes them where the file does not exist yet.
-            identity: what they follow from, see `identity_of`.
+        ``identity`` hashes what they follow from, see `identity_of`.
 
         Raises:
             CheckpointError: the file is of another run, or unreadable.

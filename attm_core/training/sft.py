@@ -20,9 +20,16 @@ from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.randomness import torch_generator
 from attm_core.training.data import ClipSource, LatentSet, RowSampler
 from attm_core.training.ema import gamma_of, load_ema
-from attm_core.training.flow_matching import flow_matching_loss, interpolate, sample_time
+from attm_core.training.flow_matching import (
+    NullConfig,
+    draw_nulls,
+    flow_matching_loss,
+    interpolate,
+    null_score,
+    null_text,
+    sample_time,
+)
 from attm_core.training.loop import Objective, TrainResult, device_of, fit
-from attm_core.training.null_dropout import NullConfig, draw_nulls, null_score, null_text
 from attm_core.training.optimisation import TrainConfig
 from attm_core.training.run import Run
 
@@ -53,20 +60,13 @@ def sft(
 ) -> TrainResult:
     """Stage 1: train ``model`` in place, from scratch; a killed run is taken up again.
 
-    The latent statistics of ``model`` are set from ``train`` first.
-
-    Args:
-        model: a freshly initialised backbone; without score head it becomes the baseline.
-        train: training clips with their rewards.
-        valid: held-out clips for the validation loss, or None.
-        config: length, rate, nulls.
-        run: its folder, seed and processes.
+    The latent statistics of ``model``, freshly initialised, are set from ``train`` first; without
+    score head it becomes the baseline. ``valid`` are held-out clips for the validation loss.
     """
     model.set_latent_statistics(*train.statistics())
     label = f"SFT {model.config.score_head}"
-    return train_flow(
-        model, SFTObjective(model, train, config, run.seed), config, valid, run, label
-    )
+    objective = SFTObjective(model, train, config, run.seed)
+    return train_flow(model, objective, config, valid, run, label)
 
 
 def train_flow(
@@ -103,12 +103,8 @@ class SFTDraw:
 class SFTObjective:
     """Flow matching under text and score (an `attm_core.training.loop.Objective`).
 
-    Args:
-        model: the backbone, for its normalisation and its null text.
-        source: training clips.
-        config: batch size and nulls.
-        seed: of rows, latents, noise, times and nulls.
-        stream: name of the random stream of its steps.
+    ``model`` gives its normalisation and its null text; ``stream`` names the random stream of the
+    steps: rows, latents, noise, times and nulls.
     """
 
     def __init__(
@@ -130,10 +126,8 @@ class SFTObjective:
 
     def draw(self, step: int) -> SFTDraw:
         """Rows, latents' ε, noise, times and nulls of step ``step``."""
-        generator, batch_size = (
-            torch_generator(self.seed, self.stream, step),
-            self.config.batch_size,
-        )
+        generator = torch_generator(self.seed, self.stream, step)
+        batch_size = self.config.batch_size
         shape = (batch_size, *self.source.latent_shape)
         epsilon, noise = torch.randn(2, *shape, generator=generator)
         t = sample_time(batch_size, generator)

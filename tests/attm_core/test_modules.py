@@ -10,8 +10,8 @@ from torch import nn
 
 from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors, read_metadata, save_tensors
-from attm_core.modules import build, load_module, save_module
 from attm_core.randomness import torch_generator
+from attm_core.weights import build, load_module, save_module
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 
 from attm_core.errors import CheckpointError
 from attm_core.files import save_tensors
-from attm_core.state_dicts import read_state_dict, require_fit
+from attm_core.weights import read_state_dict, require_fit
 
 TENSORS = {"a": torch.arange(4000.0), "b": torch.ones(2, 3)}
 

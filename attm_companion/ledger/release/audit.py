@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attm_companion.assets import load_manifest
 from attm_companion.ledger.release import clips as clip_audit
 from attm_companion.ledger.release.clips import MeasuredClip
 from attm_companion.ledger.release.files import SYSTEMS, Release, find_release
@@ -19,7 +20,6 @@ from attm_companion.ledger.release.prompts import audit_prompts
 from attm_companion.ledger.release.ranker import audit_calibration, audit_fresh_votes, audit_splits
 from attm_companion.ledger.release.scores import audit_score_tables, audit_scores
 from attm_companion.paper_numbers import Paper, load_paper
-from attm_core.assets import load_manifest
 from attm_core.errors import ResultError
 from attm_core.files import read_json, write_json
 from attm_core.randomness import numpy_generator

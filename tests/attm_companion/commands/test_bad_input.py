@@ -33,6 +33,7 @@ from safetensors.torch import load_file, save_file
 from vae_weights import TINY, formula_state
 from vocoder_settings import TINY_BIGVGAN
 
+from attm_companion.assets import load_manifest
 from attm_companion.commands import assets_cli, casting
 from attm_companion.commands.cli import main
 from attm_companion.commands.prompt_lists import MAX_PROMPTS
@@ -54,17 +55,15 @@ from attm_core.backbone.checkpoint import (
 )
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.codec.bigvgan_vocoder import load_bigvgan, make_bigvgan
+from attm_core.codec.bigvgan_vocoder import _make_bigvgan, load_bigvgan
 from attm_core.codec.mmaudio_vae import MMAudioVAE, load_mmaudio_vae
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.encoders.laion_clap import CHECKPOINTS, LaionClap
-from attm_core.encoders.laion_clap_network import ClapArchitecture, build_network
+from attm_core.encoders.laion_clap import _CHECKPOINTS, ClapArchitecture, LaionClap, build_network
 from attm_core.encoders.mert import Mert
 from attm_core.errors import AssetError, CheckpointError, InputError
 from attm_core.generation import separation
 from attm_core.generation.loudness import normalize_loudness
-from attm_core.ranker.checkpoint import load_head, save_head
-from attm_core.ranker.tunejury import TuneJuryHead
+from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
 
 SMALL_FLUX = FluxAudioConfig(width=16, n_heads=2, ffn_multiple=32, score_head="global_adaln")
 SMALL_CLAP = ClapArchitecture("HTSAT-tiny", 4 + 256 + 2, n_layers=1)
@@ -139,7 +138,7 @@ def load_demucs(folder: Path) -> object:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8] if path.is_file() else "none"
     name = f"model.th-{digest}.th"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(separation, "mdx_extra_bag", lambda: ([name], 4.0))
+        patch.setattr(separation, "_mdx_extra_bag", lambda: ([name], 4.0))
         if path.is_file():
             path.rename(folder / name)
         try:
@@ -152,7 +151,7 @@ def load_demucs(folder: Path) -> object:
 def write_clap(folder: Path) -> None:
     write_roberta_tokenizer(folder)
     network = redraw(build_network(SMALL_CLAP), "clap")
-    torch.save(clap_checkpoint(network), folder / CHECKPOINTS["evaluation"][1])
+    torch.save(clap_checkpoint(network), folder / _CHECKPOINTS["evaluation"][1])
 
 
 def write_our_head(folder: Path) -> None:
@@ -186,7 +185,7 @@ READERS = {
     ),
     "vocoder": Reader(
         "bigvgan_generator.pt", "conv_pre.bias",
-        lambda folder: make_bigvgan(TINY_BIGVGAN)._save_pretrained(folder),
+        lambda folder: _make_bigvgan(TINY_BIGVGAN)._save_pretrained(folder),
         load_bigvgan, inner="generator",
     ),
     "ranker, published": Reader(
@@ -213,7 +212,7 @@ READERS = {
     ),
     "MERT": Reader("pytorch_model.bin", "encoder.layer_norm.weight", write_mert, Mert.load),
     "CLAP": Reader(
-        CHECKPOINTS["evaluation"][1], "module.logit_scale_a", write_clap,
+        _CHECKPOINTS["evaluation"][1], "module.logit_scale_a", write_clap,
         lambda folder: LaionClap.load("evaluation", folder, folder, architecture=SMALL_CLAP),
         inner="state_dict",
     ),
@@ -641,7 +640,7 @@ def test_a_command_refuses_in_one_line(place, capsys, words, said, files) -> Non
 @pytest.mark.parametrize("text", MANIFESTS)
 def test_a_bad_manifest_is_not_followed(monkeypatch, place, capsys, action, text) -> None:
     (place / "manifest.yaml").write_text(text)
-    read = functools.partial(assets.load_manifest, place / "manifest.yaml")
+    read = functools.partial(load_manifest, place / "manifest.yaml")
     monkeypatch.setattr(assets, "load_manifest", read)
     monkeypatch.setattr(assets_cli, "load_manifest", read)
     words = ["assets", action, *(["thing", "--to", "out"] if action != "list" else [])]
@@ -653,7 +652,7 @@ def test_a_bad_manifest_is_not_followed(monkeypatch, place, capsys, action, text
 @pytest.mark.parametrize("content", [None, b"ab", b"abcd", Path.mkdir])
 def test_a_damaged_asset_is_not_verified(monkeypatch, place, capsys, content: Content) -> None:
     (place / "manifest.yaml").write_text(ASSET.format(**GOOD))
-    read = functools.partial(assets.load_manifest, place / "manifest.yaml")
+    read = functools.partial(load_manifest, place / "manifest.yaml")
     monkeypatch.setattr(assets, "load_manifest", read)
     lay(place, {"a.bin": content})
     assert main(["assets", "verify", "thing", "--to", "."]) == 1

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from attm_companion.assets import load_manifest
 from attm_companion.commands import doctor
 from attm_companion.commands.cli import main
 from attm_companion.commands.doctor import (
@@ -118,7 +119,7 @@ def test_memory_is_counted_for_each_worker(monkeypatch, gib, level, remedy):
 
 
 def test_the_paper_s_problems_have_remedies_and_its_needs_are_all_asked_for(monkeypatch, tmp_path):
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path / "nothing"))
+    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path / "nothing"))
     found = list(examine("paper"))
     problems = [finding for finding in found if finding.level == "problem"]
     assert problems
@@ -126,13 +127,13 @@ def test_the_paper_s_problems_have_remedies_and_its_needs_are_all_asked_for(monk
     assert any("--random-weights" in finding.remedy for finding in found)
     assert {finding.subject: finding for finding in found}["gpu"].level in ("ok", "note")
     asked = {name for names in PAPER_NEEDS.values() for name in names}
-    assert asked <= set(assets.load_manifest())
+    assert asked <= set(load_manifest())
     read = {name for stage in ancestry(all_stages(Study("paper"))) for name in stage.assets}
     assert read <= asked
 
 
 def test_assets_are_found_whole_in_part_or_not(monkeypatch, tmp_path):
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path))
     file = assets.AssetFile("part/model.bin", "https://example.org/model.bin", size=5 * 2**20)
     asset = assets.Asset("toy", "a part", "MIT", "https://example.org", (file,))
     byhand = assets.Asset("data", "a set", "MIT", "https://example.org", note="Ask.")

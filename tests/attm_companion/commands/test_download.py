@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from attm_companion.assets import Asset, AssetFile, file_state
 from attm_companion.commands import download
 from attm_companion.commands.download import fetch
-from attm_core.assets import Asset, AssetFile, file_state
 from attm_core.errors import AssetError
 from attm_core.files import file_lock
 

@@ -23,7 +23,7 @@ PRICES = Prices(dict.fromkeys(PARTS, 10.0), dict.fromkeys(PARTS, 0.5))
 @pytest.fixture(autouse=True)
 def _no_assets(monkeypatch, tmp_path):
     monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path / "assets"))
+    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path / "assets"))
 
 
 def test_every_stage_of_the_paper_is_there_with_what_it_lacks():

@@ -23,8 +23,7 @@ from attm_companion.study.profile import Profile, load_profile
 from attm_companion.world.random_networks import random_mdx_extra
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mmaudio_vae import random_mmaudio_vae
-from attm_core.encoders.laion_clap import CHECKPOINTS
-from attm_core.encoders.laion_clap_network import ClapArchitecture, build_network
+from attm_core.encoders.laion_clap import _CHECKPOINTS, ClapArchitecture, build_network
 from attm_core.generation.separation import DemucsSeparator
 from attm_core.randomness import torch_generator
 from attm_core.ranker.tunejury import TuneJuryHead
@@ -51,7 +50,7 @@ def write_assets(root: Path) -> None:
     write_flan_t5(made(root / "flan_t5"))
     write_mert(made(root / "mert"))
     write_roberta_tokenizer(made(root / "roberta_tokenizer"))
-    for role, (asset, file) in CHECKPOINTS.items():
+    for role, (asset, file) in _CHECKPOINTS.items():
         network = redraw(build_network(ClapArchitecture("HTSAT-tiny", N_WORDS, 1)), role)
         torch.save(clap_checkpoint(network), made(root / asset) / file)
     generator = torch_generator(0, "paper world")

@@ -43,7 +43,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def study(published, monkeypatch) -> Study:
     """A study of tiny files that stand where the published ones would."""
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(published))
+    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(published))
     monkeypatch.setattr(paper_frozen, "verify", lambda asset: {asset.name: "unverified"})
     monkeypatch.setattr(MdxExtraStage, "model", lambda stage: tiny_separator())
     any_number = partial(reference_tracks, n_expected=None)
@@ -105,7 +105,7 @@ def test_where_the_votes_and_a_judge_are_here_they_are_used(
     shutil.copytree(published, tmp_path / "more")
     write_votes(tmp_path / "more")
     write_audio_language_model(made(tmp_path / "more" / "concept_judge"), WORDS[:1])
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path / "more"))
+    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path / "more"))
     voted = Study(tiny_profile())
     assert voted.features.ranker.uid == voted.ranker.uid
     assert voted.features.frozen.oracle is None
@@ -121,7 +121,7 @@ def test_where_the_votes_and_a_judge_are_here_they_are_used(
 
 
 def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeypatch):
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(published))
+    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(published))
     stage = Study(tiny_profile()).frozen.codec
     with pytest.raises(AssetError, match=r"run `attm assets fetch vae`\n.*v1-44.pth is wrong"):
         run_stage(stage)
@@ -129,6 +129,6 @@ def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeyp
 
 
 def test_absent_assets_are_named_with_what_fetches_them(tmp_path, monkeypatch):
-    monkeypatch.setenv(assets.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(AssetError, match=r"`attm assets fetch mert`[\s\S]*config.json is absent"):
         run_stage(Study(tiny_profile()).frozen.mert)

@@ -11,7 +11,7 @@ from attm_companion.world.random_networks import (
     random_laion_clap,
     random_mert,
 )
-from attm_core.encoders.laion_clap_network import ClapArchitecture
+from attm_core.encoders.laion_clap import ClapArchitecture
 
 TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
 SMALL_T5 = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}

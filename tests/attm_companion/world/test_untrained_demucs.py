@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attm_companion.world.random_networks import SEGMENT_S, random_mdx_extra
-from attm_core.generation.separation import DemucsSeparator, mdx_extra_bag, remove_vocals
+from attm_core.generation.separation import DemucsSeparator, _mdx_extra_bag, remove_vocals
 
 SMALL = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
 SMALL |= {"samplerate": 8000}
@@ -15,7 +15,7 @@ def separator(seed: int = 0) -> DemucsSeparator:
 
 
 def test_the_bag_is_the_published_one() -> None:
-    files, segment = mdx_extra_bag()
+    files, segment = _mdx_extra_bag()
     bag = separator().model
     assert len(bag.models) == len(files)
     assert [model.segment for model in bag.models] == [segment] * 4 == [SEGMENT_S] * 4

@@ -5,11 +5,11 @@ import torch
 
 from attm_core.backbone.blocks import SwiGLU
 from attm_core.backbone.fast_sampling import (
-    F_2_3,
-    F_4_3,
+    _F_2_3,
+    _F_4_3,
     FastFluxAudio,
-    Transform,
-    WinogradSwiGLU,
+    _Transform,
+    _WinogradSwiGLU,
 )
 from attm_core.backbone.flux_audio import Conditions, FluxAudio
 from attm_core.constants import HEAD_NAMES
@@ -83,8 +83,8 @@ def test_snapshot_leaves_the_model_trainable(small, generator, inputs, randomise
     assert model.fused_blocks[0].ffn.w1.weight.grad.any()
 
 
-@pytest.mark.parametrize("transform", [F_2_3, F_4_3])
-def test_transform_convolves_a_sequence_by_hand(transform: Transform):
+@pytest.mark.parametrize("transform", [_F_2_3, _F_4_3])
+def test_transform_convolves_a_sequence_by_hand(transform: _Transform):
     b_t, g, a_t = (torch.tensor(part, dtype=torch.float64) for part in transform)
     d = torch.arange(1.0, b_t.shape[0] + 1, dtype=torch.float64) ** 2
     kernel = torch.tensor([1.0, -2.0, 5.0], dtype=torch.float64)
@@ -93,16 +93,16 @@ def test_transform_convolves_a_sequence_by_hand(transform: Transform):
     assert torch.allclose(a_t @ ((g @ kernel) * (b_t @ d)), wanted)
 
 
-@pytest.mark.parametrize("transform", [F_2_3, F_4_3])
+@pytest.mark.parametrize("transform", [_F_2_3, _F_4_3])
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8, 9, 11])
-def test_layer_equals_the_convolutions_at_every_length(transform: Transform, length: int):
+def test_layer_equals_the_convolutions_at_every_length(transform: _Transform, length: int):
     generator = torch.Generator().manual_seed(length)
     layer = SwiGLU(6, 10, kernel=3)
     x = torch.randn(2, length, 6, generator=generator)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
-        fast = WinogradSwiGLU(
+        fast = _WinogradSwiGLU(
             layer.w1.weight, layer.w3.weight, layer.w2.weight, torch.float32, transform
         )
         assert torch.allclose(fast(x), layer(x), atol=1e-4)

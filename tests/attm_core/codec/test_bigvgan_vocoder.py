@@ -12,10 +12,10 @@ from vocoder_settings import TINY_BIGVGAN
 
 from attm_core.codec.bigvgan_vocoder import (
     BIGVGAN_V2_44K,
+    _make_bigvgan,
+    _remove_weight_norm,
     load_bigvgan,
-    make_bigvgan,
     random_bigvgan,
-    remove_weight_norm,
     vocode,
 )
 from attm_core.codec.mel import MEL_16K_MINI, MEL_44K
@@ -25,7 +25,7 @@ from attm_core.errors import CheckpointError
 @pytest.fixture(scope="module")
 def untrained() -> nn.Module:
     """Loud, not yet clipping, and of magnitudes that weight norm has to fold."""
-    vocoder = make_bigvgan(TINY_BIGVGAN)
+    vocoder = _make_bigvgan(TINY_BIGVGAN)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in vocoder.parameters():
@@ -105,8 +105,8 @@ def test_neither_network_nor_global_randomness_nor_a_word(
 @pytest.mark.slow  # the meta device takes seconds to import
 def test_full_size_has_the_published_number_of_parameters() -> None:
     with torch.device("meta"):
-        vocoder = make_bigvgan(BIGVGAN_V2_44K)
-    remove_weight_norm(vocoder)
+        vocoder = _make_bigvgan(BIGVGAN_V2_44K)
+    _remove_weight_norm(vocoder)
     assert sum(value.numel() for value in vocoder.parameters()) == 122_152_752
 
 
@@ -171,8 +171,8 @@ def test_truncated_weights_are_refused(folder: Path) -> None:
 
 
 def test_folding_changes_no_output(log_mel: Tensor) -> None:
-    vocoder = make_bigvgan(TINY_BIGVGAN).eval()
+    vocoder = _make_bigvgan(TINY_BIGVGAN).eval()
     with torch.no_grad():
         before = vocoder(log_mel)
-        remove_weight_norm(vocoder)
+        _remove_weight_norm(vocoder)
         assert torch.allclose(vocoder(log_mel), before, atol=1e-6)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
 
 from attm_core.codec.mmaudio_vae import (
-    Level,
-    Middle,
     MMAudioVAE,
     MMAudioVAEConfig,
+    _Level,
+    _Middle,
     load_mmaudio_vae,
     random_mmaudio_vae,
 )
@@ -82,7 +82,7 @@ def test_deviation_is_bounded(state: dict[str, Tensor]) -> None:
     assert std.max().item() == pytest.approx(torch.tensor(10.0).exp().item())
 
 
-@pytest.mark.parametrize("make", [lambda: Level(4, 4, 1), lambda: Middle(4)])
+@pytest.mark.parametrize("make", [lambda: _Level(4, 4, 1), lambda: _Middle(4)])
 def test_activations_are_limited(make: Callable[[], nn.Module]) -> None:
     module = make()
     for parameter in module.parameters():

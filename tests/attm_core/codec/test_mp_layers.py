@@ -12,10 +12,10 @@ from attm_core.codec.mp_layers import (
     ResBlock,
     SelfAttention,
     Upsample,
+    _mp_sum,
+    _unit_magnitude,
     effective_weight,
     mp_silu,
-    mp_sum,
-    unit_magnitude,
 )
 
 
@@ -32,13 +32,13 @@ def with_random_weights(module: torch.nn.Module) -> torch.nn.Module:
 def test_unit_magnitude_by_hand() -> None:
     # Channels (3, 4): norm 5, root mean square 5/√2.
     x = torch.tensor([[[3.0], [4.0]]])
-    assert unit_magnitude(x, dim=1).flatten().tolist() == pytest.approx(
+    assert _unit_magnitude(x, dim=1).flatten().tolist() == pytest.approx(
         [3 / (5 / math.sqrt(2) + 1e-4), 4 / (5 / math.sqrt(2) + 1e-4)]
     )
 
 
 def test_silence_stays_finite() -> None:
-    assert torch.equal(unit_magnitude(torch.zeros(1, 4, 2), dim=1), torch.zeros(1, 4, 2))
+    assert torch.equal(_unit_magnitude(torch.zeros(1, 4, 2), dim=1), torch.zeros(1, 4, 2))
 
 
 def test_effective_weight_has_unit_rows_whatever_the_stored_scale() -> None:
@@ -49,7 +49,7 @@ def test_effective_weight_has_unit_rows_whatever_the_stored_scale() -> None:
 
 
 def test_sum_by_hand() -> None:
-    total = mp_sum(torch.tensor([1.0]), torch.tensor([2.0]))
+    total = _mp_sum(torch.tensor([1.0]), torch.tensor([2.0]))
     assert total.item() == pytest.approx((0.7 + 0.6) / math.sqrt(0.49 + 0.09))
 
 
@@ -57,7 +57,7 @@ def test_sum_by_hand() -> None:
     "output",
     [
         mp_silu(normal(100_000)),
-        mp_sum(normal(100_000), normal(100_000, seed=1)),
+        _mp_sum(normal(100_000), normal(100_000, seed=1)),
         with_random_weights(MPConv1d(64, 64, 3))(normal(1, 64, 1000)),
         with_random_weights(ResBlock(64, 96))(7 * normal(1, 64, 1000)),
         with_random_weights(Upsample(64))(normal(1, 64, 1000)),
@@ -73,8 +73,8 @@ def test_attention_over_equal_frames_passes_values_through() -> None:
     module = with_random_weights(SelfAttention(8))
     x = normal(1, 8, 1).expand(1, 8, 5)
     v = (module.qkv.weight[2::3, :, 0] @ x[0, :, 0])[None, :, None]
-    v = unit_magnitude(v, dim=1)
-    expected = mp_sum(x, module.proj_out(v.expand(1, 8, 5)))
+    v = _unit_magnitude(v, dim=1)
+    expected = _mp_sum(x, module.proj_out(v.expand(1, 8, 5)))
     assert torch.allclose(module(x), expected, atol=1e-6)
 
 

@@ -13,9 +13,9 @@ from attm_core.data.jamendo import (
     COLUMNS,
     Caption,
     WindowConfig,
-    assign_tracks,
+    _assign_tracks,
+    _window_starts,
     read_captions,
-    window_starts,
     window_table,
 )
 from attm_core.errors import ConfigError, InputError
@@ -89,17 +89,17 @@ def test_missing_captions_are_named(tmp_path: Path) -> None:
 
 def test_windows_by_hand() -> None:
     # 35 s at 8 kHz: three windows, (280000 - 80000) // 2 = 100000 samples apart.
-    assert window_starts(280_000, RATE) == [0, 100_000, 200_000]
-    assert window_starts(56_000, RATE) == [0]
-    assert window_starts(159_999, RATE) == [0]
-    assert window_starts(160_000, RATE) == [0, 80_000]
+    assert _window_starts(280_000, RATE) == [0, 100_000, 200_000]
+    assert _window_starts(56_000, RATE) == [0]
+    assert _window_starts(159_999, RATE) == [0]
+    assert _window_starts(160_000, RATE) == [0, 80_000]
     # 1005 s at 8 Hz: ten windows and no more, (8040 - 80) // 9 = 884 samples apart.
-    assert window_starts(8040, 8) == [884 * n for n in range(10)]
+    assert _window_starts(8040, 8) == [884 * n for n in range(10)]
 
 
 @given(st.integers(40_000, 60_000_000), st.sampled_from([8_000, 22_050, 44_100, 48_000]))
 def test_windows_lie_in_the_track_and_do_not_overlap(n_samples: int, rate: int) -> None:
-    starts, width = window_starts(n_samples, rate), 10 * rate
+    starts, width = _window_starts(n_samples, rate), 10 * rate
     assert starts[0] == 0 and 1 <= len(starts) <= 10
     assert starts[-1] + width <= max(n_samples, width)
     assert all(b - a >= width for a, b in pairwise(starts))
@@ -117,7 +117,7 @@ def test_the_table_has_a_row_a_window(tmp_path: Path, tracks: list[Caption]) -> 
     assert first["clip_id"].tolist() == ["100_00", "100_01", "100_02"]
     assert set(first["duration_s"]) == {10.0}
     assert table.loc[table["track_id"] == "104", "duration_s"].tolist() == [7.0]
-    assert table.attrs["n_skipped"] == 0
+    assert table.attrs["skipped"] == []
 
 
 def test_splits_share_no_track(tmp_path: Path, tracks: list[Caption]) -> None:
@@ -156,7 +156,6 @@ def test_unusable_tracks_are_listed(tmp_path: Path, tracks: list[Caption]) -> No
     bad = [short, Caption("09/109.mp3", "noise"), Caption("10/110.mp3", "nothing")]
     table = window_table([*tracks, *bad], tmp_path, SMALL)
     assert table.equals(window_table(tracks, tmp_path, SMALL))
-    assert table.attrs["n_skipped"] == 3
     short_line, unreadable, missing = table.attrs["skipped"]
     assert short_line == "08/108.wav: lasts 4.9 s, less than 5 s"
     assert unreadable.startswith("09/109.mp3: unreadable (")
@@ -176,9 +175,9 @@ def test_excluded_tracks_are_left_out(tmp_path: Path, tracks: list[Caption]) -> 
 
 def test_one_track_more_moves_at_most_two_others() -> None:
     ids, config = [str(n) for n in range(1000)], WindowConfig(n_valid=20, n_test=20)
-    before = assign_tracks(ids, config)
+    before = _assign_tracks(ids, config)
     for extra in ("a", "b", "c", "d"):
-        after = assign_tracks([*ids, extra], config)
+        after = _assign_tracks([*ids, extra], config)
         assert sum(before[name] != after[name] for name in ids) <= 2
 
 
@@ -195,5 +194,5 @@ def test_no_usable_track_and_too_few_are_refused(tmp_path: Path, tracks: list[Ca
     "change", [{"max_windows": 0}, {"min_track_s": 11.0}, {"n_valid": -1}, {"min_track_s": 0.0}]
 )
 def test_numbers_out_of_range_are_refused(change: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=r"at least|min_track_s"):
+    with pytest.raises(ConfigError, match=next(iter(change))):
         WindowConfig(**change)

@@ -24,10 +24,10 @@ from extraction_toys import (
 
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.data import track_audio
+from attm_core.data import extraction
+from attm_core.data.extraction import read_windows
 from attm_core.data.jamendo import COLUMNS
-from attm_core.data.shards import ShardedRows, extract, open_latents, open_table
-from attm_core.data.track_audio import read_windows
+from attm_core.data.shards import _ShardedRows, extract, open_latents, open_table
 from attm_core.errors import AssetError, ConfigError, InputError, StorageError
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import torch_generator
@@ -301,7 +301,7 @@ def test_sharded_rows_are_those_of_the_whole(tmp_path: Path) -> None:
     for path, part in zip(paths, whole.split(4), strict=True):
         save_tensors(path, {"x": part})
     picked = torch.tensor([10, 3, 4, 0])
-    sharded = ShardedRows(paths, "x", 4, picked)
+    sharded = _ShardedRows(paths, "x", 4, picked)
     assert (len(sharded), sharded.ndim, tuple(sharded.shape)) == (4, 2, (4, 2))
     assert torch.equal(sharded[torch.tensor([3, 0, 0])], whole[[0, 10, 10]])
     assert torch.equal(torch.cat(list(sharded.split(3))), whole[picked])
@@ -319,7 +319,7 @@ def test_windows_are_those_of_the_decoded_track(
         soundfile.write(str(tmp_path / name), noise, 44_100)
         whole = soundfile.read(str(tmp_path / name), dtype="float32")[0]
         for block in (1 << 18, 1000):
-            monkeypatch.setattr(track_audio, "BLOCK_SAMPLES", block)
+            monkeypatch.setattr(extraction, "_BLOCK_SAMPLES", block)
             heard = read_windows(tmp_path / name, [1.5, 0.0, 2.75], 0.5)
             assert heard.sample_rate_hz == 44_100
             assert heard.peak == pytest.approx(np.abs(whole.mean(axis=1)).max(), rel=1e-6)

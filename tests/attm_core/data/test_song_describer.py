@@ -162,7 +162,7 @@ def test_tracks_that_cannot_be_read_are_named(
         audio.clips(["3"], RATE)
     with pytest.raises(InputError, match=r"1/1\.mp3 in .* cannot be read as audio"):
         audio.clips(["1"], RATE)
-    monkeypatch.setattr(song_describer, "MAX_FILE_BYTES", 4)
+    monkeypatch.setattr(song_describer, "_MAX_FILE_BYTES", 4)
     with pytest.raises(InputError, match="it is no such track"):
         audio.clips(["2"], RATE)
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from attm_core.modules import build
 from attm_core.randomness import torch_generator
+from attm_core.weights import build
 
 WORDS = ["▁a", "▁calm", "▁piano", "▁piece", "▁loud", "▁drums", "▁", *"abcdefghijklmnopqrstuvwxyz,."]
 

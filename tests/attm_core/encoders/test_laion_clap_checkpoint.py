@@ -10,8 +10,14 @@ import pytest
 import torch
 from published_files import MakesFolder, clap_checkpoint, redraw, write_roberta_tokenizer
 
-from attm_core.encoders.laion_clap import CHECKPOINTS, WINDOW, LaionClap, quantize
-from attm_core.encoders.laion_clap_network import POSITION_IDS, ClapArchitecture, build_network
+from attm_core.encoders.laion_clap import (
+    _CHECKPOINTS,
+    _WINDOW,
+    ClapArchitecture,
+    LaionClap,
+    _quantize,
+    build_network,
+)
 from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
 from attm_core.randomness import torch_generator
 
@@ -19,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 N_WORDS = 4 + 256 + 2
 SMALL = ClapArchitecture("HTSAT-tiny", N_WORDS, n_layers=1)
-NAME = CHECKPOINTS["evaluation"][1]
+NAME = _CHECKPOINTS["evaluation"][1]
 RATE = 48_000
 
 
@@ -50,10 +56,10 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 def test_audio_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
-    waves = noise(2, WINDOW)
+    waves = noise(2, _WINDOW)
     embedded = clap.embed_audio(waves[:, None], RATE)
     mel = network.audio_branch(
-        {"waveform": quantize(waves), "longer": torch.tensor([False, False])}, device="cpu"
+        {"waveform": _quantize(waves), "longer": torch.tensor([False, False])}, device="cpu"
     )
     expected = torch.nn.functional.normalize(network.audio_projection(mel["embedding"]), dim=-1)
     assert embedded.shape == (2, 512)
@@ -63,7 +69,7 @@ def test_audio_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Mo
 
 
 def test_long_audio_embeds_the_same_every_time(clap: LaionClap) -> None:
-    waves = noise(1, WINDOW + 96_000)
+    waves = noise(1, _WINDOW + 96_000)
     first = clap.embed_audio(waves[:, None], RATE)
     assert torch.equal(first, clap.embed_audio(waves[:, None], RATE))
     assert torch.equal(first, clap.embed_audio(waves[:, 48_000:-48_000][:, None], RATE))
@@ -76,7 +82,7 @@ def test_long_audio_embeds_the_same_every_time(clap: LaionClap) -> None:
 def test_ten_seconds_at_44_khz_are_one_window(clap: LaionClap) -> None:
     time = torch.arange(441_000) / 44_100
     tone = 0.3 * torch.sin(2 * torch.pi * 440 * time)[None]
-    time = torch.arange(WINDOW) / RATE
+    time = torch.arange(_WINDOW) / RATE
     at_48k = clap.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None][:, None], RATE)
     assert torch.allclose(clap.embed_audio(tone[:, None], 44_100), at_48k, atol=2e-3)
 
@@ -100,14 +106,14 @@ def test_texts_are_cut_after_77_tokens(clap: LaionClap) -> None:
 
 def test_nothing_to_embed(clap: LaionClap) -> None:
     assert clap.embed_text([]).shape == (0, 512)
-    assert clap.embed_audio(torch.zeros(0, WINDOW)[:, None], RATE).shape == (0, 512)
+    assert clap.embed_audio(torch.zeros(0, _WINDOW)[:, None], RATE).shape == (0, 512)
 
 
 @pytest.mark.parametrize(
     ("waves", "match"),
     [
         (torch.zeros(1, 0), "S > 0"),
-        (torch.zeros(WINDOW, 1, 1), r"\(B, C, S\)"),
+        (torch.zeros(_WINDOW, 1, 1), r"\(B, C, S\)"),
         (torch.full((1, 100), torch.inf), "NaN or infinite"),
     ],
 )

@@ -7,7 +7,7 @@ import torch
 from published_files import MakesFolder, write_mert, write_mert_processor
 
 from attm_core.encoders import mert
-from attm_core.encoders.mert import Mert, segment_bounds, standardize
+from attm_core.encoders.mert import Mert, _segment_bounds, _standardize
 from attm_core.errors import AssetError, CheckpointError, InputError
 from attm_core.randomness import torch_generator
 
@@ -37,9 +37,9 @@ def test_the_positional_convolution_is_loaded_and_used(tmp_path: Path, published
     loaded = Mert.load(tmp_path)._model.encoder.pos_conv_embed.conv
     assert torch.equal(loaded.weight, published.encoder.pos_conv_embed.conv.weight)
     before = Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE)
-    weights = torch.load(tmp_path / mert.WEIGHTS, weights_only=True)
+    weights = torch.load(tmp_path / mert._WEIGHTS, weights_only=True)
     weights["encoder.pos_conv_embed.conv.weight_g"] *= 3
-    torch.save(weights, tmp_path / mert.WEIGHTS)
+    torch.save(weights, tmp_path / mert._WEIGHTS)
     assert not torch.allclose(
         Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE), before
     )
@@ -48,7 +48,7 @@ def test_the_positional_convolution_is_loaded_and_used(tmp_path: Path, published
 @pytest.mark.usefixtures("published")
 def test_new_names_load_too(tmp_path: Path) -> None:
     first = Mert.load(tmp_path)
-    torch.save(first._model.state_dict(), tmp_path / mert.WEIGHTS)
+    torch.save(first._model.state_dict(), tmp_path / mert._WEIGHTS)
     assert torch.equal(
         first.embed_audio(noise(1, RATE)[:, None], RATE),
         Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE),
@@ -73,8 +73,8 @@ def test_standardised_waves_by_hand() -> None:
     # mean 2, variance 1; the floor keeps silence finite.
     waves = torch.tensor([[1.0, 3.0, 1.0, 3.0], [0.0, 0.0, 0.0, 0.0]])
     expected = torch.tensor([[-1.0, 1.0, -1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
-    assert torch.allclose(standardize(waves), expected, atol=1e-6)
-    assert torch.allclose(standardize(waves * 5 + 1), expected, atol=1e-6)
+    assert torch.allclose(_standardize(waves), expected, atol=1e-6)
+    assert torch.allclose(_standardize(waves * 5 + 1), expected, atol=1e-6)
 
 
 def test_published_size(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_published_size(tmp_path: Path) -> None:
     sizes = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16}
     sizes |= {"intermediate_size": 4096, "conv_dim": [512] * 7}
     write_mert(tmp_path, num_conv_pos_embeddings=128, num_conv_pos_embedding_groups=16, **sizes)
-    config = mert.hubert_config(tmp_path / "config.json")
+    config = mert._hubert_config(tmp_path / "config.json")
     with torch.device("meta"):
         model = HubertModel(config)
     assert sum(p.numel() for p in model.parameters()) == 315_427_968
@@ -93,26 +93,26 @@ def test_published_size(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("published")
 def test_a_file_without_the_mask_vector_loads(tmp_path: Path) -> None:
-    weights = torch.load(tmp_path / mert.WEIGHTS, weights_only=True)
+    weights = torch.load(tmp_path / mert._WEIGHTS, weights_only=True)
     before = Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE)
-    del weights[mert.MASK_VECTOR]
-    torch.save(weights, tmp_path / mert.WEIGHTS)
+    del weights[mert._MASK_VECTOR]
+    torch.save(weights, tmp_path / mert._WEIGHTS)
     assert torch.equal(Mert.load(tmp_path).embed_audio(noise(1, RATE)[:, None], RATE), before)
 
 
 def test_segments_cover_and_join_a_short_last_one() -> None:
     segment = 300 * RATE
-    assert segment_bounds(10 * RATE) == [(0, 10 * RATE)]
-    assert segment_bounds(segment) == [(0, segment)]
-    assert segment_bounds(segment + RATE) == [(0, segment), (segment, segment + RATE)]
-    assert segment_bounds(segment + RATE - 1) == [(0, segment + RATE - 1)]
-    assert segment_bounds(2 * segment + 5) == [(0, segment), (segment, 2 * segment + 5)]
+    assert _segment_bounds(10 * RATE) == [(0, 10 * RATE)]
+    assert _segment_bounds(segment) == [(0, segment)]
+    assert _segment_bounds(segment + RATE) == [(0, segment), (segment, segment + RATE)]
+    assert _segment_bounds(segment + RATE - 1) == [(0, segment + RATE - 1)]
+    assert _segment_bounds(2 * segment + 5) == [(0, segment), (segment, 2 * segment + 5)]
 
 
 def test_segments_are_weighted_by_their_frames(
     tmp_path: Path, published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mert, "SEGMENT_S", 2)
+    monkeypatch.setattr(mert, "_SEGMENT_S", 2)
     waves = noise(1, 7 * RATE // 2)
     parts = [published(part).last_hidden_state for part in waves.split(2 * RATE, dim=1)]
     assert [part.shape[1] for part in parts] == [149, 112]  # hand: (n − 400) // 320 + 1
@@ -126,7 +126,7 @@ def test_segments_are_weighted_by_their_frames(
 def test_batches_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder = Mert.load(tmp_path)
     together = encoder.embed_audio(noise(5, RATE)[:, None], RATE)
-    monkeypatch.setattr(mert, "CHUNK_S", 1)
+    monkeypatch.setattr(mert, "_CHUNK_S", 1)
     assert torch.allclose(encoder.embed_audio(noise(5, RATE)[:, None], RATE), together, atol=1e-6)
     assert encoder.embed_audio(torch.zeros(0, RATE)[:, None], RATE).shape == (0, 16)
 
@@ -165,7 +165,7 @@ def test_shortest_audio_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("published")
-@pytest.mark.parametrize("name", mert.FILES)
+@pytest.mark.parametrize("name", mert._FILES)
 def test_a_missing_file_says_how_to_fetch_it(tmp_path: Path, name: str) -> None:
     (tmp_path / name).unlink()
     with pytest.raises(AssetError, match=f"lacks {name}: run `attm assets fetch mert`"):
@@ -175,7 +175,7 @@ def test_a_missing_file_says_how_to_fetch_it(tmp_path: Path, name: str) -> None:
 @pytest.mark.usefixtures("published")
 @pytest.mark.parametrize("n_kept", [0, 10, 5000])
 def test_a_truncated_file_is_refused(tmp_path: Path, n_kept: int) -> None:
-    path = tmp_path / mert.WEIGHTS
+    path = tmp_path / mert._WEIGHTS
     path.write_bytes(path.read_bytes()[:n_kept])
     with pytest.raises(CheckpointError, match=r"corrupt or truncated|no checkpoint"):
         Mert.load(tmp_path)
@@ -183,7 +183,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, n_kept: int) -> None:
 
 @pytest.mark.usefixtures("published")
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
-    torch.save({"weights": MakesFolder(tmp_path / "made")}, tmp_path / mert.WEIGHTS)
+    torch.save({"weights": MakesFolder(tmp_path / "made")}, tmp_path / mert._WEIGHTS)
     with pytest.raises(CheckpointError, match="asks for code to be run"):
         Mert.load(tmp_path)
     assert not (tmp_path / "made").exists()
@@ -206,8 +206,8 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
 )
 @pytest.mark.usefixtures("published")
 def test_other_weights_are_refused(tmp_path: Path, change, match) -> None:
-    weights = torch.load(tmp_path / mert.WEIGHTS, weights_only=True)
-    torch.save(weights | change, tmp_path / mert.WEIGHTS)
+    weights = torch.load(tmp_path / mert._WEIGHTS, weights_only=True)
+    torch.save(weights | change, tmp_path / mert._WEIGHTS)
     with pytest.raises(CheckpointError, match=match):
         Mert.load(tmp_path)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from attm_core.errors import InputError
 from attm_core.evaluation.statistics import (
-    bootstrap_interval,
+    _bootstrap_interval,
     delta_out,
     holm,
     mean_interval,
@@ -71,7 +71,7 @@ def test_mean_interval_covers_as_often_as_it_says() -> None:
 def test_bootstrap_agrees_with_the_t_interval(pair: tuple[np.ndarray, np.ndarray]) -> None:
     delta = pair[1] - pair[0]
     first, second = (
-        bootstrap_interval(40, lambda rows: delta[rows].mean(), np.random.default_rng(1))
+        _bootstrap_interval(40, lambda rows: delta[rows].mean(), np.random.default_rng(1))
         for _ in range(2)
     )
     exact = mean_interval(delta)

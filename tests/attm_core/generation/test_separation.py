@@ -9,8 +9,8 @@ from attm_core.errors import AssetError, CheckpointError, ConfigError, InputErro
 from attm_core.generation import separation
 from attm_core.generation.separation import (
     DemucsSeparator,
+    _mdx_extra_bag,
     load_mdx_extra,
-    mdx_extra_bag,
     remove_vocals,
 )
 
@@ -115,7 +115,7 @@ def test_bad_requests_are_refused() -> None:
 
 def test_mdx_extra_names_its_files() -> None:
     # Facts of the published bag: four hybrid models, equal weights.
-    assert [name.split("-")[0] for name in mdx_extra_bag()[0]] == [
+    assert [name.split("-")[0] for name in _mdx_extra_bag()[0]] == [
         "e51eebcc",
         "a1d90b5c",
         "5d2d6c55",
@@ -124,9 +124,7 @@ def test_mdx_extra_names_its_files() -> None:
 
 
 def test_missing_checkpoints_say_what_to_fetch(tmp_path: Path) -> None:
-    with pytest.raises(
-        AssetError, match=r"lacks e51eebcc-c1b80bdd\.th.*assets fetch demucs` \(licence: MIT\)"
-    ):
+    with pytest.raises(AssetError, match=r"lacks e51eebcc-c1b80bdd\.th.*assets fetch demucs`"):
         load_mdx_extra(tmp_path)
 
 
@@ -148,7 +146,7 @@ def checkpoint(path: Path, model: nn.Module, extra: object = None) -> str:
 
 def test_bag_loads_from_hashed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [checkpoint(tmp_path, tiny_demucs(("drums", "bass", "other", "vocals"))) for _ in "12"]
-    monkeypatch.setattr(separation, "mdx_extra_bag", lambda: (names, 4.0))
+    monkeypatch.setattr(separation, "_mdx_extra_bag", lambda: (names, 4.0))
     bag = load_mdx_extra(tmp_path)
     singles = [separation._load_checkpoint(tmp_path / name) for name in names]
     expected = sum(DemucsSeparator(model).no_vocals(WAVE) for model in singles) / 2

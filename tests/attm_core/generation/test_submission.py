@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from attm_core.errors import InputError
-from attm_core.generation.submission import CLIP_ID, check_ids, write_submission
+from attm_core.generation.submission import _CLIP_ID, check_ids, write_submission
 
 RATE = 16_000
 RECORD = {"seed": 42, "s": 5.0}
@@ -62,8 +62,8 @@ def test_unusable_ids_are_refused(tmp_path, names):
 
 
 def test_an_id_is_long_enough_for_any_and_never_a_path():
-    assert CLIP_ID.fullmatch("a.b.c")
-    assert not CLIP_ID.fullmatch("a/b")
+    assert _CLIP_ID.fullmatch("a.b.c")
+    assert not _CLIP_ID.fullmatch("a/b")
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from attm_core.errors import InputError
 from attm_core.files import read_json
 from attm_core.ranker.calibration import (
     ReliabilityBin,
+    _hits,
     accuracy_by,
     calibration_report,
     expected_calibration_error,
-    hits,
 )
 
 
@@ -42,7 +42,7 @@ def test_a_ranker_that_says_nothing_is_at_one_half():
 def test_swapping_sides_keeps_every_hit():
     margin, winner = drawn_votes(100)
     swapped = [{"model_a": "model_b", "model_b": "model_a"}[vote] for vote in winner]
-    assert np.array_equal(hits(margin, winner), hits(-margin, swapped))
+    assert np.array_equal(_hits(margin, winner), _hits(-margin, swapped))
 
 
 def test_ece_by_hand():

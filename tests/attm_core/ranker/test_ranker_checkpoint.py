@@ -9,8 +9,7 @@ import torch
 from attm_core.errors import CheckpointError
 from attm_core.files import save_tensors
 from attm_core.randomness import torch_generator
-from attm_core.ranker.checkpoint import FeatureWidths, load_head, save_head
-from attm_core.ranker.tunejury import TuneJuryHead
+from attm_core.ranker.tunejury import FeatureWidths, TuneJuryHead, load_head, save_head
 
 
 def make_head(*widths: int, hidden: tuple[int, ...] = (8, 4)) -> TuneJuryHead:

@@ -77,7 +77,7 @@ def test_score_is_the_head_on_the_features_for_any_batch_size(monkeypatch):
     features = model.features(WAVES, 7, prompts)
     assert torch.equal(scores, head().eval().score(features).double())
     assert not scores.requires_grad
-    monkeypatch.setattr(reward_model, "ENCODE_BATCH", 1)
+    monkeypatch.setattr(reward_model, "_ENCODE_BATCH", 1)
     assert torch.allclose(make_model().score(WAVES, 7, prompts), scores)
 
 

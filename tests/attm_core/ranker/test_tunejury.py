@@ -7,7 +7,7 @@ import torch
 
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
-from attm_core.ranker.tunejury import ClipFeatures, StreamDropout, TuneJuryHead
+from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead, _StreamDropout
 
 
 def small_head(seed: int = 0, **options: object) -> TuneJuryHead:
@@ -90,7 +90,7 @@ def test_a_head_without_inputs_is_refused():
 
 
 def test_dropout_draws_from_its_generator_and_keeps_the_mean():
-    layer = StreamDropout(0.5)
+    layer = _StreamDropout(0.5)
     layer.generator = torch_generator(0, "dropout")
     state = torch.get_rng_state()
     dropped = layer(torch.ones(200, 200))

@@ -18,8 +18,8 @@ from attm_core.training.crpo import (
     crpo_loss,
     preference_logit,
 )
+from attm_core.training.flow_matching import NullConfig
 from attm_core.training.loop import fit
-from attm_core.training.null_dropout import NullConfig
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTConfig
 

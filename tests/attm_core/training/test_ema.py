@@ -7,10 +7,10 @@ from torch import nn
 from attm_core.errors import CheckpointError, ConfigError
 from attm_core.training.ema import (
     PowerEma,
+    _profile_products,
+    _synthesize,
     gamma_of,
     load_ema,
-    profile_products,
-    synthesize,
 )
 
 N_STEPS = 240
@@ -66,7 +66,7 @@ def test_profile_products_are_the_integrals():
     def profile(tau: float, t: float, gamma: float) -> float:
         return (gamma + 1) * tau**gamma / t ** (gamma + 1) if tau <= t else 0.0
 
-    got = profile_products(*(np.array([v]) for v in (80.0, 7.0, 100.0, 17.0)))[0, 0]
+    got = _profile_products(*(np.array([v]) for v in (80.0, 7.0, 100.0, 17.0)))[0, 0]
     wanted = quad(lambda tau: profile(tau, 80, 7) * profile(tau, 100, 17), 0, 80)[0]
     assert got == pytest.approx(wanted, rel=1e-8)
 
@@ -74,7 +74,7 @@ def test_profile_products_are_the_integrals():
 def test_synthesis_of_a_tracked_width_returns_the_tracked_average(tmp_path):
     ema = run(walk(), tmp_path)
     for index, sigma_rel in enumerate((0.05, 0.1)):
-        got = synthesize(tmp_path, sigma_rel)["weight"]
+        got = _synthesize(tmp_path, sigma_rel)["weight"]
         torch.testing.assert_close(got, ema.tensors()[f"{index}.weight"], atol=1e-5, rtol=0)
 
 
@@ -83,7 +83,7 @@ def test_synthesis_of_another_width_is_near_the_direct_average(tmp_path, sigma_r
     path = walk()
     run(path, tmp_path)
     direct = weights_by_hand(step, gamma_of(sigma_rel)) @ path[:step].double().numpy()
-    got = synthesize(tmp_path, sigma_rel, step)["weight"][0].numpy()
+    got = _synthesize(tmp_path, sigma_rel, step)["weight"][0].numpy()
     assert np.abs(got - direct).max() < 0.02 * np.abs(path.numpy()).max()
 
 
@@ -91,8 +91,8 @@ def test_load_ema_puts_the_average_into_the_model(tmp_path):
     run(walk(), tmp_path)
     model = nn.Linear(5, 1, bias=False)
     load_ema(model, tmp_path, 0.1)
-    assert torch.equal(model.weight, synthesize(tmp_path, 0.1)["weight"])
+    assert torch.equal(model.weight, _synthesize(tmp_path, 0.1)["weight"])
     with pytest.raises(CheckpointError, match="other weights"):
         load_ema(nn.Linear(5, 1), tmp_path, 0.1)
     with pytest.raises(CheckpointError, match="no snapshot"):
-        synthesize(tmp_path / "empty", 0.1)
+        _synthesize(tmp_path / "empty", 0.1)

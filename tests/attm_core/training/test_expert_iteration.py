@@ -8,9 +8,9 @@ from attm_core.errors import ConfigError, InputError
 from attm_core.files import load_tensors
 from attm_core.training.expert_iteration import (
     ExpertIterationConfig,
+    _expert_scores,
     blend,
     expert_iteration,
-    expert_scores,
     select,
     select_top_decile,
     z_scores,
@@ -73,7 +73,7 @@ def test_controls_keep_as_many_at_random_or_none():
 
 def test_experts_are_labelled_by_reward_sampling_score_or_null():
     reward = torch.tensor([0.3, -1.0])
-    labels = {n: expert_scores(reward, ExpertIterationConfig(label=n)).tolist() for n in LABELS}
+    labels = {n: _expert_scores(reward, ExpertIterationConfig(label=n)).tolist() for n in LABELS}
     assert labels["own"] == reward.tolist()
     assert labels["sampling"] == [2.0, 2.0]
     assert labels["null"] == [0.0, 0.0]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from attm_core.errors import CheckpointError, ConfigError
-from attm_core.training.ema import synthesize
-from attm_core.training.loop import TrainingError, fit, take_part
+from attm_core.training.ema import _synthesize
+from attm_core.training.loop import TrainingError, _take_part, fit
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTConfig, SFTObjective, sft
 
@@ -54,7 +54,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     assert same_weights(whole, resumed)
     pd.testing.assert_frame_equal(got.log, wanted.log, check_exact=True)
     for sigma_rel in (0.05, 0.1):
-        averages = [synthesize(result.folder / "ema", sigma_rel) for result in (got, wanted)]
+        averages = [_synthesize(result.folder / "ema", sigma_rel) for result in (got, wanted)]
         assert all(torch.equal(averages[0][name], averages[1][name]) for name in averages[0])
 
 
@@ -154,7 +154,7 @@ def test_bf16_training_follows_fp32(make_model, make_set, make_train, tmp_path, 
 
 def test_parts_of_a_draw_make_up_the_draw(make_model, make_set):
     draw = SFTObjective(make_model(), make_set(), SFTConfig(batch_size=8)).draw(3)
-    parts = [take_part(draw, index, 4) for index in range(4)]
+    parts = [_take_part(draw, index, 4) for index in range(4)]
     assert torch.equal(torch.cat([part.noise for part in parts]), draw.noise)
     assert torch.equal(torch.cat([part.rows for part in parts]), draw.rows)
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import torch
 
-from attm_core.training.ema import synthesize
+from attm_core.training.ema import _synthesize
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTConfig, SFTObjective, sft, validation_loss
 
@@ -74,7 +74,7 @@ def test_a_training_may_end_with_its_averaged_weights(make_model, make_set, make
     raw, averaged = make_model(), make_model()
     sft(raw, make_set(), None, make_train(), Run(tmp_path / "raw"))
     sft(averaged, make_set(), None, make_train(sigma_rel=0.1), Run(tmp_path / "averaged"))
-    wanted = synthesize(tmp_path / "raw" / "ema", 0.1)
+    wanted = _synthesize(tmp_path / "raw" / "ema", 0.1)
     for name, weight in averaged.named_parameters():
         if name in wanted:
             assert torch.equal(weight, wanted[name])

@@ -1,23 +1,29 @@
-"""The four data sets from tiny files in their published forms."""
+"""The four data sets from tiny files in their published forms; ratings to pairs; split files."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from attm_core.data.preference_datasets import (
+from attm_companion.world.listeners import SONGEVAL_SIZES, VOTE_SOURCES
+from attm_core.data.preferences import (
+    AXES,
     COLUMNS,
-    normalize_winner,
+    SPLITS,
+    _mean_rating,
+    assign_splits,
+    pairs_apart,
     read_aime,
     read_music_arena,
     read_musicprefs,
-    read_rows,
     read_songeval,
+    synthesize_pairs,
 )
-from attm_core.data.preference_ratings import AXES
 from attm_core.errors import InputError
+from attm_core.files import read_json, write_json
 
 
 def write(path: Path, rows: Any) -> Path:
@@ -65,7 +71,7 @@ def test_music_arena_can_keep_tie_and_both_bad_as_ties(tmp_path):
 
 def test_musicprefs_keeps_its_prompt_and_says_that_nobody_saw_it(tmp_path):
     row = {"prompt": "drums", "a_audio": "a", "b_audio": "b"}
-    rows = [{**row, "winner": winner} for winner in ("A", "draw", "", None, "model_b")]
+    rows = [{**row, "winner": winner} for winner in ("A", "Draw", "", None, " model_b ")]
     table = read_musicprefs(write(tmp_path / "prefs.parquet", rows))
     assert table["pair_id"].tolist()[:2] == ["prefs_000000", "prefs_000001"]
     assert table["winner"].tolist() == ["model_a", "tie", "tie", "tie", "model_b"]
@@ -100,7 +106,7 @@ def test_aime_joins_answers_with_tracks_and_numbers_them(tmp_path):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ({"a_id": "1", "b_id": "9", "winner": "a"}, "track '9', which is not listed"),
+        ({"a_id": "1", "b_id": "9", "winner": "a"}, r"compares \['9'\], which are not listed"),
         ({"a_id": "1", "b_id": "3", "winner": "a"}, "different descriptions"),
         ({"a_id": "1", "winner": "a"}, "row 0 has no field b_id"),
         ({"a_id": "1", "b_id": "2", "winner": "first"}, "unknown winner 'first'"),
@@ -132,15 +138,6 @@ def test_songeval_pairs_follow_the_seed_and_the_gap(tmp_path):
     assert (number["a_audio"] - number["b_audio"]).abs().min() >= 5
     with pytest.raises(InputError, match="ask for fewer or lower the gap"):
         read_songeval(path, 5000)
-
-
-def test_songs_may_be_named_by_their_files(tmp_path):
-    rows = [
-        {"file_name": f"audio/{n}.wav", "annotation": song("", rating)["annotation"]}
-        for n, rating in enumerate((1, 5))
-    ]
-    table = read_songeval(write(tmp_path / "metadata.jsonl", rows), n_pairs=1)
-    assert set(table[["a_audio", "b_audio"]].iloc[0]) == {"audio/0.wav", "audio/1.wav"}
 
 
 @pytest.mark.parametrize(
@@ -183,21 +180,69 @@ def test_a_missing_field_is_named_with_those_present(tmp_path):
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
 def test_unreadable_files_are_refused(tmp_path, suffix):
     path = tmp_path / f"rows{suffix}"
-    with pytest.raises(InputError, match="does not exist"):
-        read_rows(path)
+    with pytest.raises(InputError, match=r"does not exist|No such file"):
+        read_musicprefs(path)
     path.write_text('{"half": ')
     with pytest.raises(InputError, match="rows"):
-        read_rows(path)
-
-
-def test_rows_that_are_no_records_are_refused(tmp_path):
+        read_musicprefs(path)
     with pytest.raises(InputError, match="must hold a list of records"):
-        read_rows(write(tmp_path / "rows.json", {"a": 1}))
+        read_musicprefs(write(tmp_path / "rows.json", {"a": 1}))
+
+
+def test_mean_rating_by_hand():
+    annotation = [dict(zip(AXES, (1, 2, 3, 4, 5), strict=True)), dict.fromkeys(AXES, 5)]
+    assert _mean_rating(annotation, "song") == pytest.approx((3 + 5) / 2)
+
+
+def test_all_qualifying_pairs_and_only_those_can_be_drawn():
+    assert pairs_apart(np.array([1.0, 1.4, 1.5]), 0.5).tolist() == [[0, 2]]
+    assert pairs_apart(np.array([1.0]), 0.5).shape == (0, 2)
+    ratings = np.array([1.0, 1.4, 1.5, 3.0])
+    pairs = synthesize_pairs(ratings, 4, 0.5, np.random.default_rng(0))
+    assert {tuple(sorted(pair)) for pair in pairs.tolist()} == {(0, 2), (0, 3), (1, 3), (2, 3)}
+    with pytest.raises(InputError, match=r"5 pairs with a gap of .* asked for, 4 exist among 4"):
+        synthesize_pairs(ratings, 5, 0.5, np.random.default_rng(0))
+
+
+def test_draws_are_uniform_over_pairs_and_over_sides():
+    ratings, generator = np.array([1.0, 2.0, 3.0]), np.random.default_rng(1)
+    drawn = [tuple(synthesize_pairs(ratings, 1, 0.5, generator)[0]) for _ in range(3000)]
+    counts = {pair: drawn.count(pair) for pair in set(drawn)}
+    assert len(counts) == 6
+    assert all(abs(count - 500) < 100 for count in counts.values())  # 5 standard deviations
+
+
+SPLIT = {"metadata": {}, "train": ["p1", "p2"], "valid": ["p3"], "test": ["p4"]}
+
+
+def test_pairs_get_their_split_and_unlisted_ones_are_dropped(tmp_path):
+    pairs = pd.DataFrame({"pair_id": ["p4", "p0", "p1", "p3", "p2"]})
+    table = assign_splits(pairs, write_json(tmp_path / "split.json", SPLIT))
+    assert dict(zip(table["pair_id"], table["split"], strict=True)) == {
+        "p1": "train", "p2": "train", "p3": "valid", "p4": "test",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("label", "winner"),
-    [("A", "model_a"), (" model_b ", "model_b"), ("Draw", "tie"), ("", "tie"), (None, "tie")],
+    ("change", "message"),
+    [
+        ({"test": ["p1"]}, "lists 1 pair ids twice"),
+        ({"valid": None}, "must hold the lists"),
+        ({"test": ["p8", "p9"]}, "2 listed pairs are missing, such as 'p8'"),
+    ],
 )
-def test_spellings_of_winners(label, winner):
-    assert normalize_winner(label) == winner
+def test_malformed_splits_are_refused(tmp_path, change, message):
+    path = write_json(tmp_path / "split.json", {**SPLIT, **change})
+    with pytest.raises(InputError, match=message):
+        assign_splits(pd.DataFrame({"pair_id": ["p1", "p2", "p3"]}), path)
+
+
+@pytest.mark.released
+def test_released_splits_have_the_sizes_that_the_simulation_keeps_in_proportion(released_dir):
+    wanted = {source.name: source.real_sizes for source in VOTE_SOURCES}
+    wanted["SongEval"] = SONGEVAL_SIZES
+    for name, sizes in wanted.items():
+        (path,) = (released_dir / "tunejury" / "splits").glob(f"{name}-*.json")
+        ids = [pair_id for split in SPLITS for pair_id in read_json(path)[split]]
+        split = assign_splits(pd.DataFrame({"pair_id": ids}), path)["split"]
+        assert tuple(int((split == name).sum()) for name in SPLITS) == sizes

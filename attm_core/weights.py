@@ -1,30 +1,111 @@
-"""Weight files of other people: read without running their code, loaded whole or not at all.
+"""Weight files: our small networks, and those of other people, loaded whole or not at all.
 
-Safetensors hold tensors only. Pickles are read with ``weights_only=True``: whatever would call a
-function that is not on a short list of constructors of plain data is refused. Damage to a file is
-found where it breaks the format; damage inside the numbers only by a digest (`attm assets verify`).
+Ours hold the weights as safetensors and the frozen dataclass that built the network as JSON in the
+metadata, so that ``load_module`` needs a path and nothing else. Other people's are read without
+running their code: safetensors hold tensors only; pickles are read with ``weights_only=True``, and
+whatever would call a function that is not on a short list of constructors of plain data is refused.
+Damage to a file is found where it breaks the format; damage inside the numbers only by a digest
+(`attm assets verify`).
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import pickle
 import re
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from attm_core.errors import CheckpointError
-from attm_core.files import load_tensors
+from attm_core.files import load_tensors, read_metadata, save_tensors
 
-SHOWN_PROBLEMS = 5
-TRAINING_KEY = "state_dict"  # where a training checkpoint keeps its weights
+_Module = TypeVar("_Module", bound=nn.Module)
+_Config = TypeVar("_Config")
+_SHOWN_PROBLEMS = 5
+_TRAINING_KEY = "state_dict"  # where a training checkpoint keeps its weights
 # PyTorch adds this counter of training steps itself where an older file has none.
-COUNTER = "num_batches_tracked"
-REFUSED_NAME = re.compile(r"GLOBAL ([\w.]+)")
+_COUNTER = "num_batches_tracked"
+_REFUSED_NAME = re.compile(r"GLOBAL ([\w.]+)")
+
+
+def build(make: Callable[[], _Module], generator: Generator | None = None) -> _Module:
+    """Call ``make`` without touching the global random state; weights come from ``generator``.
+
+    It draws every convolution and linear weight (He-normal by fan-in, zero bias). With None the
+    weights are arbitrary: for modules that are loaded next.
+    """
+    with torch.random.fork_rng(devices=[]):
+        module = make()
+    if generator is not None:
+        for part in module.modules():
+            if isinstance(part, (nn.Linear, nn.modules.conv._ConvNd)):
+                _initialize(part, generator)
+    return module
+
+
+def _initialize(part: nn.Linear | nn.modules.conv._ConvNd, generator: Generator) -> None:
+    nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
+    if part.bias is not None:
+        nn.init.zeros_(part.bias)
+
+
+def save_module(path: Path, module: nn.Module, config: Any) -> Path:
+    """Write the weights of ``module`` with its configuration (a dataclass), atomically."""
+    metadata = {
+        "class": type(module).__name__,
+        "config": json.dumps(dataclasses.asdict(config), sort_keys=True),
+    }
+    return save_tensors(path, module.state_dict(), metadata)
+
+
+def load_module(
+    path: Path, config_type: type[_Config], make: Callable[[_Config], _Module]
+) -> tuple[_Module, _Config]:
+    """Read what ``save_module`` wrote: the module in evaluation mode, and its configuration.
+
+    ``make`` builds the module from a configuration of ``config_type``.
+
+    Raises:
+        CheckpointError: unreadable file, another class or configuration, missing, unexpected or
+            mis-shaped weights, NaN or infinite values.
+    """
+    tensors = load_tensors(path)
+    metadata = read_metadata(path)
+    config = parse_config(path, config_type, metadata.get("config"))
+    require_sizes(dataclasses.asdict(config), tensors, str(path))  # type: ignore[call-overload]
+    module = build(lambda: make(config))
+    if metadata.get("class") != type(module).__name__:
+        raise CheckpointError(
+            f"{path} holds a {metadata.get('class')}, not a {type(module).__name__}"
+        )
+    load_strictly(module, tensors, path)
+    return module.eval(), config
+
+
+def parse_config(path: Path, config_type: type[_Config], text: str | None) -> _Config:
+    """The configuration (a dataclass) in the metadata of a file.
+
+    Raises:
+        CheckpointError: there is none, or it is of another class, has unknown keys or odd values.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    if text is None:
+        raise CheckpointError(f"{path} has no configuration in its metadata; train it again")
+    try:
+        config = TypeAdapter(config_type).validate_json(text)
+    except ValidationError as error:
+        raise CheckpointError(f"{path} is not of a {config_type.__name__}: {error}") from error
+    # Parsing ignores keys it does not know; a file with more keys is from other code.
+    if json.dumps(dataclasses.asdict(config), sort_keys=True) != text:  # type: ignore[call-overload]
+        raise CheckpointError(f"{path} was written for another {config_type.__name__}: {text}")
+    return config
 
 
 def read_state_dict(
@@ -33,14 +114,14 @@ def read_state_dict(
     wanted: Callable[[str], bool] | None = None,
     constructors: Sequence[Any] = (),
 ) -> dict[str, Tensor]:
-    """Named tensors of a safetensors file or of a pickle, on the CPU; no code in it can run.
+    """Named tensors of a ``.safetensors`` file or of a pickle, on the CPU; no code in it can run.
 
     Args:
-        path: a ``.safetensors`` file, or any other suffix for what ``torch.save`` wrote.
+        path: any other suffix than ``.safetensors`` is for what ``torch.save`` wrote.
         inner_key: where in a pickled mapping the state dict is; None: it is the whole file, or its
             ``state_dict``.
         wanted: whether to read the tensor of a name; None reads all.
-        constructors: see :func:`read_pickle`.
+        constructors: see `read_pickle`.
 
     Raises:
         CheckpointError: the file is missing, empty, corrupt or truncated, holds code, or is not a
@@ -50,7 +131,7 @@ def read_state_dict(
         return load_tensors(path, wanted)
     content = read_pickle(path, constructors)
     if isinstance(content, Mapping):
-        inner = content.get(inner_key or TRAINING_KEY)
+        inner = content.get(inner_key or _TRAINING_KEY)
         content = inner if inner_key or isinstance(inner, Mapping) else content
     elif inner_key:
         content = None
@@ -75,7 +156,7 @@ def only_tensors(
     if odd:
         raise CheckpointError(
             f"{source} holds no state dict of tensors: {len(odd)} entries are something else, such "
-            f"as {', '.join(odd[:SHOWN_PROBLEMS])}; fetch it again"
+            f"as {', '.join(odd[:_SHOWN_PROBLEMS])}; fetch it again"
         )
     return kept
 
@@ -85,10 +166,7 @@ def read_pickle(path: Path, constructors: Sequence[Any] = ()) -> Any:
 
     Its current format is mapped, not read whole, so that the optimiser's state in a training
     checkpoint costs nothing; do not overwrite the file in place while its tensors are in use.
-
-    Args:
-        path: the file.
-        constructors: plain-data types that the pickle may build besides tensors and containers.
+    ``constructors`` are plain-data types that the pickle may build besides.
 
     Raises:
         CheckpointError: missing, empty, truncated, corrupt, or asks for any other code.
@@ -124,16 +202,16 @@ def require_fit(
         CheckpointError: tensors are missing, unknown, of another shape or kind, or not finite.
     """
     problems = [
-        *(f"{n} is missing" for n in wanted.keys() - given.keys() if n.split(".")[-1] != COUNTER),
+        *(f"{n} is missing" for n in wanted.keys() - given.keys() if n.split(".")[-1] != _COUNTER),
         *(f"{n} is unknown" for n in given.keys() - wanted.keys()),
         *(f"{n} {p}" for n in wanted.keys() & given.keys() for p in _misfits(wanted[n], given[n])),
         *(f"{n} {p}" for n in given.keys() - {*may_be_nan} for p in _not_finite(given[n])),
     ]
     if problems:
-        shown = "; ".join(sorted(problems)[:SHOWN_PROBLEMS])
+        shown = "; ".join(sorted(problems)[:_SHOWN_PROBLEMS])
         raise CheckpointError(
             f"{source} does not fit{target and f' {target}'}, {len(problems)} problem(s): {shown}"
-            f"{' …' * (len(problems) > SHOWN_PROBLEMS)}. Fetch or train the file that belongs to "
+            f"{' …' * (len(problems) > _SHOWN_PROBLEMS)}. Fetch or train the file that belongs to "
             "this model"
         )
 
@@ -196,7 +274,7 @@ def _refusal(path: Path, error: Exception) -> str:
     """Our words: PyTorch's own advise to switch the protection off."""
     said = str(error)
     refused = isinstance(error, pickle.UnpicklingError)
-    if refused and (found := REFUSED_NAME.search(said)):
+    if refused and (found := _REFUSED_NAME.search(said)):
         return (
             f"{path} asks for code to be run ({found[1]}), which is never done: get the weights "
             "from their source, as plain tensors"

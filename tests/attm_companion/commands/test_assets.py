@@ -4,17 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from attm_companion.commands import assets_cli
-from attm_core.assets import (
+from attm_companion.assets import (
     Asset,
     AssetFile,
-    asset_folder,
     file_state,
     find_asset,
     load_manifest,
-    require,
     verify,
 )
+from attm_companion.commands import assets_cli
 from attm_core.errors import AssetError
 
 URL = "https://example.org/file"
@@ -116,13 +114,7 @@ def test_git_names_a_file_by_its_content(tmp_path: Path):
     assert file_state(known, path) == "wrong digest"
 
 
-def test_require_says_how_to_fetch(tmp_path: Path, monkeypatch):
-    monkeypatch.setenv("ATTM_ASSETS_DIR", str(tmp_path))
-    assert asset_folder("vae") == tmp_path / "vae"
-    with pytest.raises(AssetError, match="attm assets fetch vae"):
-        require("vae", "v1-44.pth")
-    with pytest.raises(AssetError, match="has no file"):
-        require("vae", "other")
+def test_an_unknown_asset_is_answered_with_those_there_are():
     with pytest.raises(AssetError, match="no asset 'vea'; there are: released"):
         find_asset("vea")
 

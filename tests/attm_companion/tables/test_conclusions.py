@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from attm_core.errors import InputError
-from attm_core.evaluation.conclusions import (
+from attm_companion.tables.conclusions import (
     Contrast,
     equivalence_p,
     minimum_detectable_effect,
@@ -13,6 +12,7 @@ from attm_core.evaluation.conclusions import (
     two_way_bootstrap,
     verdict,
 )
+from attm_core.errors import InputError
 
 # Eight seeds with mean 0 and n − 1 deviation 1.
 UNIT = np.array([-1.0, 1.0] * 4) * math.sqrt(7 / 8)

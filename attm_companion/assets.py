@@ -1,0 +1,242 @@
+"""Checkpoints and data sets of the paper: what they are, under which licence, and how to get them.
+
+``assets.yaml`` is the manifest. A file counts as present only when its size and every digest that
+its publisher states agree; it is written beside its place and renamed when whole, so an aborted or
+corrupt transfer never looks like a checkpoint; the next attempt starts over.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+
+from attm_core.assets import asset_folder
+from attm_core.errors import AssetError
+
+MANIFEST_FILE = Path(__file__).with_name("assets.yaml")
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+HEX_PATTERN = re.compile(r"^[0-9a-f]*\*?[0-9a-f]*$")
+DIGEST_LENGTH = {"sha256": 64, "md5": 32, "git_blob": 40}
+
+State = Literal["verified", "unverified", "absent", "wrong size", "wrong digest"]
+
+
+@dataclass(frozen=True)
+class AssetFile:
+    """One file of an asset.
+
+    Attributes:
+        path: where it belongs below the asset's folder; relative, no ``..``.
+        url: where it comes from; https, or a loopback address.
+        size: bytes, None where the publisher does not say.
+        sha256: hexadecimal digest, None if not published; ``*`` stands for digits that the
+            publisher's page leaves out.
+        md5: the same for MD5, for publishers who state only that.
+        git_blob: the name git gives the file's content, for files pinned by a commit.
+    """
+
+    path: str
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    git_blob: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_path(self.path)
+        check_url(self.url)
+        for name, digest in self.digests().items():
+            _check_digest(self.path, name, digest)
+        if self.size is not None and self.size < 0:
+            raise AssetError(f"{self.path}: a size of {self.size} bytes is impossible")
+
+    def digests(self) -> dict[str, str]:
+        """The digests that are known, by algorithm."""
+        known = {"sha256": self.sha256, "md5": self.md5, "git_blob": self.git_blob}
+        return {name: digest for name, digest in known.items() if digest}
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A checkpoint or data set.
+
+    Attributes:
+        name: key in the manifest.
+        role: what the project uses it for.
+        licence: as stated by its publisher.
+        homepage: where a person reads about it (and accepts its terms, if gated).
+        files: what it consists of; empty if it must be obtained by hand.
+        gated: whether the publisher asks for an account and consent first.
+        note: anything a user should know before fetching.
+        revisions: commits that the files belong to, by repository.
+    """
+
+    name: str
+    role: str
+    licence: str
+    homepage: str
+    files: tuple[AssetFile, ...] = ()
+    gated: bool = False
+    note: str = ""
+    revisions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files whose size is known."""
+        return sum(file.size or 0 for file in self.files)
+
+    @property
+    def is_verifiable(self) -> bool:
+        """Whether every file has a digest."""
+        return bool(self.files) and all(file.digests() for file in self.files)
+
+
+def _check_path(path: str) -> None:
+    parts = PurePosixPath(path).parts
+    unsafe = not parts or path.startswith(("/", "~")) or ".." in parts or "\\" in path
+    if unsafe or ":" in parts[0] or "\0" in path:
+        raise AssetError(
+            f"asset path {path!r} would leave its folder; it must be relative, without .."
+        )
+
+
+def check_url(url: str) -> None:
+    """Refuse anything but https (and http on this machine).
+
+    Raises:
+        AssetError: another scheme, or no host.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname:
+        return
+    if parts.scheme == "http" and parts.hostname in LOOPBACK:
+        return
+    raise AssetError(f"{url} is not an https address")
+
+
+def _check_digest(path: str, name: str, digest: str) -> None:
+    whole = len(digest) == DIGEST_LENGTH[name]
+    if not HEX_PATTERN.match(digest) or not (whole or "*" in digest):
+        raise AssetError(f"{path}: {digest!r} is not a {name} digest")
+
+
+def load_manifest(path: Path = MANIFEST_FILE) -> dict[str, Asset]:
+    """Read the manifest.
+
+    Raises:
+        AssetError: malformed, an unknown field, an unsafe path, or an address that is not https.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return {name: _asset(name, node, Path(path).parent) for name, node in tree.items()}
+    except (yaml.YAMLError, OSError, TypeError, KeyError, AttributeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise AssetError(f"manifest {path} is malformed: {said}") from error
+
+
+def _asset(name: str, node: Mapping[str, Any], folder: Path) -> Asset:
+    fields = dict(node)
+    listing = fields.pop("listing", None)
+    rows = [AssetFile(**row) for row in fields.pop("files", [])]
+    _check_path(name)
+    if listing:
+        _check_path(listing)
+        rows += _listed_files(folder / listing)
+    return Asset(name, files=tuple(rows), **fields)
+
+
+def _listed_files(path: Path) -> Iterator[AssetFile]:
+    """Files of a listing: under each base address lines ``sha256 size path path-below-base``."""
+    tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for base, lines in tree.items():
+        for line in lines.splitlines():
+            sha256, size, local, remote = line.split()
+            yield AssetFile(local, f"{base}/{remote}", int(size), sha256)
+
+
+def find_asset(name: str, manifest: Mapping[str, Asset] | None = None) -> Asset:
+    """The asset called ``name``.
+
+    Raises:
+        AssetError: unknown; the message lists what there is.
+    """
+    assets = load_manifest() if manifest is None else manifest
+    if name not in assets:
+        raise AssetError(f"no asset {name!r}; there are: {', '.join(assets)}")
+    return assets[name]
+
+
+def file_state(file: AssetFile, path: Path) -> State:
+    """Whether ``path`` is the file the manifest means.
+
+    ``"unverified"`` means that it is there and of the right size, but its publisher states no
+    digest to compare with.
+    """
+    if not path.is_file():
+        return "absent"
+    if file.size is not None and path.stat().st_size != file.size:
+        return "wrong size"
+    digests = file.digests()
+    if not digests:
+        return "unverified"
+    computed = digests_of(path, tuple(digests))
+    matches = all(fnmatch.fnmatchcase(computed[name], digests[name]) for name in digests)
+    return "verified" if matches else "wrong digest"
+
+
+def digests_of(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
+    """Hexadecimal digests of a file, read once."""
+    hashers = {name: _hasher(name, path) for name in algorithms}
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            for hasher in hashers.values():
+                hasher.update(block)
+    return {name: hasher.hexdigest() for name, hasher in hashers.items()}
+
+
+def _hasher(algorithm: str, path: Path) -> hashlib._Hash:
+    if algorithm != "git_blob":
+        return hashlib.new(algorithm, usedforsecurity=False)
+    header = f"blob {path.stat().st_size}\0".encode()
+    return hashlib.new("sha1", header, usedforsecurity=False)
+
+
+def verify(asset: Asset, folder: Path | None = None) -> dict[str, State]:
+    """State of each file of an asset in its folder, by path."""
+    root = folder or asset_folder(asset.name)
+    return {file.path: file_state(file, root / file.path) for file in asset.files}
+
+
+def absent_files(asset: Asset) -> list[str] | None:
+    """Paths that are missing or have another size; None for what can only be put there by hand.
+
+    Quick: digests are for `verify`. Of data sets that their publisher's own tools fetch, it is
+    known only whether something is in their folder: then there is nothing absent.
+    """
+    folder = asset_folder(asset.name)
+    if not asset.files:
+        return [] if folder.is_dir() and any(folder.iterdir()) else None
+
+    def is_whole(file: AssetFile) -> bool:
+        path = folder / file.path
+        return path.is_file() and (file.size is None or path.stat().st_size == file.size)
+
+    return [file.path for file in asset.files if not is_whole(file)]
+
+
+def missing_assets(names: Iterable[str], manifest: Mapping[str, Asset] | None = None) -> list[str]:
+    """Those of some assets that are not here, or not whole; quick, see `absent_files`.
+
+    Raises:
+        AssetError: an unknown name.
+    """
+    known = load_manifest() if manifest is None else manifest
+    return [name for name in names if absent_files(find_asset(name, known)) != []]
