@@ -59,15 +59,9 @@ def plan(
     options: Mapping[str, str] | None = None,
     profile: str = "",
 ) -> list[NotebookRun]:
-    """The runs of a profile.
+    """The runs of a profile: of the notebooks named, or all; a run with options is kept apart.
 
-    Args:
-        layout: folders and name of the profile.
-        only: names of notebooks (without suffix); all if empty.
-        options: parameters as written on the command line. A run with options is kept apart from
-            the copies that the book shows.
-        profile: what is handed to each notebook that declares a profile, if it is not the name: the
-            path of a file.
+    ``profile`` is what notebooks get for it, if that is not its name: the path of a file.
 
     Raises:
         ConfigError: unknown notebook, unknown parameter, or a value of another type.
@@ -113,6 +107,7 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
     """
     _clear(layout.executed)
     missing = [run for run in runs if not run.is_current]
+    missing.sort(key=lambda run: -run.source.stat().st_size)  # so that no long one is left alone
     failures: dict[str, str] = {}
     if missing:
         from attm_companion.book.warm_kernels import warm_up

@@ -16,7 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attm_companion.commands.work import GUIDED
+from attm_companion.world.mini_separator import si_sdr_db
+from attm_core.audio import level_dbfs
 from attm_core.backbone.score_heads import Entry, InputAdd, fourier_frequencies
+from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.generation.guidance import joint_guidance
 from attm_core.generation.loudness import normalize_loudness
 from attm_core.generation.sampler import euler_sample
@@ -79,32 +83,41 @@ def _draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@_exercise
-def check_ranknet(answer: Answer) -> None:
-    """``answer(score_a, score_b, target)`` is RankNet's mean loss, target 1, 0 or ½."""
-    a, b = _draw(2, 6)
-    hints = {
-        1.0: "a win of A costs −log σ(s(A) − s(B)); mind the sign of the margin",
-        0.0: "where B won, the roles of A and B are swapped",
-        0.5: "a tie is half a win of A and half a win of B",
-    }
-    for target, hint in hints.items():
-        y = torch.full((1,), target)
-        _same(answer(a[:1], b[:1], y), ranknet_loss(a[:1], b[:1], y), hint)
-    y = torch.tensor([1.0, 0, 0.5, 1, 0, 0.5])
-    _same(answer(a, b, y), ranknet_loss(a, b, y), "the loss is the mean over the votes")
+def _like(core: Answer, *cases: tuple[Any, ...]) -> Callable[[Any], Verdict]:
+    """A check that holds an answer against ``core``; a case is a hint and what both are given."""
+
+    def check(answer: Answer) -> None:
+        for hint, *given in cases:
+            _same(answer(*given), core(*given), hint)
+
+    return _exercise(check)
+
+
+A, B = _draw(2, 6)
+VOTES = torch.tensor([1.0, 0, 0.5, 1, 0, 0.5])
+X_0, X_1 = _draw(3, 4, 2), _draw(3, 4, 2, seed=1)
+TEXT, AUDIO = _draw(2, 5, 8).double().numpy()
+TARGET, NOISE = _draw(2, 3, 800)
+
+# answer(score_a, score_b, target): RankNet's mean loss, target 1, 0 or ½
+check_ranknet = _like(
+    ranknet_loss,
+    ("a win of A costs −log σ(s(A) − s(B)); mind the sign of the margin", A[:1], B[:1], VOTES[:1]),
+    ("where B won, the roles of A and B are swapped", A[:1], B[:1], VOTES[1:2]),
+    ("a tie is half a win of A and half a win of B", A[:1], B[:1], VOTES[2:3]),
+    ("the loss is the mean over the votes", A, B, VOTES),
+)
 
 
 @_exercise
 def check_invariance(answer: Answer) -> None:
     """``answer(scores)`` changes every score, but no RankNet loss."""
-    a, b = _draw(2, 6)
-    y = torch.ones(6)
-    changed = answer(torch.cat([a, b]))
+    y, both = torch.ones(6), torch.cat([A, B])
+    changed = answer(both)
     _same(torch.as_tensor(changed).shape, [12], "give back one score for each clip")
     first, second = changed.chunk(2)
-    _same(ranknet_loss(first, second, y), ranknet_loss(a, b, y), "the loss has changed")
-    if bool(torch.isclose(changed, torch.cat([a, b])).any()):
+    _same(ranknet_loss(first, second, y), ranknet_loss(A, B, y), "the loss has changed")
+    if bool(torch.isclose(changed, both).any()):
         raise _NotYetError("a score has stayed what it was: change every one")
 
 
@@ -119,29 +132,25 @@ def check_similarity(answer: Answer) -> None:
     _same(answer(s, f), wanted, "cos(a)·cos(0) + sin(a)·sin(0) = cos(a), then the mean over f")
 
 
-@_exercise
-def check_input_add(answer: Answer) -> None:
-    """``answer(audio, e_s)``: what the head v2 makes of the tokens (B, N, D) and e_s (B, D)."""
-    audio, e_s = _draw(3, 4, 5), _draw(3, 5)
-    wanted = InputAdd()(Entry(audio, audio, audio), e_s).audio
-    _same(answer(audio, e_s), wanted, "add e_s of each clip to every one of its tokens")
-
-
-@_exercise
-def check_interpolate(answer: Answer) -> None:
-    """``answer(x_0, x_1, t)``: the point (B, N, C) of the line at the times t (B,)."""
-    x_0, x_1, t = _draw(3, 4, 2), _draw(3, 4, 2, seed=1), torch.tensor([0.0, 1.0, 0.3])
-    _same(answer(x_0, x_1, t)[0], x_0[0], "t = 0 is data, x_0")
-    _same(answer(x_0, x_1, t), interpolate(x_0, x_1, t), "the line is straight: no root, no square")
+# answer(audio, e_s): what the head v2 makes of the tokens (B, N, D) and e_s (B, D)
+check_input_add = _like(
+    lambda audio, e_s: InputAdd()(Entry(audio, audio, audio), e_s).audio,
+    ("add e_s of each clip to every one of its tokens", _draw(3, 4, 5), _draw(3, 5)),
+)
+# answer(x_0, x_1, t): the point (B, N, C) of the line at the times t (B,)
+check_interpolate = _like(
+    interpolate,
+    ("t = 0 is data, x_0", X_0, X_1, torch.zeros(3)),
+    ("the line is straight: no root, no square", X_0, X_1, torch.tensor([0.0, 1.0, 0.3])),
+)
 
 
 @_exercise
 def check_target(answer: Answer) -> None:
     """``answer(x_0, x_1)``: the velocity that costs nothing."""
-    x_0, x_1 = _draw(2, 3, 4, 2)
-    given = answer(x_0, x_1)
-    _same(given, x_1 - x_0, "differentiate x_t = (1 − t)·x_0 + t·x_1 in t")
-    _same(flow_matching_loss(given, x_0, x_1), torch.zeros(3), "this velocity still costs")
+    given = answer(X_0, X_1)
+    _same(given, X_1 - X_0, "differentiate x_t = (1 − t)·x_0 + t·x_1 in t")
+    _same(flow_matching_loss(given, X_0, X_1), torch.zeros(3), "this velocity still costs")
 
 
 @_exercise
@@ -154,30 +163,26 @@ def check_first_loss(answer: float) -> None:
     _same(answer, wanted, "E(x_1 − x_0)² is the variance of a difference of independent numbers")
 
 
-@_exercise
-def check_nulls(answer: Answer) -> None:
-    """``answer(score, dropped)``: scores for the model, the null score where they are dropped."""
-    score, dropped = torch.tensor([0.4, 1.2, -0.5]), torch.tensor([False, True, False])
-    _same(answer(score, dropped), [0.4, 0.0, -0.5], "∅_s is the number 0, for the dropped alone")
-
-
-@_exercise
-def check_z_scores(answer: Answer) -> None:
-    """``answer(values)``: less their mean, over their population standard deviation."""
-    values = np.array([1.0, 2.0, 4.0, 9.0])
-    _same(np.mean(answer(values)), 0.0, "the mean of z-scores is 0")
-    _same(answer(values), z_scores(values), "divide by the standard deviation over n, not n − 1")
-    _same(answer(np.ones(3)), z_scores(np.ones(3)), "a constant column has no say: zeros, not NaN")
-
-
-@_exercise
-def check_select(answer: Answer) -> None:
-    """``answer(reward, clap, keep)``: rows of the best by the blend, the best first."""
-    reward, clap = (column.numpy() for column in _draw(2, 20).double())
-    clap = clap / 50
-    wanted = select_top_decile(reward, clap, 6)
-    _same(sorted(answer(reward, clap, 6)), sorted(wanted), "rank by the mean of the two z-scores")
-    _same(answer(reward, clap, 6), wanted, "the best comes first")
+# answer(score, dropped): scores for the model, the null score where they are dropped
+check_nulls = _like(
+    lambda score, dropped: torch.where(dropped, 0.0, score),
+    ("∅_s is the number 0, for the dropped alone", A, VOTES > 0.7),
+)
+# answer(values): less their mean, over their population standard deviation
+check_z_scores = _like(
+    z_scores,
+    ("divide by the standard deviation over n, not n − 1", np.array([1.0, 2.0, 4.0, 9.0])),
+    ("a constant column has no say: zeros, not NaN", np.ones(3)),
+)
+# answer(reward, clap, keep): rows of the best by the blend, the best first
+check_select = _like(
+    select_top_decile,
+    (
+        "rank by the mean of the two z-scores, the best first",
+        *(_draw(2, 20).double().numpy() / [[1], [50]]),
+        6,
+    ),
+)
 
 
 @_exercise
@@ -201,48 +206,33 @@ def check_logit(answer: Answer) -> None:
     _same(given, wanted, "Δ is minus one half of the difference in loss")
 
 
-@_exercise
-def check_crpo_loss(answer: Answer) -> None:
-    """``answer(inside, winner, lambda_fm)``: Eq. (1) of each pair."""
-    inside, winner = _draw(2, 5)
-    _same(answer(inside, winner, 0.0), crpo_loss(inside, winner, 0.0), "without λ: −log σ(inside)")
-    _same(answer(inside, winner, 0.5), crpo_loss(inside, winner, 0.5), "add λ·L of the winner")
-
-
-@_exercise
-def check_guidance(answer: Answer) -> None:
-    """``answer(v_cond, v_null, w)``: Eq. (2)."""
-    cond, null = _draw(2, 5)
-    hints = {
-        0.0: "w = 0 must give v_null",
-        1.0: "w = 1 must give v_cond",
-        4.0: "above 1 go on along the same straight line",
-    }
-    for w, hint in hints.items():
-        _same(answer(cond, null, w), joint_guidance(cond, null, w), hint)
-
-
-@_exercise
-def check_euler(answer: Answer) -> None:
-    """``answer(velocity, x_1, n_steps)``: x_0 by equal steps from t = 1 to t = 0."""
-    x_1 = _draw(2, 3, 4)
-    _same(answer(lambda x, t: 0 * x + 1, x_1, 4), x_1 - 1, "time runs from 1 down to 0")
-    wanted = euler_sample(lambda x, t: x * t, x_1, 4)
-    _same(answer(lambda x, t: x * t, x_1, 4), wanted, "take the velocity where the step begins")
+# answer(inside, winner, lambda_fm): Eq. (1) of each pair
+check_crpo_loss = _like(
+    crpo_loss, ("without λ: −log σ(inside)", A, B, 0.0), ("add λ·L of the winner", A, B, 0.5)
+)
+# answer(v_cond, v_null, w): Eq. (2)
+check_guidance = _like(
+    joint_guidance,
+    ("w = 0 must give v_null", A, B, 0.0),
+    ("w = 1 must give v_cond", A, B, 1.0),
+    ("above 1 go on along the same straight line", A, B, 4.0),
+)
+# answer(velocity, x_1, n_steps): x_0 by equal steps from t = 1 to t = 0
+check_euler = _like(
+    euler_sample,
+    ("time runs from 1 down to 0", lambda x, t: 0 * x + 1, X_1, 4),
+    ("take the velocity where the step begins", lambda x, t: x * t, X_1, 4),
+)
 
 
 @_exercise
 def check_gain(answer: Answer) -> None:
     """``answer(lufs, peak_db, target_lufs, highest_peak_db)``: the one gain of a clip in dB."""
     tone = torch.sin(torch.arange(48_000) / 20)[None]
+    hint = "the gain to the target, but no more than the peak leaves room for"
     for wave in (0.01 * tone, 0.01 * tone * (1 + 30 * (torch.arange(48_000) % 9600 < 20))):
         _, report = normalize_loudness(wave, 48_000)
-        given = answer(report.before_lufs, report.before_dbtp, -16.5, -1.1)
-        _same(
-            given,
-            report.gain_db,
-            "the gain to the target, but no more than the peak leaves room for",
-        )
+        _same(answer(report.before_lufs, report.before_dbtp, -16.5, -1.1), report.gain_db, hint)
 
 
 @_exercise
@@ -255,3 +245,32 @@ def check_mean_field(answer: Answer) -> None:
         share = torch.softmax(-(x - (1 - t) * points).square().sum(1) / (2 * t * t), dim=0)
         wanted = (share[:, None] * (x - points) / t).sum(0)
         _same(answer(points, x, t), wanted, "weigh each line by how likely it passes through x")
+
+
+# answer(n_steps): velocities that one clip takes with guidance
+check_velocities = _like(
+    lambda n_steps: n_steps * GUIDED,
+    ("a guided step needs a velocity with and one without the conditions", 1),
+    ("every step needs as many", 25),
+)
+# answer(wave): root-mean-square level of a clip (S,) in dB of full scale
+check_level = _like(
+    lambda wave: level_dbfs(torch.as_tensor(wave)[None, None])[0],
+    ("a power, the mean of the squares, counts 10 dB per decade", 0.1 * TEXT[0]),
+)
+# answer(train, evaluation): share of the evaluation's pieces that training knows
+check_leak = _like(
+    lambda train, evaluation: len({*train} & {*evaluation}) / len({*evaluation}),
+    ("no common piece is no leak", ["a", "b"], ["c", "c"]),
+    ("count pieces, each once: a piece may have many clips", [*"aabd"], [*"aaac"]),
+)
+# answer(text, audio): the CLAP score (n,) of embeddings (n, d)
+check_clap_score = _like(
+    cosine_per_item,
+    ("an embedding has cosine 1 with itself", TEXT, TEXT),
+    ("divide by both lengths, row by row", TEXT, AUDIO),
+)
+# answer(estimate, target): SI-SDR (B,) in dB of waves (B, S)
+check_ratio = _like(
+    si_sdr_db, ("fit the target to the estimate, then signal over the rest", TARGET + NOISE, TARGET)
+)

@@ -43,11 +43,7 @@ def parts_table(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def calls_of_a_clip(n_steps: int) -> Counter[str]:
-    """Part → calls, for one clip as deployed: conditions, guided steps, decoder, three passes.
-
-    Args:
-        n_steps: Euler steps; guidance asks for two velocities each.
-    """
+    """Part → calls, for one clip as deployed: conditions, guided steps, decoder, three passes."""
     made = Counter(text=1, clap_text=1, velocity=n_steps * GUIDED) + DECODED
     return made + Counter(separation=N_PASSES)
 
@@ -98,10 +94,6 @@ def extraction_table(found: Mapping[str, Any]) -> pd.DataFrame:
 
 def plan_table(planned: list[Planned], prices: Prices) -> pd.DataFrame:
     """A row a kind of stage that computes something: number, PFLOP, hours; the largest first.
-
-    Args:
-        planned: the stages of a study, from `attm_companion.commands.plan.plan`.
-        prices: what a call of each part takes.
 
     Raises:
         ConfigError: no stage has a price: its cast is not the paper's.

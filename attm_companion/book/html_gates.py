@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,7 +19,10 @@ LOADED_LINKS = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-
 LOADED_LINKS |= {"modulepreload", "manifest"}
 STYLE_REQUEST = re.compile(r"""(?:url\(|@import)\s*["']?\s*((?:https?:)?//[^"')\s]+)""")
 PROMISE = re.compile(r"carries its origin|origin is at hand|shows its id under")
-VOID_HREF = ("#", "mailto:", "javascript:", "data:")
+HEAVIEST_BYTES = 3_000_000  # of a page, without sound and what all pages share
+SOUND = (".mp3", ".flac", ".wav", ".ogg")
+SHARED = ("_static", "mathjax")
+VOID_HREF = ("mailto:", "javascript:", "data:")
 
 
 class Page(HTMLParser):
@@ -27,6 +32,7 @@ class Page(HTMLParser):
         super().__init__()
         self.loaded: list[str] = []
         self.linked: list[str] = []
+        self.anchors: set[str] = set()
         self.problems: list[str] = []
         self._table_open = False
         self.numbers = 0
@@ -36,6 +42,7 @@ class Page(HTMLParser):
         """Sort addresses into loaded and linked; look at pictures, players and tables."""
         given = {name: value or "" for name, value in attrs}
         self._addresses(tag, given)
+        self.anchors |= {given.get("id", ""), given.get("name", "")}
         if tag == "img" and is_wordless(given.get("alt", "")):
             self.problems.append(f"picture without a text: {given.get('src', '')[:80]}")
         if tag == "audio":
@@ -65,13 +72,7 @@ class Page(HTMLParser):
 
 
 def page_problems(html: str, path: Path, root: Path) -> list[str]:
-    """Problems of one page.
-
-    Args:
-        html: its text.
-        path: its file, from which relative addresses count.
-        root: folder of the book.
-    """
+    """Problems of one page."""
     page = Page(html)
     problems = list(dict.fromkeys(page.problems))
     if found := TRACEBACK.search(html):
@@ -83,11 +84,14 @@ def page_problems(html: str, path: Path, root: Path) -> list[str]:
     if path.parent.name == "notebooks" and html.count('"attm-table"') > html.count('"attm-badge"'):
         problems.append("shows a table whose caption does not say its level")
     problems += [f"loads {url} from elsewhere" for url in page.loaded if is_external(url)]
-    problems += [
-        f"points to {url}, which does not exist"
-        for url in dict.fromkeys(page.loaded + page.linked)
-        if _is_local(url) and not _exists(url, path, root)
-    ]
+    for url in filter(_is_local, dict.fromkeys(page.loaded + page.linked)):
+        target, anchor = _target(url, path, root), unquote(urlsplit(url).fragment)
+        if not target.exists() and target != path:
+            problems.append(f"points to {url}, which does not exist")
+        elif anchor and anchor not in (page.anchors if target == path else _anchors(target)):
+            problems.append(f"points to {url}, where no such place is")
+    if (weight := len(html.encode()) + _weight(page, path, root)) > HEAVIEST_BYTES:
+        problems.append(f"weighs {weight / 1e6:.1f} MB without sound, theme and MathJax")
     return problems
 
 
@@ -100,10 +104,24 @@ def _is_local(url: str) -> bool:
     return bool(url) and not is_external(url) and not url.startswith(VOID_HREF)
 
 
-def _exists(url: str, path: Path, root: Path) -> bool:
+def _target(url: str, path: Path, root: Path) -> Path:
     name = unquote(urlsplit(url).path)
-    target = root / name.lstrip("/") if name.startswith("/") else path.parent / name
-    return not name or target.exists()
+    if not name:
+        return path
+    return Path(os.path.normpath(root / name[1:] if name[0] == "/" else path.parent / name))
+
+
+@cache
+def _anchors(path: Path) -> frozenset[str]:
+    """The places of a page that a link can point to."""
+    is_page = path.suffix == ".html" and path.is_file()
+    return frozenset(Page(path.read_text(encoding="utf-8")).anchors) if is_page else frozenset()
+
+
+def _weight(page: Page, path: Path, root: Path) -> int:
+    files = {_target(url, path, root) for url in page.loaded if _is_local(url)}
+    own = (file for file in files if file.is_file() and file.suffix not in SOUND)
+    return sum(f.stat().st_size for f in own if f.relative_to(root).parts[0] not in SHARED)
 
 
 def book_problems(root: Path) -> list[str]:

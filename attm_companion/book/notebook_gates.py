@@ -54,13 +54,7 @@ def is_wordless(alt: str) -> bool:
 
 
 def notebook_problems(notebook: Any, name: str, folder: Path) -> list[str]:
-    """All that keeps an executed notebook out of the book.
-
-    Args:
-        notebook: the executed notebook.
-        name: how to call it in messages.
-        folder: where it lies; relative audio is looked up there.
-    """
+    """All that keeps an executed notebook out of the book."""
     return [
         *_error_problems(notebook, name),
         *_picture_problems(notebook, name),

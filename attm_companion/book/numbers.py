@@ -49,13 +49,7 @@ class Number:
     links: Mapping[str, str]
 
     def html(self, identifier: str, depth: int = 1, badge: bool = True) -> str:
-        """The number for a page: its origin shows on hover and on keyboard focus.
-
-        Args:
-            identifier: an id that no other element of the page has.
-            depth: folders between the page and the root of the book.
-            badge: whether to print the level.
-        """
+        """The number for a page: its origin shows on hover and on keyboard focus."""
         links = " · ".join(
             f'<a href="{escape("../" * depth + address)}">{name}</a>'
             for name, address in self.links.items()
@@ -76,10 +70,8 @@ class Number:
 def find_number(results: Path, request: str) -> Number:
     """Resolve a request such as ``cumulative: reward of row2 @ paper | .3f``.
 
-    Args:
-        results: folder of the results of one profile; an experiment given as a path, such as
-            ``replications/2026-11-22/cumulative``, is looked for beside it.
-        request: experiment, query, optional field and format specification.
+    An experiment given as a path, such as ``replications/2026-11-22/cumulative``, is looked for
+    beside the folder of the profile's results.
 
     Raises:
         ResultError: malformed request, or no such experiment, line or field.

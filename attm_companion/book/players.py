@@ -22,32 +22,18 @@ if TYPE_CHECKING:
 Sound: TypeAlias = "Path | Tensor"
 
 
-def player(sound: Sound, caption: str, sample_rate_hz: int | None = None) -> HtmlView:
-    """A labelled player of one sound. End a cell with it.
-
-    Args:
-        sound: an audio file, or a wave (C, S) or (S,) in [−1, 1].
-        caption: what is heard; the label of the player.
-        sample_rate_hz: rate of a wave; not used for a file.
-
-    Raises:
-        InputError: no caption, no rate for a wave, or a wave that is not finite.
-    """
-    return players({caption: sound}, "", sample_rate_hz)
-
-
 def players(
     sounds: Mapping[str, Sound], title: str = "", sample_rate_hz: int | None = None
 ) -> HtmlView:
     """Several players side by side, for comparing; levels are those of the sounds.
 
     Args:
-        sounds: caption → sound, as for :func:`player`.
+        sounds: caption → an audio file, or a wave (C, S) or (S,) in [−1, 1].
         title: what is compared.
-        sample_rate_hz: rate of the waves.
+        sample_rate_hz: rate of the waves; not used for files.
 
     Raises:
-        InputError: as :func:`player`.
+        InputError: no caption, no rate for a wave, or a wave that is not finite.
     """
     figures = "".join(_figure(sound, text, sample_rate_hz) for text, sound in sounds.items())
     label = f'<p class="attm-players-title">{escape(title)}</p>' if title else ""
@@ -72,11 +58,6 @@ def audio_html(name: str, label: str) -> str:
 def store(sound: Sound, sample_rate_hz: int | None, suffix: str = ".mp3") -> Path:
     """The file of a sound, named by its content; written if it is not there.
 
-    Args:
-        sound: an audio file, or a wave (C, S) or (S,).
-        sample_rate_hz: rate of a wave.
-        suffix: the format; ``.flac`` keeps every sample at 16 bits.
-
     Raises:
         InputError: no rate for a wave, or a wave that is not finite.
     """
@@ -85,7 +66,7 @@ def store(sound: Sound, sample_rate_hz: int | None, suffix: str = ".mp3") -> Pat
     if isinstance(sound, str | Path):
         wave, rate = load_audio(Path(sound))
     elif sample_rate_hz is None:
-        raise InputError("say the sample rate of the wave: player(wave, caption, rate)")
+        raise InputError("say the sample rate of the wave: players(waves, title, rate)")
     else:
         wave, rate = sound.detach().cpu().float(), sample_rate_hz
         wave = check_wave(wave[None] if wave.ndim == 1 else wave, "sound to play")

@@ -26,6 +26,11 @@ METRIC_NAMES = {
     "score_r": "Score-r ↑",
     "delta_out": "Δ_out ↑",
     "vocals": "Voice, dB",
+    "fad_infinity": "FAD∞ ↓",
+    "kad": "KAD ↓",
+    "mad": "MAD ↓",
+    "density": "Density ↑",
+    "coverage": "Coverage ↑",
 }
 
 
@@ -67,13 +72,7 @@ def is_the_papers(result: Result) -> bool:
 
 
 def tests_table(result: Result, query: str = "", digits: int = 3) -> pd.DataFrame:
-    """The paired tests of an experiment: difference with interval, p, n and verdict.
-
-    Args:
-        result: the table of an experiment.
-        query: which lines, in the words of `pandas.DataFrame.query`, e.g. ``"against == 'sub1'"``.
-        digits: decimals of the difference.
-    """
+    """The paired tests of an experiment: difference with interval, p, n and verdict."""
     tests = result.frame[result.frame["p"].notna()]
     tests = tests.query(query) if query else tests
     lines: dict[str, dict[str, Any]] = {}

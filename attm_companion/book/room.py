@@ -52,12 +52,6 @@ def room(
 ) -> HtmlView:
     """A listening room. End a cell with it.
 
-    Args:
-        title: what is compared.
-        prompts: caption → its versions; names, or places on the sliders, are the same everywhere.
-        sample_rate_hz: rate of the waves.
-        blind: whether to offer AB and ABX; never with sliders.
-
     Raises:
         InputError: fewer than two versions of a prompt, or other names than the first prompt's.
     """

@@ -12,13 +12,7 @@ FORMS = ".github/ISSUE_TEMPLATE"
 
 
 def write_source_pages(root: Path, target: Path, tables: Mapping[str, Path] | None = None) -> None:
-    """Write ``target/<file>.html`` for modules, YAML, tables; line n has the anchor ``L-n``.
-
-    Args:
-        root: folder of the project.
-        target: where the pages go.
-        tables: name → CSV file.
-    """
+    """Write ``target/<file>.html`` for modules, YAML, tables; line n has the anchor ``L-n``."""
     from pygments import highlight  # type: ignore[import-untyped]
     from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
     from pygments.lexers import get_lexer_for_filename  # type: ignore[import-untyped]

@@ -16,17 +16,13 @@ FOLDED = "hide-input"
 
 
 def prepare(notebook: Any, source: Any) -> None:
-    """Change an executed notebook, in place, into what the book shows.
-
-    Args:
-        notebook: the executed copy.
-        source: the notebook it was made from.
-    """
+    """Change an executed notebook, in place, into what the book shows."""
     drop_stderr(notebook)
     level = page_level(notebook, source)
     describe_pictures(notebook, level)
     badge_tables(notebook, level)
     show_parameters_once(notebook)
+    answer_first(notebook)
     state_time(notebook)
 
 
@@ -79,6 +75,15 @@ def show_parameters_once(notebook: Any) -> None:
         shown.metadata.tags.append(FOLDED)
     if injected is not None and declared is not None:
         notebook.cells.remove(declared)
+
+
+def answer_first(notebook: Any) -> None:
+    """Move what a cell tagged ``answer`` says to below the title, before any folded cell."""
+    for cell in notebook.cells:
+        if "answer" in cell.metadata.get("tags", []):
+            said = [output["data"]["text/html"] for output in cell.outputs]
+            notebook.cells[0].source += "\n\n" + "\n".join("".join(html) for html in said)
+            cell.outputs = []
 
 
 def state_time(notebook: Any) -> None:

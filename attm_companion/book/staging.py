@@ -33,6 +33,8 @@ GENERATED_PAGES: dict[str, Callable[[Layout], str]] = {
     "execution": lambda layout: pages.execution_page(layout.executed_notebooks(), layout.profile),
     "provenance": lambda layout: pages.provenance_page(layout.results, layout.profile),
 }
+# Tables that pages link to, whatever profile the book is of.
+STORED = ("replications/*/*", "*/open_*", "*/score_sweep", "*/training_seeds")
 
 
 def documents(layout: Layout) -> list[str]:
@@ -140,7 +142,7 @@ def _stage_extra(layout: Layout, extra: Path) -> None:
     runs = layout.results.parent
     tables = {
         f"results/{path.relative_to(runs).as_posix()}": path
-        for own in (f"{layout.results.name}/*", "replications/*/*", "*/open_*", "*/score_sweep")
+        for own in (f"{layout.results.name}/*", *STORED)
         for path in runs.glob(f"{own}.csv")
     }
     write_source_pages(layout.root, extra / "source", tables)

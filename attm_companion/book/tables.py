@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from attm_companion.book.numbers import Number
+from attm_companion.book.numbers import Number, number_of
 from attm_core.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from attm_companion.study.results import Result, Value
 
 MISSING = "—"
 LONGEST_WORDS = 28  # characters of a cell that still stands at the right, like a number
 DEFAULT_FORMAT = ".4g"
 SIGN = re.compile(r"(?<![\w.\-])-(?=[\d.])")  # of a number, in prose or in an interval
 _CELLS = itertools.count(1)  # ids of the cells of a page
-TAG = re.compile(r"<[^>]+>")
+TAG = re.compile(r"<span class=\"attm-origin\".*?</span>|<[^>]+>")  # origins are for pages
 INTERVAL = re.compile(r"\[[^\[\]]*\d, [^\[\]]*\d\]")
 
 
@@ -37,6 +39,17 @@ class HtmlView:
 
     def __repr__(self) -> str:
         return self.plain
+
+
+def paragraph(html: str) -> HtmlView:
+    """A paragraph that a cell has written."""
+    return HtmlView(f"<p>{html}</p>", TAG.sub("", html))
+
+
+def live(result: Result, value: Value, form: str, level: str = "A") -> str:
+    """A number of a result with its origin, as HTML for a `paragraph`."""
+    number = number_of(result, value, form, level=level)
+    return number.html(f"said-{next(_CELLS)}", badge=False)
 
 
 def show_table(
@@ -72,12 +85,6 @@ def show_comparison(
     frame: pd.DataFrame, caption: str, digits: int = 3, names: tuple[str, str] = ("ours", "paper")
 ) -> HtmlView:
     """Ours beside the paper's, with the difference.
-
-    Args:
-        frame: columns ``names``, possibly more; a row a quantity.
-        caption: what the table holds.
-        digits: decimals of the three numeric columns.
-        names: the column that is ours and the column that is the paper's.
 
     Raises:
         InputError: one of the two columns is missing.
@@ -115,12 +122,8 @@ def _reading(cell: str) -> str:
 def table_html(head: list[str], rows: list[list[str]], caption: str, prose: bool = False) -> str:
     """An accessible table of HTML cells; the first of each row is its header.
 
-    Args:
-        head: names of the columns; a corner without a name is a plain cell, since an empty header
-            would be announced as one.
-        rows: HTML cells.
-        caption: what the table holds.
-        prose: whether cells are read from the left.
+    A corner without a name is a plain cell: an empty header would be announced as one. ``prose``
+    is read from the left.
     """
     top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     lines = (

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Mapping
 from multiprocessing import forkserver
@@ -64,8 +63,7 @@ class _Popen:
         self.kill, self.terminate = process.kill, process.terminate
 
     def poll(self) -> int | None:
-        code: int | None = self._process.exitcode
-        return code
+        return self._process.exitcode  # type: ignore[no-any-return]
 
     def wait(self) -> int | None:
         self._process.join()
@@ -80,14 +78,12 @@ def _serve(arguments: list[str], folder: str, environment: Mapping[str, str]) ->
     from ipykernel.kernelapp import IPKernelApp
 
     os.setsid()  # Ctrl-C at a terminal is not for cells
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # There is a client on this machine, so it need not say how to connect, nor how to encrypt.
-    quiet = ["--IPKernelApp.parent_handle=1", "--log-level=ERROR"]
-    IPKernelApp.launch_instance(argv=[*arguments, *quiet])
+    # Its client is on this machine, and ends it by an interrupt: nothing of that is news.
+    IPKernelApp.launch_instance(argv=[*arguments, "--log-level=CRITICAL"])
 
 
 def _end_with_parent() -> None:

@@ -11,12 +11,7 @@ from attm_companion.study.study import Study
 
 
 def tabulate(study: Study, stages: list[Stage]) -> Result:
-    """Processor time and memory of every stage, summed by kind.
-
-    Args:
-        study: names the profile.
-        stages: the stages of the whole study.
-    """
+    """Processor time and memory of every stage, summed by kind."""
     result = study.result("compute")
     records = sorted((stage.record() for stage in ancestry(stages)), key=lambda one: one["label"])
     for kind, group in groupby(records, key=lambda one: one["label"]):

@@ -26,13 +26,7 @@ def kept_clips(conditions: Mapping[str, ConditionStage]) -> pd.DataFrame:
 
 
 def chosen_by_rule(clips: pd.DataFrame, seed: int, n_random: int = 2) -> dict[str, int]:
-    """Rule → line of ``clips``.
-
-    Args:
-        clips: see `kept_clips`; needs ``reward`` and ``clap``, and uses ``level_dbfs`` and
-            ``clipped`` where they are.
-        seed: of the random draw.
-        n_random: how many clips are drawn.
+    """Rule → line of ``clips`` (see `kept_clips`), with ``n_random`` drawn by ``seed``.
 
     Raises:
         InputError: fewer than two clips, or fewer than are to be drawn.

@@ -54,12 +54,9 @@ def tabulate(study: Study) -> Result:
 
 
 def distances(embeddings: Array, reference: Array, seed: int) -> dict[str, float]:
-    """The metrics of a set of clips beside FAD, by name.
+    """The metrics beside FAD, of embeddings (n, P) against a reference (m, P), by name.
 
-    Args:
-        embeddings: evaluation-CLAP embeddings (n, P). The published MAD has MERT's instead.
-        reference: those of the reference (m, P).
-        seed: names the streams of subsets and of k-means.
+    The published MAD is of MERT's embeddings; these are of the evaluation CLAP model.
     """
     sizes = sorted({max(2, round(share * len(embeddings))) for share in SHARES})
     by_size = frechet_by_size(embeddings, reference, sizes, numpy_generator(seed, "fad-sizes"))

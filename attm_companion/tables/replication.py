@@ -32,16 +32,9 @@ def verdicts(run: Mapping[str, Result]) -> dict[str, str]:
 
 def mechanisms(first: Mapping[str, Result], second: Mapping[str, Result]) -> pd.DataFrame:
     """What each run says about every mechanism of the paper, side by side."""
-    runs = {"first run": summarize(first), "second run": summarize(second)}
-    both = pd.concat(
-        [
-            frame[["effect", "95 %", "mini study"]]
-            .rename(columns={"mini study": "says"})
-            .add_prefix(f"{name}: ")
-            for name, frame in runs.items()
-        ],
-        axis=1,
-    )
+    shown = {"effect": "effect", "95 %": "95 %", "mini study": "says"}
+    one, two = (summarize(run)[list(shown)].rename(columns=shown) for run in (first, second))
+    both = one.add_prefix("first run: ").join(two.add_prefix("second run: "))
     same = both["first run: says"] == both["second run: says"]
     both["same"] = np.where(same, "yes", "no")
     return both

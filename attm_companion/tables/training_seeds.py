@@ -127,13 +127,7 @@ def add_conditions(
     conditions: Mapping[int, Mapping[str, ConditionStage | Heard]],
     reference: Callable[[InferenceProtocol], Array],
 ) -> None:
-    """One line per training seed, condition and metric: FAD and the mean of each score.
-
-    Args:
-        result: gets the lines.
-        conditions: training seed → row → condition.
-        reference: embeddings (m, P) of the reference of a protocol.
-    """
+    """One line per training seed, condition and metric: FAD and the mean of each score."""
     for seed, rows in conditions.items():
         for row, stage in rows.items():
             scores, protocol = stage.scores(), stage.protocol

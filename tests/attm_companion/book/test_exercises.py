@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[3]
 CHECKS = {name for name in vars(exercises) if name.startswith("check_")}
 PAGES = [
     *sorted((ROOT / "notebooks").glob("stage-*.ipynb")),
+    ROOT / "notebooks/pipeline.ipynb",
     ROOT / "notebooks/two-dimensions.ipynb",
 ]
 
@@ -143,6 +144,27 @@ WRONG = {
         lambda lufs, peak, target, ceiling: target - lufs,
         lambda lufs, peak, target, ceiling: max(target - lufs, ceiling - peak),
         lambda lufs, peak, target, ceiling: ceiling - peak,
+    ],
+    "check_velocities": [lambda n: n, lambda n: n + 2, lambda n: n**2],
+    "check_level": [
+        lambda wave: 20 * np.log10(np.mean(np.square(wave))),
+        lambda wave: 10 * np.log10(np.mean(np.abs(wave))),
+        lambda wave: 20 * np.log10(np.max(np.abs(wave))),
+    ],
+    "check_leak": [
+        lambda a, b: float(set(a) >= set(b)),
+        lambda a, b: sum(piece in a for piece in b) / len(b),
+        lambda a, b: len(set(a) & set(b)) / len(set(a)),
+    ],
+    "check_clap_score": [
+        lambda t, a: (t * a).sum(1),
+        lambda t, a: (t @ a.T)[0],
+        lambda t, a: (t * a).sum(1) / (t**2).sum(1),
+    ],
+    "check_ratio": [
+        lambda e, t: 10 * (t.square().sum(1) / (e - t).square().sum(1)).log10(),
+        lambda e, t: 20 * (t.square().sum(1) / (e - t).square().sum(1)).log10(),
+        lambda e, t: (e * t).sum(1) / (e.norm(dim=1) * t.norm(dim=1)),
     ],
     "check_mean_field": [
         mean_field(equal),

@@ -14,7 +14,7 @@ def book(tmp_path):
     (tmp_path / "_static").mkdir()
     (tmp_path / "_static" / "a.css").write_text("body { color: red; background: url(data:x) }")
     for name in ("b.html", "a.png", "a b.mp3"):
-        (tmp_path / name).write_text('<html lang="en"></html>')
+        (tmp_path / name).write_text('<html lang="en"><p id="top"></p></html>')
     return tmp_path
 
 
@@ -43,6 +43,9 @@ def test_a_clean_page_passes(book):
         ('<img src="a.png" alt="_images/9f86d081884c7d659a2f.png">', "picture without a text"),
         ('<img src="no.png" alt="A line">', "points to no.png, which does not exist"),
         ('<a href="no.html#x">', "points to no.html#x"),
+        ('<a href="b.html#bottom">', "points to b.html#bottom, where no such place is"),
+        ('<a href="#nowhere">', "points to #nowhere, where no such place is"),
+        (f"<!-- {'heavy' * 600_000} -->", "weighs 3.0 MB"),
         ('<audio preload="none" src="a.png"></audio>', "without a label"),
         ('<audio preload="auto" aria-label="x" src="a.png"></audio>', "loads or plays by itself"),
         ('<audio preload="none" autoplay aria-label="x" src="a.png"></audio>', "plays by itself"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attm_companion.book.notebook_gates import html_sources
-from attm_companion.book.players import player, players
+from attm_companion.book.players import players
 from attm_core.audio import load_audio, save_audio
 from attm_core.errors import InputError
 
@@ -20,7 +20,7 @@ def static(tmp_path, monkeypatch):
 
 
 def test_a_player_is_labelled_loads_nothing_and_embeds_nothing(static):
-    html = player(TONE, 'A "tone"', RATE).html
+    html = players({'A "tone"': TONE}, "", RATE).html
     assert "<figcaption>A &quot;tone&quot;</figcaption>" in html
     assert 'preload="none"' in html and 'aria-label="A &quot;tone&quot;"' in html
     assert "base64" not in html
@@ -31,7 +31,7 @@ def test_a_player_is_labelled_loads_nothing_and_embeds_nothing(static):
 
 def test_the_level_is_kept(static):
     for level in (1.0, 0.1):
-        (source,) = html_sources(player(level * TONE, "tone", RATE).html)
+        (source,) = html_sources(players({"tone": level * TONE}, "", RATE).html)
         heard, rate = load_audio(static.parent / source)
         assert rate == RATE
         middle = heard[0, 4000:12000]
@@ -39,15 +39,15 @@ def test_the_level_is_kept(static):
 
 
 def test_the_same_sound_is_one_file_and_other_sounds_are_others(static):
-    first, again = player(TONE, "a", RATE).html, player(TONE[None], "b", RATE).html
+    first, again = players({"a": TONE}, "", RATE).html, players({"b": TONE[None]}, "", RATE).html
     assert html_sources(first) == html_sources(again)
-    assert html_sources(player(0.5 * TONE, "c", RATE).html) != html_sources(first)
+    assert html_sources(players({"c": 0.5 * TONE}, "", RATE).html) != html_sources(first)
     assert len(list(static.iterdir())) == 2
 
 
 def test_a_file_can_be_played(static, tmp_path):
     path = save_audio(tmp_path / "tone.wav", torch.stack([TONE, TONE]), RATE)
-    (source,) = html_sources(player(path, "a file").html)
+    (source,) = html_sources(players({"a file": path}).html)
     assert load_audio(static.parent / source)[0].shape[0] == 2
 
 
@@ -61,10 +61,10 @@ def test_several_players_share_a_title():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: player(TONE, "no rate"), "sample rate"),
-        (lambda: player(TONE, " ", RATE), "needs a caption"),
-        (lambda: player(TONE * float("nan"), "x", RATE), "NaN"),
-        (lambda: player(TONE[:0], "x", RATE), "no samples"),
+        (lambda: players({"no rate": TONE}), "sample rate"),
+        (lambda: players({" ": TONE}, "", RATE), "needs a caption"),
+        (lambda: players({"x": TONE * float("nan")}, "", RATE), "NaN"),
+        (lambda: players({"x": TONE[:0]}, "", RATE), "no samples"),
     ],
 )
 def test_refused(call, message):

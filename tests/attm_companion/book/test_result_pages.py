@@ -22,6 +22,7 @@ PAGES = (
     "two-runs",
     "variants",
 )
+COMPUTED = ("is-it-the-experts", "training-seeds", "which-metric")  # answers chosen by the results
 ROLE = re.compile(r"\{(num|says)\}`([^`]+)`")
 TESTED = set(PAGES) - {"compute-account", "summary", "two-runs"}  # pages of per-prompt scores
 
@@ -48,7 +49,16 @@ def test_the_first_paragraph_is_an_answer_with_a_live_number(name):
     assert not typed, "numbers of results come from the results"
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", COMPUTED)
+def test_the_first_cell_after_the_parameters_says_the_answer(name):
+    title, parameters, first, *_ = notebook(name).cells
+    assert "\n" not in title.source and title.source.startswith("# ")
+    assert parameters.metadata.tags == ["parameters"]
+    assert first.metadata.tags == ["hide-input", "answer"]
+    assert "answer(result)" in first.source.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", PAGES + COMPUTED)
 def test_plumbing_is_folded(name):
     for cell in notebook(name).cells:
         plumbing = "open_study(" in cell.source or "plt.subplots" in cell.source

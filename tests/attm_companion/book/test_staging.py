@@ -4,6 +4,7 @@ from nbformat.v4 import new_output
 from publishing_samples import code_cell, make_notebook, pretend_executed
 
 from attm_companion.book import PublishingError, staged_notebooks, staging
+from attm_companion.book.staged_notebooks import answer_first
 from attm_companion.strict_yaml import read_yaml
 from attm_core.errors import ConfigError
 
@@ -134,3 +135,11 @@ def test_the_first_page_gets_what_cells_are_tagged_for_it(project):
     page = staging.stage(project) / "book" / "generated" / "heard.html"
     assert page.read_text() == '<audio src="../notebooks/static/a.flac"></audio>'
     assert not page.with_name("results.png").exists(), "drawn only where there are results"
+
+
+def test_an_answer_that_a_cell_computes_comes_before_any_folded_cell():
+    said = nbformat.v4.new_output("display_data", {"text/html": "<p>It is so.</p>"})
+    notebook = make_notebook(code_cell("say()", ["hide-input", "answer"], [said]))
+    answer_first(notebook)
+    assert notebook.cells[0].source.endswith("\n\n<p>It is so.</p>")
+    assert notebook.cells[-1].outputs == []

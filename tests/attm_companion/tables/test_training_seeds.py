@@ -1,9 +1,12 @@
+import re
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from attm_companion.book import seed_views
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.results import Result
 from attm_companion.tables.training_seeds import (
@@ -119,3 +122,65 @@ def test_new_prompts_widen_an_interval(result: Result) -> None:
 def test_one_seed_has_no_verdict() -> None:
     with pytest.raises(ResultError, match="fewer than two training seeds"):
         table(range(1, 2))
+
+
+def world(noise: float = 0.01, seeds: int = 8, **levels: float) -> Result:
+    """A table of seeds whose conditions have these Rewards beyond the baseline."""
+    known = dict(LEVEL)
+    try:
+        LEVEL.clear()
+        LEVEL.update({name.replace("__", "."): value for name, value in levels.items()})
+        return table(range(1, seeds + 1), noise)
+    finally:
+        LEVEL.clear()
+        LEVEL.update(known)
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (
+            {"experts": 0.9, "random_64": 0.5, "control": 0.1},
+            ("samples do it", "the choice counts"),
+        ),
+        ({"experts": 0.5, "random_64": 0.5}, ("samples do it", "the choice does not count")),
+        ({"experts": 0.5, "random_64": 0.9, "control": 0.5}, ("does as well", "takes away")),
+        ({"control": 0.9}, ("does better", "the choice does not count")),
+        ({"noise": 1.0}, ("cannot tell", "nor seen not to")),
+    ],
+)
+def test_the_answer_about_experts_follows_the_seeds(levels: dict[str, float], said: Any) -> None:
+    text = str(seed_views.experts_answer(world(**levels)))
+    assert all(words in text for words in said), text
+    follows = str(seed_views.consequence(world(**levels)))
+    assert ("is not seen here" in follows) is ("the choice counts" not in text)
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ({"crpo_x10": 0.5}, "these seeds can see it"),
+        ({}, "too short to move the model"),
+        ({"noise": 1.0}, "cannot be concluded"),
+    ],
+)
+def test_crpo_is_read_beside_its_positive_control(levels: dict[str, float], said: str) -> None:
+    assert said in str(seed_views.crpo_sentence(world(**levels)))
+
+
+def test_what_was_not_run_is_said(result: Result) -> None:
+    assert "have not been run" in str(seed_views.label_sentence(result))
+
+
+def test_the_three_parts_add_up_to_the_step(result: Result) -> None:
+    parts = seed_views.step_table(result)["Reward"].str.split(" ").str[0].astype(float)
+    assert parts.iloc[:3].sum() == pytest.approx(parts.iloc[3], abs=0.002)
+
+
+def test_verdicts_and_halves_in_words(result: Result) -> None:
+    text = str(seed_views.verdict_answer(result))
+    assert "Over 8 training seeds" in text and "CRPO changes no Reward" in text
+    assert re.search(r"\(Stage 1\) \(opposite: −0\.\d+ \[−", text), text
+    halves_ = str(seed_views.halves_sentence(result))
+    assert "(seeds 1, 2, 3, 4)" in halves_ and "(5, 6, 7, 8)" in halves_
+    assert "fewer than four" in str(seed_views.halves_sentence(world(seeds=2)))
