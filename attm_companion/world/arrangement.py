@@ -42,82 +42,45 @@ _BASS = Player(32, "double bass", 28, 55)
 _GUITAR = Player(24, "nylon guitar", 40, 84)
 _FLUTE = Player(73, "flute", 60, 96)
 
-# GM program 21 (accordion) is left out: the SoundFont's is up to 65 cents flat above key 72.
+# MINI-WORLD: General MIDI program 21 (accordion) is left out: above key 72 the SoundFont's is up to
+# 65 cents flat.
 ENSEMBLES = (
     Ensemble("solo piano", (_PIANO,)),
     Ensemble("harpsichord", (Player(6, "harpsichord", 36, 89),)),
     Ensemble("church organ", (Player(19, "pipe organ", 36, 96),)),
     Ensemble("string quartet", (_VIOLIN, _VIOLIN, _VIOLA, _CELLO)),
     Ensemble("string orchestra", (Player(48, "string orchestra", 28, 96),)),
-    Ensemble(
-        "brass ensemble",
-        (
-            Player(56, "trumpet", 54, 84),
-            Player(60, "french horn", 41, 77),
-            Player(57, "trombone", 40, 72),
-            Player(58, "tuba", 28, 58),
-        ),
-    ),
-    Ensemble(
-        "woodwind quartet",
-        (
-            _FLUTE,
-            Player(68, "oboe", 58, 91),
-            Player(71, "clarinet", 50, 91),
-            Player(70, "bassoon", 34, 72),
-        ),
-    ),
-    Ensemble(
-        "saxophone quartet",
-        (
-            Player(64, "soprano saxophone", 56, 87),
-            Player(65, "alto saxophone", 49, 80),
-            Player(66, "tenor saxophone", 44, 75),
-            Player(67, "baritone saxophone", 36, 68),
-        ),
-    ),
+    Ensemble("brass ensemble", (
+        Player(56, "trumpet", 54, 84), Player(60, "french horn", 41, 77),
+        Player(57, "trombone", 40, 72), Player(58, "tuba", 28, 58))),
+    Ensemble("woodwind quartet", (
+        _FLUTE, Player(68, "oboe", 58, 91), Player(71, "clarinet", 50, 91),
+        Player(70, "bassoon", 34, 72))),
+    Ensemble("saxophone quartet", (
+        Player(64, "soprano saxophone", 56, 87), Player(65, "alto saxophone", 49, 80),
+        Player(66, "tenor saxophone", 44, 75), Player(67, "baritone saxophone", 36, 68))),
     Ensemble("acoustic guitars", (Player(25, "steel guitar", 40, 86), _GUITAR)),
     Ensemble("jazz trio", (Player(11, "vibraphone", 53, 89), _PIANO, _BASS), "swing"),
-    Ensemble(
-        "rock band",
-        (
-            Player(30, "distorted guitar", 40, 86),
-            Player(27, "electric guitar", 40, 84),
-            Player(33, "bass guitar", 28, 55),
-        ),
-        "rock",
-    ),
-    Ensemble(
-        "synthesizers",
-        (
-            Player(81, "synth lead", 48, 93),
-            Player(89, "synth pad", 48, 84),
-            Player(38, "synth bass", 28, 55),
-        ),
-        "dance",
-    ),
-    Ensemble(
-        "folk band", (Player(110, "fiddle", 55, 93), Player(105, "banjo", 48, 84), _GUITAR, _BASS)
-    ),
+    Ensemble("rock band", (
+        Player(30, "distorted guitar", 40, 86), Player(27, "electric guitar", 40, 84),
+        Player(33, "bass guitar", 28, 55)), "rock"),
+    Ensemble("synthesizers", (
+        Player(81, "synth lead", 48, 93), Player(89, "synth pad", 48, 84),
+        Player(38, "synth bass", 28, 55)), "dance"),
+    Ensemble("folk band", (
+        Player(110, "fiddle", 55, 93), Player(105, "banjo", 48, 84), _GUITAR, _BASS)),
     Ensemble("flute and harp", (_FLUTE, Player(46, "harp", 28, 96))),
     Ensemble("mallets", (Player(9, "glockenspiel", 72, 103), Player(12, "marimba", 45, 89))),
     Ensemble("music box", (Player(10, "music box", 60, 100),)),
-    Ensemble(
-        "electric piano trio",
-        (Player(4, "electric piano", 36, 93), Player(35, "fretless bass", 28, 55)),
-        "rock",
-    ),
-    Ensemble(
-        "harmonica and guitar",
-        (Player(22, "harmonica", 55, 91), Player(25, "steel guitar", 40, 84)),
-    ),
-    Ensemble(
-        "koto and shakuhachi", (Player(77, "shakuhachi", 55, 88), Player(107, "koto", 43, 84))
-    ),
-    Ensemble(
-        "pan flute and sitar", (Player(75, "pan flute", 60, 96), Player(104, "sitar", 43, 79))
-    ),
-)
+    Ensemble("electric piano trio", (
+        Player(4, "electric piano", 36, 93), Player(35, "fretless bass", 28, 55)), "rock"),
+    Ensemble("harmonica and guitar", (
+        Player(22, "harmonica", 55, 91), Player(25, "steel guitar", 40, 84))),
+    Ensemble("koto and shakuhachi", (
+        Player(77, "shakuhachi", 55, 88), Player(107, "koto", 43, 84))),
+    Ensemble("pan flute and sitar", (
+        Player(75, "pan flute", 60, 96), Player(104, "sitar", 43, 79))),
+)  # fmt: skip
 
 SINGERS = (
     Player(52, "a choir", 48, 79),
@@ -191,18 +154,9 @@ def arrange(
         lines.append(Line(-1, DRUMS_DB[ensemble.drums], hits))
         words += ("drums",)
     sung = () if singer is None else (Line(singer.program, TUNE_DB, fit_range(parts[0], singer)),)
-    return Arrangement(
-        ensemble,
-        singer,
-        tuple(_human(line, generator) for line in lines),
-        sung,
-        words,
-        tempo,
-        tempo_bpm,
-        dynamics,
-        tonic,
-        piece.mode,
-    )
+    played = tuple(_human(line, generator) for line in lines)
+    told = (words, tempo, tempo_bpm, dynamics, tonic, piece.mode)
+    return Arrangement(ensemble, singer, played, sung, *told)
 
 
 def _window(

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from attm_companion.world.clip_making import TRACKS, Clip, ClipTask, make_clip
 from attm_companion.world.config import SPLITS, CorpusConfig
@@ -65,20 +66,12 @@ def _build(config: CorpusConfig, folder: Path, workers: int) -> None:
     pieces, unread = _read_pieces(config, folder, workers)
     tasks = plan_clips(config, pieces)
     rows, failures = _render(tasks, config, folder, workers)
-    _write_table(rows, folder)
-    write_json(
-        folder / MANIFEST,
-        {
-            "config": config.to_dict(),
-            "pieces": {
-                split: len({row["piece_id"] for row in rows if row["split"] == split})
-                for split in SPLITS
-            },
-            "clips": config.split_sizes,
-            "unread_scores": unread,
-            "render_errors": failures,
-        },
-    )
+    table = pd.DataFrame(rows)
+    write_atomic(folder / TABLE, lambda part: table.to_parquet(part, index=False))
+    used = {s: len({row["piece_id"] for row in rows if row["split"] == s}) for s in SPLITS}
+    wrong = {"unread_scores": unread, "render_errors": failures}
+    facts = {"config": asdict(config), "pieces": used, "clips": config.split_sizes, **wrong}
+    write_json(folder / MANIFEST, facts)
 
 
 def plan_clips(config: CorpusConfig, pieces: dict[Path, tuple[str, str]]) -> list[ClipTask]:
@@ -105,7 +98,7 @@ def _is_complete(config: CorpusConfig, folder: Path) -> bool:
     except InputError:
         return False
     whole = all((folder / name).is_file() for name in (TABLE, *ARRAYS))
-    return whole and manifest.get("config") == config.to_dict()
+    return whole and manifest.get("config") == asdict(config)
 
 
 def _read_task(task: tuple[str, str, Path]) -> tuple[str, str]:
@@ -120,18 +113,13 @@ def _read_pieces(
     config: CorpusConfig, folder: Path, workers: int
 ) -> tuple[dict[Path, tuple[str, str]], dict[str, str]]:
     """All readable scores in the order they were chosen, and why the others were not read."""
-    chosen = [
-        (kind, relative, _piece_path(folder, relative))
-        for kind, relative in choose_files(config.n_pieces, config.seed)
-    ]
+    files = choose_files(config.n_pieces, config.seed)
+    chosen = [(kind, relative, _piece_path(folder, relative)) for kind, relative in files]
     unread = _read_missing(chosen, workers, config.parse_limit_s)
     if unread:  # a worker may have died of something else than its score: once more, alone
         unread = _read_missing([task for task in chosen if task[1] in unread], 1, LAST_TRY_S)
-    pieces = {
-        path: (relative.rsplit(".", 1)[0], kind)
-        for kind, relative, path in chosen
-        if relative not in unread
-    }
+    read = [task for task in chosen if task[1] not in unread]
+    pieces = {path: (relative.rsplit(".", 1)[0], kind) for kind, relative, path in read}
     if len(pieces) < MIN_READABLE * len(chosen):
         raise RenderError(
             f"{len(unread)} of {len(chosen)} scores cannot be read, e.g. "
@@ -183,10 +171,7 @@ def _render(
 
 
 def _all_clips(
-    tasks: Sequence[ClipTask],
-    config: CorpusConfig,
-    workers: int,
-    failures: list[dict[str, Any]],
+    tasks: Sequence[ClipTask], config: CorpusConfig, workers: int, failures: list[dict[str, Any]]
 ) -> Iterator[Clip]:
     """Every clip once; those that fail are tried again with other draws, and noted."""
     for attempt in range(MAX_ATTEMPTS):
@@ -195,18 +180,10 @@ def _all_clips(
             if isinstance(result, Clip):
                 yield result
                 continue
-            failures.append(
-                {"clip_id": tasks[index].clip_id, "attempt": attempt, "error": str(result)}
-            )
+            clip = tasks[index].clip_id
+            failures.append({"clip_id": clip, "attempt": attempt, "error": str(result)})
             failed.append(replace(tasks[index], attempt=attempt + 1))
         if not failed:
             return
         tasks = sorted(failed, key=lambda task: task.clip_id)
     raise RenderError(f"{len(tasks)} clips failed {MAX_ATTEMPTS} times, e.g. {failures[-1]}")
-
-
-def _write_table(rows: list[dict[str, Any]], folder: Path) -> None:
-    import pandas as pd
-
-    table = pd.DataFrame(rows)
-    write_atomic(folder / TABLE, lambda part: table.to_parquet(part, index=False))

@@ -61,7 +61,8 @@ def write_caption(
     piece: Piece, arrangement: Arrangement, generator: np.random.Generator
 ) -> Caption:
     """Describe a clip by its work, instruments, tempo, key, mood and voices."""
-    moods = [str(word) for word in generator.permutation(_moods(arrangement))]
+    known = MOODS[arrangement.mode, arrangement.tempo]
+    moods = [str(word) for word in generator.permutation(known)]
     *adjectives, pace = TEMPO_WORDS[arrangement.tempo]
     tempo = adjectives[generator.integers(len(adjectives))]
     key = f"{TONICS[arrangement.tonic]} {arrangement.mode}"
@@ -101,10 +102,6 @@ def join_words(words: Sequence[str]) -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _moods(arrangement: Arrangement) -> tuple[str, ...]:
-    return MOODS[arrangement.mode, arrangement.tempo]
 
 
 def _voices(arrangement: Arrangement, generator: np.random.Generator) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from attm_core.errors import ConfigError
 
@@ -43,20 +42,19 @@ class CorpusConfig:
     render_limit_s: float = 20.0
 
     def __post_init__(self) -> None:
-        for name in ("n_pieces", *(f"n_{split}" for split in SPLITS)):
-            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        _require(self.n_pieces >= 20, "n_pieces", "at least 20", self.n_pieces)
-        _require(
-            8_000 <= self.sample_rate_hz <= 48_000,
-            "sample_rate_hz",
-            "8000 to 48000 Hz",
-            self.sample_rate_hz,
-        )
-        _require(1.0 <= self.duration_s <= 30.0, "n_samples", "1 to 30 s long", self.n_samples)
-        _require(0.0 <= self.voice_share <= 1.0, "voice_share", "in [0, 1]", self.voice_share)
-        _require(self.seed >= 0, "seed", "at least 0", self.seed)
-        for name in ("parse_limit_s", "render_limit_s"):
-            _require(getattr(self, name) > 0, name, "positive", getattr(self, name))
+        rules = {
+            **{f"n_{split}": (size >= 1, "at least 1") for split, size in self.split_sizes.items()},
+            "n_pieces": (self.n_pieces >= 20, "at least 20"),
+            "sample_rate_hz": (8_000 <= self.sample_rate_hz <= 48_000, "8000 to 48000 Hz"),
+            "n_samples": (1.0 <= self.duration_s <= 30.0, "1 to 30 s long"),
+            "voice_share": (0.0 <= self.voice_share <= 1.0, "in [0, 1]"),
+            "seed": (self.seed >= 0, "at least 0"),
+            "parse_limit_s": (self.parse_limit_s > 0, "positive"),
+            "render_limit_s": (self.render_limit_s > 0, "positive"),
+        }
+        for name, (holds, rule) in rules.items():
+            if not holds:
+                raise ConfigError(f"corpus field {name} must be {rule}, got {getattr(self, name)}")
 
     @property
     def duration_s(self) -> float:
@@ -72,24 +70,3 @@ class CorpusConfig:
     def n_clips(self) -> int:
         """Clips of all splits together."""
         return sum(self.split_sizes.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, for a manifest."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CorpusConfig:
-        """Build from plain values.
-
-        Raises:
-            ConfigError: an unknown field or a value out of range.
-        """
-        unknown = set(values) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ConfigError(f"unknown corpus fields {sorted(unknown)}")
-        return cls(**values)
-
-
-def _require(holds: bool, name: str, rule: str, value: object) -> None:
-    if not holds:
-        raise ConfigError(f"corpus field {name} must be {rule}, got {value!r}")

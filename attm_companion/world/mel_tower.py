@@ -13,7 +13,8 @@ from attm_core.codec.mel import MEL_16K_MINI, LogMel
 
 PATCH = 4
 CHUNK = 64
-LISTENING_RMS = 0.1  # −20 dBFS: as MERT's ``do_normalize``, no judge hears how loud a clip is
+# MINI-WORLD: −20 dBFS: as with MERT's ``do_normalize``, no judge hears how loud a clip is.
+LISTENING_RMS = 0.1
 SILENCE_RMS = 1e-6
 
 

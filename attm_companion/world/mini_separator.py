@@ -114,8 +114,8 @@ def train_mini_demucs(
     instrumental: Float[Tensor, "I S"],
     vocals: Float[Tensor, "V S"],
     generator: torch.Generator,
-    config: MiniDemucsConfig | None = None,
-    training: MiniDemucsTraining | None = None,
+    config: MiniDemucsConfig,
+    training: MiniDemucsTraining,
 ) -> nn.Module:
     """Train a separator on stems by the L1 loss of demucs.
 
@@ -132,7 +132,6 @@ def train_mini_demucs(
     Raises:
         InputError: no voice or no instruments, or clips shorter than the crop.
     """
-    config, training = config or MiniDemucsConfig(), training or MiniDemucsTraining()
     instrumental, vocals = (
         _audible(stem, training.crop_samples) for stem in (instrumental, vocals)
     )

@@ -7,9 +7,6 @@ listeners and no model hear it as a number. The chain, in the order of a signal 
     room (mud) → low-pass (dull) → narrow band (telephone) → level
     → overdrive (clipping) → hum and hiss → drop-outs → final level
 
-Only faults that a mel spectrogram of 64 bands can show are here: all judges hear through one. A
-wandering tape speed of less than a semitone is not among them, since none of them noticed it.
-
 Up to the level everything is linear, and it is the same linear system and the same random draws
 for the instruments and for the voice; overdrive threshold, hum and hiss are set from the mix and
 used again, unchanged, for the instruments alone. Hence for a clip without overdrive
@@ -30,6 +27,8 @@ from attm_core.errors import InputError
 Wave = NDArray[np.float64]
 
 # What a fault of severity 1 takes away from the quality.
+# MINI-WORLD: only faults that a mel spectrogram of 64 bands can show: all judges read one. A
+# wandering tape speed of less than a semitone is not among them, since none of them noticed it.
 FAULT_WEIGHTS: dict[str, float] = {
     "hiss": 0.60,
     "dull": 0.55,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -23,21 +23,17 @@ from attm_core.generation.separation import DemucsSeparator
 Module = TypeVar("Module", bound=nn.Module)
 
 # What ``config.json`` of google/flan-t5-large says of the encoder: 341,231,104 parameters.
-FLAN_T5_LARGE: Mapping[str, Any] = MappingProxyType(
-    {
-        "vocab_size": 32_128, "d_model": 1024, "d_kv": 64, "d_ff": 2816, "num_layers": 24,
-        "num_heads": 16, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False,
-    }
-)  # fmt: skip
+FLAN_T5_LARGE: Mapping[str, Any] = {
+    "vocab_size": 32_128, "d_model": 1024, "d_kv": 64, "d_ff": 2816, "num_layers": 24,
+    "num_heads": 16, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False,
+}  # fmt: skip
 # What ``config.json`` of m-a-p/MERT-v1-330M says where it differs from HuBERT's defaults.
-MERT_V1_330M: Mapping[str, Any] = MappingProxyType(
-    {
-        "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
-        "intermediate_size": 4096, "do_stable_layer_norm": True, "feat_extract_norm": "group",
-    }
-)  # fmt: skip
+MERT_V1_330M: Mapping[str, Any] = {
+    "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+    "intermediate_size": 4096, "do_stable_layer_norm": True, "feat_extract_norm": "group",
+}  # fmt: skip
 N_SPECIAL = 4  # token numbers before the words, in both vocabularies
-SOURCES = ("drums", "bass", "other", "vocals")
+SOURCES = ["drums", "bass", "other", "vocals"]
 SEGMENT_S = 44.0  # of the published bag: a clip of 10 s is one segment
 # demucs' model zoo: four hybrid models of 48 channels, two on complex spectrograms as channels and
 # two on masked amplitudes, all averaged with equal weights. The rest is the package's default.
@@ -94,7 +90,7 @@ def randomly_initialised(make: Callable[[], Module], generator: Generator) -> Mo
 
 
 def random_flan_t5(generator: Generator, sizes: Mapping[str, Any] | None = None) -> FlanT5:
-    """The encoder of FLAN-T5-Large (Section III-A); ``sizes`` of ``T5Config`` for tests."""
+    """The encoder of FLAN-T5-Large (Section III-A), or of other ``sizes``."""
     from transformers import T5Config, T5EncoderModel
 
     config = T5Config(**{**FLAN_T5_LARGE, **(sizes or {})})
@@ -112,7 +108,7 @@ def random_laion_clap(
 
 
 def random_mert(generator: Generator, sizes: Mapping[str, Any] | None = None) -> Mert:
-    """MERT-v1-330M (Section III-C); ``sizes`` of ``HubertConfig`` for tests."""
+    """MERT-v1-330M (Section III-C), or of other ``sizes``."""
     from transformers import HubertConfig, HubertModel
 
     config = HubertConfig(**{**MERT_V1_330M, **NO_MASKING, **(sizes or {})})
@@ -122,16 +118,10 @@ def random_mert(generator: Generator, sizes: Mapping[str, Any] | None = None) ->
 def random_mdx_extra(
     generator: Generator, sizes: Mapping[str, Any] | None = None
 ) -> DemucsSeparator:
-    """mdx_extra (Section III-E(b)): four Hybrid-Demucs models; ``sizes`` of them for tests."""
+    """mdx_extra (Section III-E(b)): four Hybrid-Demucs models, or of other ``sizes``."""
     from demucs.apply import BagOfModels
     from demucs.hdemucs import HDemucs
 
-    def model(cac: bool) -> nn.Module:
-        arguments = {"cac": cac, **(sizes or {})}
-
-        def make() -> nn.Module:
-            return HDemucs(list(SOURCES), **arguments)  # type: ignore[no-any-return]
-
-        return randomly_initialised(make, generator)
-
-    return DemucsSeparator(BagOfModels([model(c) for c in COMPLEX_AS_CHANNELS], segment=SEGMENT_S))
+    makers = [partial(HDemucs, SOURCES, cac=cac, **(sizes or {})) for cac in COMPLEX_AS_CHANNELS]
+    models = [randomly_initialised(make, generator) for make in makers]
+    return DemucsSeparator(BagOfModels(models, segment=SEGMENT_S))

@@ -46,45 +46,17 @@ KINDS = (
     Kind("mass", ("palestrina/*.krn",), 0.15, "mass movement"),
     Kind("madrigal", ("monteverdi/*.mxl",), 0.09, "madrigal"),
     Kind("trecento", ("trecento/*.*ml", "trecento/*.mxl"), 0.04, "medieval song"),
-    Kind(
-        "quartet",
-        ("haydn/*/*.mxl", "mozart/*/*.mxl", "beethoven/opus18no1/*.mxl"),
-        0.05,
-        "classical chamber piece",
-    ),
-    Kind(
-        "romantic",
-        (
-            "schumann_*/*.mxl",
-            "chopin/*.krn",
-            "verdi/*.mxl",
-            "johnson_j_r/*.mxl",
-            "liliuokalani/*.mxl",
-        ),
-        0.02,
-        "romantic piece",
-    ),
+    Kind("quartet", ("haydn/*/*.mxl", "mozart/*/*.mxl", "beethoven/opus18no1/*.mxl"), 0.05,
+         "classical chamber piece"),
+    Kind("romantic", ("schumann_*/*.mxl", "chopin/*.krn", "verdi/*.mxl", "johnson_j_r/*.mxl",
+                      "liliuokalani/*.mxl"), 0.02, "romantic piece"),
     Kind("ragtime", ("joplin/*.mxl", "leadSheet/berlin*.mxl"), 0.01, "ragtime"),
-)
+)  # fmt: skip
 # Words that name the dance or the part of the mass when a file's name holds them.
 WORK_WORDS = (
-    "reel",
-    "jig",
-    "hornpipe",
-    "strathspey",
-    "clog",
-    "waltz",
-    "fling",
-    "schottische",
-    "polonaise",
-    "mazurka",
-    "kyrie",
-    "gloria",
-    "credo",
-    "sanctus",
-    "benedictus",
-    "agnus",
-)
+    "reel", "jig", "hornpipe", "strathspey", "clog", "waltz", "fling", "schottische", "polonaise",
+    "mazurka", "kyrie", "gloria", "credo", "sanctus", "benedictus", "agnus",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

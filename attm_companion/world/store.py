@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from attm_companion.world.build import MANIFEST, TABLE
 from attm_companion.world.clip_making import FULL_SCALE, TRACKS
 from attm_companion.world.config import SPLITS, CorpusConfig
-from attm_core.errors import AssetError, InputError
+from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import read_json
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class ClipStore:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         try:
-            self.config = CorpusConfig.from_dict(read_json(self.folder / MANIFEST)["config"])
-        except (InputError, KeyError) as error:
+            self.config = CorpusConfig(**read_json(self.folder / MANIFEST)["config"])
+        except (InputError, ConfigError, KeyError, TypeError) as error:
             raise AssetError(f"{folder} holds no complete corpus ({error}); build it") from error
         self.sample_rate_hz = self.config.sample_rate_hz
         self.n_samples = self.config.n_samples

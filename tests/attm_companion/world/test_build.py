@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +137,7 @@ def test_a_killed_build_leaves_no_corpus_and_goes_on_where_it_was(
         "from attm_companion.world.build import build_corpus\n"
         "from attm_companion.world.config import CorpusConfig\n"
         "if __name__ == '__main__':\n"
-        f"    build_corpus(CorpusConfig(**{tiny_config.to_dict()!r}), Path(sys.argv[1]), 1)\n"
+        f"    build_corpus(CorpusConfig(**{asdict(tiny_config)!r}), Path(sys.argv[1]), 1)\n"
     )
     process = subprocess.Popen([sys.executable, str(script), str(folder)])
     while not (folder / ".mix.part.npy").exists() and process.poll() is None:

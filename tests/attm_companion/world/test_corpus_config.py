@@ -29,8 +29,3 @@ def test_sizes_by_hand() -> None:
 def test_bad_fields_are_named(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=field):
         CorpusConfig(**{field: value})  # type: ignore[arg-type]
-
-
-def test_unknown_field_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"unknown corpus fields \['n_trian'\]"):
-        CorpusConfig.from_dict({"n_trian": 3})
