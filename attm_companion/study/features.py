@@ -106,11 +106,9 @@ class FeaturesStage(TrainingData):
         }
 
     def stems(self, split: str) -> Tensor:
-        """Instrumental stems (B, S) with the voice left in at ``bleed_db``.
-
-        The paper's stems come from Demucs, which leaves residues; ours are known from rendering, so
-        the residue is added at a stated level.
-        """
+        """Instrumental stems (B, S) with the voice left in at ``bleed_db``."""
+        # MINI-WORLD: the paper's stems come from Demucs, which leaves residues; ours are known from
+        # rendering, so the residue is added at a stated level.
         waves = self.frozen.corpus.waves(split)
         vocals = self.frozen.corpus.waves(split, "vocals")
         return (waves + 10 ** (self.bleed_db / 20) * vocals).clamp(-1, 1)
