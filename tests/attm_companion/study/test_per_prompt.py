@@ -1,9 +1,7 @@
 """Every p value of a study comes out again from its per-prompt file, without a model."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 from studies import N_PROMPTS, Asked, KnownStudy, noise, scores
@@ -11,7 +9,6 @@ from studies import N_PROMPTS, Asked, KnownStudy, noise, scores
 from attm_companion.study.per_prompt import read_prompts, write_prompts
 from attm_companion.study.result_files import read_result, write_result
 from attm_companion.tables import cumulative
-from attm_core.errors import ResultError
 
 ROOT = Path(__file__).parents[3]
 COMMITTED = sorted(path.parents[1] for path in ROOT.glob("results/*/prompts/cumulative.csv"))
@@ -60,20 +57,6 @@ def test_p_values_come_out_again_from_the_file(study):
     assert list(table)[:5] == ["row", "s", "training_seed", "generation_seed", "prompt"]
     assert table["s"].isna().sum() == 2 * N_PROMPTS  # the baseline has no score
     assert read_prompts("smoke", "captions")["caption"].str.endswith("number 3").sum() == 2
-
-
-def test_a_score_that_some_conditions_lack_is_left_empty_there(study):
-    cells = cumulative.conditions(study)["row0"]
-    first, other = cells.values()
-    unheard = scores(vocals_db=np.full(N_PROMPTS, np.nan))
-    write_prompts(study, "toy", [("a", replace(first, drawn=unheard)), ("b", other)])
-    missing = read_prompts("smoke", "toy").groupby("row")["vocals_db"].count()
-    assert missing.to_dict() == {"a": 0, "b": N_PROMPTS}
-
-
-def test_a_missing_file_says_which_command_makes_it():
-    with pytest.raises(ResultError, match="attm study --profile smoke"):
-        read_prompts("smoke", "cumulative")
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda path: path.name)

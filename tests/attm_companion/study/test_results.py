@@ -35,14 +35,6 @@ def test_what_is_written_is_read_again(own_folders):
     assert read_result("test", "toy").values[0].training_seed == 7
 
 
-def test_the_file_is_one_line_per_number(own_folders):
-    header, first, *_ = write_result(example()).read_text().splitlines()
-    names = dict(zip(header.split(","), first.split(","), strict=True))
-    assert names["experiment"] == "toy"
-    assert (names["row"], names["metric"], names["value"]) == ("row", "fad", "0.333333333")
-    assert (names["training_seed"], names["generation_seed"], names["s"]) == ("7", "42", "")
-
-
 @pytest.mark.parametrize(
     ("query", "value"),
     [
@@ -80,14 +72,6 @@ def test_every_line_has_a_name_that_finds_it():
     assert all(result[name] == line for name, line in result.named.items())
     assert "fad of row" in result.named
     assert "reward of sft against s=0" in result.named
-
-
-def test_pandas_sees_numbers_as_numbers():
-    frame = example().frame
-    curve = frame.query("row == 'sft' and against == ''").set_index("s")["value"]
-    assert curve.to_dict() == {0.0: 1.0, 1.5: 2.0}
-    assert frame["generation_seed"].dropna().tolist() == [42, 55]
-    assert frame["low"].notna().sum() == 1
 
 
 def test_a_test_brings_its_interval_and_p():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from attm_companion.world.config import SPLITS
 from attm_companion.world.production import FAULTS, quality_of
 from attm_companion.world.store import ClipStore
 from attm_core.errors import AssetError, InputError
@@ -18,16 +17,6 @@ COLUMNS = {
 @pytest.fixture
 def store(tiny_corpus: Path) -> ClipStore:
     return ClipStore(tiny_corpus)
-
-
-def test_the_table_has_the_promised_columns(store: ClipStore) -> None:
-    assert COLUMNS | set(FAULTS) <= set(store.table.columns)
-    assert len(store) == len(store.table) == 15
-
-
-def test_rows_of_the_splits_make_up_the_table(store: ClipStore) -> None:
-    rows = np.concatenate([store.rows(split) for split in SPLITS])
-    np.testing.assert_array_equal(np.sort(rows), np.arange(15))
 
 
 def test_waves_are_the_stored_integers(store: ClipStore, tiny_corpus: Path) -> None:

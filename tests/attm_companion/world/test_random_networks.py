@@ -6,12 +6,15 @@ import torch
 from attm_companion.world.random_networks import (
     FLAN_T5_LARGE,
     MERT_V1_330M,
+    SEGMENT_S,
     StandInTokenizer,
     random_flan_t5,
     random_laion_clap,
+    random_mdx_extra,
     random_mert,
 )
 from attm_core.encoders.laion_clap import ClapArchitecture
+from attm_core.generation.separation import DemucsSeparator, mdx_extra_bag, remove_vocals
 
 TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
 SMALL_T5 = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}
@@ -104,3 +107,48 @@ def test_tokens_by_hand() -> None:
     start, *words, end = roberta["input_ids"][0].tolist()
     assert (start, end) == (0, 2)
     assert all(4 <= number < 50_265 for number in words)
+
+
+SMALL_DEMUCS = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
+
+
+SMALL_DEMUCS |= {"samplerate": 8000}
+
+
+def separator(seed: int = 0) -> DemucsSeparator:
+    return random_mdx_extra(generator(seed), SMALL_DEMUCS)
+
+
+def test_the_bag_is_the_published_one() -> None:
+    files, segment = mdx_extra_bag()
+    bag = separator().model
+    assert len(bag.models) == len(files)
+    assert [model.segment for model in bag.models] == [segment] * 4 == [SEGMENT_S] * 4
+    assert bag.sources == ["drums", "bass", "other", "vocals"]
+    assert bag.audio_channels == 2
+    assert [model.cac for model in bag.models] == [True, True, False, False]
+    assert all(model.channels == 4 and model.hybrid for model in bag.models)
+
+
+def test_the_published_size_of_a_separator() -> None:
+    from demucs.hdemucs import HDemucs
+
+    with torch.device("meta"):
+        model = HDemucs(["drums", "bass", "other", "vocals"], emb_smooth=False)
+    # 83.6 million, as torchaudio's documentation of the same network says.
+    assert round(sum(value.numel() for value in model.parameters()) / 1e5) == 836
+
+
+def test_it_separates_deterministically() -> None:
+    wave = 0.1 * torch.randn(1, 1, 8000, generator=generator())
+    left, again, other = (remove_vocals(wave, separator(seed)) for seed in (0, 0, 1))
+    assert left.shape == wave.shape
+    assert torch.isfinite(left).all()
+    assert torch.equal(left, again)
+    assert not torch.allclose(left, other)
+
+
+def test_the_four_models_have_weights_of_their_own() -> None:
+    bag = separator().model.models
+    first, second = (dict(model.named_parameters()) for model in bag[:2])
+    assert not [n for n, v in first.items() if v.ndim > 1 and torch.equal(v, second[n])]
