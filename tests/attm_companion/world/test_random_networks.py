@@ -14,7 +14,7 @@ from attm_companion.world.random_networks import (
     random_mert,
 )
 from attm_core.encoders.laion_clap import ClapArchitecture
-from attm_core.generation.separation import DemucsSeparator, mdx_extra_bag, remove_vocals
+from attm_core.generation.separation import DemucsSeparator, _mdx_extra_bag, remove_vocals
 
 TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
 SMALL_T5 = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}
@@ -120,7 +120,7 @@ def separator(seed: int = 0) -> DemucsSeparator:
 
 
 def test_the_bag_is_the_published_one() -> None:
-    files, segment = mdx_extra_bag()
+    files, segment = _mdx_extra_bag()
     bag = separator().model
     assert len(bag.models) == len(files)
     assert [model.segment for model in bag.models] == [segment] * 4 == [SEGMENT_S] * 4
