@@ -26,7 +26,7 @@ from attm_companion.study.conditions import (
 )
 from attm_companion.study.features import FeaturesStage, ShardedFeaturesStage
 from attm_companion.study.profile import Generation, MiniCast, Profile, Resources, load_profile
-from attm_companion.study.provenance import provenance
+from attm_companion.study.result_files import provenance
 from attm_companion.study.results import Result
 from attm_companion.study.roles import (
     Frozen,

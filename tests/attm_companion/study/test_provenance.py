@@ -3,8 +3,8 @@ import re
 import subprocess
 from datetime import UTC, datetime
 
-from attm_companion.study import provenance as module
-from attm_companion.study.provenance import code_commit, hardware, provenance
+from attm_companion.study import result_files as module
+from attm_companion.study.result_files import code_commit, hardware, provenance
 
 
 def test_facts_of_a_run():
