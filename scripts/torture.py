@@ -178,24 +178,25 @@ def kills(root: Path) -> str:
     reference, expected = undisturbed(root)
     wanted = reference.records()
     kinds = list(dict.fromkeys(kind_of(stage.uid) for stage in reference.stages()))
-    lanes = [Place(root, f"lane-{number}") for number in range(2)]  # each kills its own kinds
-
-    def lane(place: Place, own: list[str]) -> str:
+    lanes = {Place(root, f"lane-{n}"): kinds[n::2] for n in range(2)}  # each kills its own kinds
+    for place, own in lanes.items():
         shutil.copytree(reference.cache, place.cache)
         for uid in (uid for uid in wanted if kind_of(uid) in own):
             shutil.rmtree(place.cache / uid)
-        points = [f"{kind} {point}" for point in POINTS for kind in own]
+
+    def lane(place: Place) -> str:
+        points = [f"{kind} {point}" for point in POINTS for kind in lanes[place]]
         return place.run_killed(*STUDY, "1", points=points).hash()
 
     with ThreadPoolExecutor() as pool:
         others = pool.submit(lambda: [submission(reference), *pages(reference)])
-        hashes = set(pool.map(lane, lanes, (kinds[::2], kinds[1::2])))
+        hashes = set(pool.map(lane, lanes))
     require(hashes == {expected}, f"results hashes {hashes} after kills, {expected} without")
     killed = Counter(point.split()[0] for place in lanes for point in place.said("killed"))
-    for kind in kinds:
-        found = lanes[kinds.index(kind) % 2].records()
-        same = all(found[uid] == wanted[uid] for uid in wanted if kind_of(uid) == kind)
-        require(same, f"{kind} is another after its kills")
+    for place in lanes:
+        found = place.records()
+        other = [uid for uid in wanted if found.get(uid) != wanted[uid]]
+        require(not other, f"other bytes after kills: {', '.join(other)}")
     left = [path for place in lanes for path in place.cache.rglob(".*.part*")]
     require(not left, f"unfinished files: {left[:3]}")
     rows = [*((kind, killed[kind]) for kind in kinds), *others.result()]
