@@ -232,11 +232,9 @@ def pages(reference: Place) -> list[tuple[str, int]]:
     copy = executed / f"{NOTEBOOK}.ipynb"
 
     def outputs() -> str:
-        """All that the notebook says, but for dates and pictures: seaborn scatters its dots."""
+        """All that the notebook says and draws, but for dates."""
         place.start(*words).end()
         found = [cell.get("outputs", []) for cell in nbformat.read(copy, as_version=4).cells]
-        for output in (output for cell in found for output in cell):
-            output.get("data", {}).pop("image/png", None)
         return re.sub(r"\d{4}-\d\d-\d\dT[\d:+]+", "", json.dumps(found))
 
     whole = outputs()
