@@ -95,9 +95,9 @@ def verdict_answer(result: Result) -> HtmlView:
             f"{name} ({line['verdict']}: {_live(result, *line[['row', 'against', 'metric']])})"
             for name, line in others.iterrows()
         )
-        text += f" {len(others)} come out otherwise: {'; '.join(listed)}."
+        text += f" Otherwise: {'; '.join(listed)}."
     if open_.any():
-        text += f" {open_.sum()} stay undecided: {'; '.join(found.index[open_])}."
+        text += f" Undecided: {'; '.join(found.index[open_])}."
     return paragraph(text)
 
 
@@ -118,10 +118,14 @@ def halves_sentence(result: Result) -> HtmlView:
         text += f" They contradict each other about {'; '.join(listed)}."
     elif len(differ):
         text += " Where they differ, one half leaves open what the other decides."
-    if len(needed := found["seeds_needed"].dropna()):
-        listed = (f"{name}: {count}" for name, count in needed.items())
-        text += " Where all seeds leave it open, so many would find an effect as large as the "
-        text += f"margin with a probability of 80 %: {'; '.join(listed)}."
+    needed = found["seeds_needed"].dropna()
+    if len(more := needed[needed > len(seeds)]):
+        listed = (f"{name}: {count}" for name, count in more.items())
+        text += " To find an effect as large as the margin with a probability of 80 %, these would "
+        text += f"take so many seeds: {'; '.join(listed)}."
+    if len(rest := needed[needed <= len(seeds)]):
+        text += f" Undecided although so many are enough for that: {'; '.join(rest.index)}; an "
+        text += "effect here is about as small as the margin, or smaller."
     return paragraph(text)
 
 
@@ -132,10 +136,10 @@ SAMPLES = {
     "undecided": "So these seeds cannot tell the samples from the lower rate.",
 }
 CHOICE = {
-    "shows": "adds {}: the choice counts.",
-    "equivalent": "changes less than the margin ({}): the choice does not count.",
-    "opposite": "takes away ({}).",
-    "undecided": "is not seen to count ({}), nor seen not to.",
+    "shows": "adds {} in Reward.",
+    "equivalent": "changes the Reward by less than the margin ({}).",
+    "opposite": "takes {} in Reward.",
+    "undecided": "is not seen to change the Reward ({}), nor seen not to.",
 }
 LABEL = {
     "shows": "raises the Reward",
@@ -156,14 +160,44 @@ def experts_answer(result: Result) -> HtmlView:
         f"samples is {arm}. {SAMPLES[_said(result, 'experts', 'control', 'reward')]} Choosing the "
         "best of them, instead of samples at random, "
         + CHOICE[_said(result, "experts", "random_64", "reward")].format(choice)
+        + _better(result)
+        + _published(result)
     )
+
+
+def _better(result: Result) -> str:
+    """In which other metrics the chosen samples do better than those at random."""
+    good = {"clap": "shows", "fad": "opposite"}
+    pair = ("experts", "random_64")
+    said = [
+        f"{METRICS[metric]} ({_mean(result, *pair, metric)})"
+        for metric, word in good.items()
+        if _said(result, *pair, metric) == word
+    ]
+    return f" The chosen do better in {' and '.join(said)}." if said else ""
+
+
+def _published(result: Result) -> str:
+    """The same step read at the paper's constants, which need not agree."""
+    pair = ("published.experts", "published.v1")
+    word = _said(result, *pair, "reward")
+    if not word:
+        return ""
+    text = f" Read at the paper's constants the step is {_live(result, *pair, 'reward')}"
+    if {word, _said(result, "experts", "v1", "reward")} == {"shows", "opposite"}:
+        return text + ", of the other sign: how a model is read decides what the stage seems to do."
+    return text + "."
+
+
+def _mean(result: Result, row: str, against: str, metric: str) -> str:
+    return mean_interval(contrast_of(by_seed(result), row, against, metric)).describe()
 
 
 def step_table(result: Result) -> pd.DataFrame:
     """Stage 2's step as a sum of three: one line per part and its mean and interval over seeds."""
-    seeds, names = by_seed(result), [*PARTS.values(), "all of Stage 2"]
+    names = [*PARTS.values(), "all of Stage 2"]
     lines = [
-        {METRICS[m]: mean_interval(contrast_of(seeds, *pair, m)).describe() for m in METRICS}
+        {METRICS[metric]: _mean(result, *pair, metric) for metric in METRICS}
         for pair in (*STEP, ("experts", "v1"))
     ]
     return pd.DataFrame(lines, index=names)
@@ -181,13 +215,14 @@ def consequence(result: Result) -> HtmlView:
     schedule = "Here the step does not need the samples: if that held at full size, too, the step "
     schedule += "of Table II would be one of the schedule."
     chosen = {"shows": "Choosing by Reward and CLAP score adds to what samples as such give."}
-    unseen = "That the <em>best</em> samples are needed is not seen here: samples at random have "
-    unseen += "not been seen to do worse."
+    unseen = "That the <em>best</em> samples are needed for Reward is not seen here."
+    unseen += _better(result)
     return paragraph(
         f"In Table II this step is {paper:+.3f} in Reward (the paper's, level C). Here the largest "
         f"of its three parts is {PARTS[largest]} ({gains[largest]:+.3f}). "
         f"{reads.get(_said(result, 'experts', 'control', 'reward'), schedule)} "
-        f"{chosen.get(_said(result, 'experts', 'random_64', 'reward'), unseen)} Table II itself "
+        f"{chosen.get(_said(result, 'experts', 'random_64', 'reward'), unseen)}"
+        f"{_published(result)} Table II itself "
         "cannot tell the three apart, for it has no arm between its rows. It shows that the step "
         "helps; that the experts help is an assumption until an arm without samples and one with "
         "samples at random are run at full size."

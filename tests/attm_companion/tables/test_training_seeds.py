@@ -141,11 +141,11 @@ def world(noise: float = 0.01, seeds: int = 8, **levels: float) -> Result:
     [
         (
             {"experts": 0.9, "random_64": 0.5, "control": 0.1},
-            ("samples do it", "the choice counts"),
+            ("samples do it", "adds +"),
         ),
-        ({"experts": 0.5, "random_64": 0.5}, ("samples do it", "the choice does not count")),
-        ({"experts": 0.5, "random_64": 0.9, "control": 0.5}, ("does as well", "takes away")),
-        ({"control": 0.9}, ("does better", "the choice does not count")),
+        ({"experts": 0.5, "random_64": 0.5}, ("samples do it", "less than the margin")),
+        ({"experts": 0.5, "random_64": 0.9, "control": 0.5}, ("does as well", "takes −")),
+        ({"control": 0.9}, ("does better", "less than the margin")),
         ({"noise": 1.0}, ("cannot tell", "nor seen not to")),
     ],
 )
@@ -153,7 +153,7 @@ def test_the_answer_about_experts_follows_the_seeds(levels: dict[str, float], sa
     text = str(seed_views.experts_answer(world(**levels)))
     assert all(words in text for words in said), text
     follows = str(seed_views.consequence(world(**levels)))
-    assert ("is not seen here" in follows) is ("the choice counts" not in text)
+    assert ("is not seen here" in follows) is ("adds +" not in text)
 
 
 @pytest.mark.parametrize(
