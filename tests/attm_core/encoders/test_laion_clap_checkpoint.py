@@ -160,7 +160,7 @@ def refused(content: object, published: Path, tmp_path: Path, match: str) -> Non
         ("module.logit_scale_a", torch.tensor(torch.nan), "logit_scale_a holds NaN"),
         ("module.logit_scale_a", torch.ones(2), r"logit_scale_a has shape \(2,\)"),
         ("module.visual.weight", torch.ones(2), "visual.weight is unknown"),
-        (f"module.{POSITION_IDS}", torch.zeros(1, 514, dtype=torch.long), "is not 0, 1, 2"),
+        (f"module.{_POSITION_IDS}", torch.zeros(1, 514, dtype=torch.long), "is not 0, 1, 2"),
     ],
 )
 def test_other_weights_are_refused(content, published, tmp_path, name, value, match) -> None:
@@ -174,7 +174,7 @@ def test_a_missing_weight_is_refused(content, published, tmp_path) -> None:
 
 
 def test_a_bare_state_dict_without_the_old_buffer_loads(content, published, tmp_path, clap) -> None:
-    del content["state_dict"][f"module.{POSITION_IDS}"]
+    del content["state_dict"][f"module.{_POSITION_IDS}"]
     torch.save(content["state_dict"], tmp_path / NAME)
     texts = ["the", "piano"]
     assert torch.equal(load(tmp_path, published).embed_text(texts), clap.embed_text(texts))
