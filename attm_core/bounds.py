@@ -20,35 +20,24 @@ def require(
 ) -> None:
     """Check fields of a configuration; a tuple is checked item by item.
 
-    Args:
-        config: the configuration, a dataclass or model.
-        positive: names of fields, separated by spaces, that must be > 0.
-        at_least_0: those that must be ≥ 0.
-        share: those that must lie in [0, 1].
-        finite: those that must only be numbers.
-        choices: field → the values it may have.
+    Names of fields, separated by spaces, must be > 0, ≥ 0, in [0, 1], or only numbers; ``choices``
+    maps a field to the values it may have.
 
     Raises:
         ConfigError: the first field that is NaN, infinite, out of range or unknown.
     """
+    kind = type(config).__name__
     wants = {positive: "> 0", at_least_0: "≥ 0", share: "in [0, 1]", finite: "finite"}
     for names, wanted in wants.items():
         for name in names.split():
             value = getattr(config, name)
-            if not all(_within(item, wanted) for item in _items(value)):
-                raise ConfigError(f"{_place(config, name)} must be {wanted}, not {value!r}")
+            items = value if isinstance(value, tuple | list) else (value,)
+            if not all(_within(item, wanted) for item in items):
+                raise ConfigError(f"{name} of {kind} must be {wanted}, not {value!r}")
     for name, allowed in choices.items():
-        if getattr(config, name) not in allowed:
-            value, listed = getattr(config, name), ", ".join(map(repr, allowed))
-            raise ConfigError(f"{_place(config, name)} must be one of {listed}, not {value!r}")
-
-
-def _place(config: object, name: str) -> str:
-    return f"{name} of {type(config).__name__}"
-
-
-def _items(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
+        if (value := getattr(config, name)) not in allowed:
+            listed = ", ".join(map(repr, allowed))
+            raise ConfigError(f"{name} of {kind} must be one of {listed}, not {value!r}")
 
 
 def _within(value: Any, wanted: str) -> bool:

@@ -116,12 +116,8 @@ def read_state_dict(
 ) -> dict[str, Tensor]:
     """Named tensors of a ``.safetensors`` file or of a pickle, on the CPU; no code in it can run.
 
-    Args:
-        path: any other suffix than ``.safetensors`` is for what ``torch.save`` wrote.
-        inner_key: where in a pickled mapping the state dict is; None: it is the whole file, or its
-            ``state_dict``.
-        wanted: whether to read the tensor of a name; None reads all.
-        constructors: see `read_pickle`.
+    In a pickled mapping the state dict is under ``inner_key``; None: it is the whole file, or its
+    ``state_dict``. Only names that are ``wanted`` are read; ``constructors`` are for `read_pickle`.
 
     Raises:
         CheckpointError: the file is missing, empty, corrupt or truncated, holds code, or is not a
@@ -191,12 +187,8 @@ def require_fit(
 ) -> None:
     """Check names, types, shapes and values of a state dict before anything of it is loaded.
 
-    Args:
-        wanted: the state dict of the module to fill (the meta device will do).
-        given: the tensors that were read.
-        source: what the message calls them, such as the path.
-        target: what the message calls the module.
-        may_be_nan: names whose values are not looked at.
+    ``wanted`` is that of the module to fill (the meta device will do); messages call the given one
+    ``source`` and the module ``target``. Values under names that ``may_be_nan`` are not looked at.
 
     Raises:
         CheckpointError: tensors are missing, unknown, of another shape or kind, or not finite.

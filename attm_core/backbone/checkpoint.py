@@ -65,11 +65,7 @@ def load_reference_state_dict(
 
 
 def _canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with the quirks of the reference's loader.
-
-    Rebuilt tables are dropped, and a missing pooled null text becomes the mean of the null-text
-    tokens. The input is not changed.
-    """
+    """Without rebuilt tables; a missing pooled null text is the mean of the null-text tokens."""
     kept = {key: value for key, value in tensors.items() if key not in _REBUILT}
     tokens = kept.get("empty_string_feat")
     if "empty_string_feat_c" not in kept and tokens is not None and tokens.is_floating_point():

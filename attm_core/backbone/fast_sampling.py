@@ -32,11 +32,9 @@ _PRECISE = frozenset({
 class FastFluxAudio:
     """A snapshot of a model for sampling; later changes of the model do not reach it.
 
-    Args:
-        model: the model, in any dtype and on any device.
-        dtype: of the matrix products, float32 or bfloat16 (all but those of :data:`_PRECISE`).
-        winograd: use Winograd's products in the audio feed-forward layers. Default: in float32
-            only. They cost 1.4e-6 of relative error there, but treble it in bfloat16 (F(4, 3)).
+    Matrix products are in ``dtype``, float32 or bfloat16 (but those of `_PRECISE`). ``winograd``
+    uses Winograd's products in the audio feed-forward layers; by default in float32 only. They
+    cost 1.4e-6 of relative error there, but treble it in bfloat16 (F(4, 3)).
     """
 
     def __init__(
@@ -188,13 +186,9 @@ _F_4_3 = _Transform(
 
 
 class _WinogradSwiGLU(nn.Module):
-    """``w2(silu(w1·x) ⊙ (w3·x))`` with kernel-3 convolutions and fixed weights.
+    """``w2(silu(w1·x) ⊙ (w3·x))`` with fixed kernels of 3: (H, D, 3), and (D, H, 3) of ``w2``.
 
-    Args:
-        w1, w3: (H, D, 3) weights of the input maps.
-        w2: (D, H, 3) weight of the output map.
-        dtype: of the products; the result has it too.
-        transform: F(2, 3) saves a third of the products, F(4, 3) half, at a larger rounding error.
+    F(2, 3) saves a third of the products, F(4, 3) half, at a larger rounding error.
     """
 
     gate_value: Tensor

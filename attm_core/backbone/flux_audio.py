@@ -37,9 +37,7 @@ __all__ = ["Conditions", "FluxAudio", "FluxAudioConfig"]
 class FluxAudio(nn.Module):
     """Velocity field v(x_t, t | text, s) of the reverse flow: t = 1 is noise, t = 0 is data.
 
-    Args:
-        config: sizes and score head.
-        generator: source of the initial weights; the global random state is neither read nor moved.
+    Initial weights are from ``generator``; the global random state is neither read nor moved.
     """
 
     latent_mean: nn.Parameter

@@ -74,11 +74,7 @@ def load_bigvgan(folder: Path, mel: MelConfig | None = None) -> nn.Module:
 
 
 def _make_bigvgan(settings: Mapping[str, Any], source: Path | str = "settings") -> nn.Module:
-    """An untrained generator of the package's class, with weight norm and arbitrary weights.
-
-    Raises:
-        CheckpointError: the settings are not the content of a ``config.json`` of BigVGAN.
-    """
+    """An untrained generator of the package's class, with weight norm and arbitrary weights."""
     from bigvgan.bigvgan import BigVGAN
     from bigvgan.env import AttrDict
 

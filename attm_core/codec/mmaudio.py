@@ -33,11 +33,9 @@ CLIP_SAMPLES = 441_000  # 10 s
 class MMAudioCodec(nn.Module):
     """Waves (B, S) ↔ un-normalised latents (B, N, C); meets ``Codec``.
 
-    Args:
-        vae: the mel VAE.
-        vocoder: log-mel (B, M, L) → waves (B, 1, 512·L); None for a codec that only encodes.
-        n_samples: S of a clip at 44.1 kHz; N is the number of whole latents in it.
-        batch_size: clips (or latents) at once, which bounds memory.
+    The vocoder maps log-mel (B, M, L) to waves (B, 1, 512·L); None for a codec that only encodes. N
+    is the number of whole latents in a clip of ``n_samples`` at 44.1 kHz; ``batch_size`` clips or
+    latents at once bound the memory.
 
     Raises:
         ConfigError: the VAE is of another mel spectrogram, or a clip is shorter than two latents.

@@ -49,13 +49,7 @@ class ExtractionCast:
 
 @dataclass(frozen=True)
 class ExtractionConfig:
-    """How the work is cut up and stored.
-
-    Attributes:
-        shard_size: clips, or captions, of one file.
-        batch_size: clips that codec and ranker get at a time.
-        dtype: of stored latents and token states: ``"float16"`` or ``"float32"``.
-        track_peak: what the peak of a whole track is brought to, in (0, 1]; None leaves its level.
+    """How the work is cut up (clips or captions of a file, clips at a time) and stored.
 
     Raises:
         ConfigError: a number or name is out of range.

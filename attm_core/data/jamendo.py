@@ -29,16 +29,7 @@ _HEADER_THREADS = 8
 
 @dataclass(frozen=True)
 class WindowConfig:
-    """How tracks are cut and dealt.
-
-    Attributes:
-        max_windows: windows a track has at most.
-        window_s: length of a window.
-        min_track_s: shorter tracks are left out.
-        n_valid: tracks held out for validation.
-        n_test: tracks held out for the test split.
-        exclude: ids of tracks to leave out, such as those of the reference set.
-        seed: of the deal.
+    """How tracks are cut, and dealt to the splits; shorter tracks are left out.
 
     Raises:
         ConfigError: a number is out of range.
@@ -133,13 +124,9 @@ def window_table(
     """A row a clip, the same for the same files whatever the order of the captions.
 
     Training rows come track by track. Held-out rows come window by window: the first hundred rows
-    of ``valid`` are the first windows of a hundred tracks.
-
-    Args:
-        captions: what `read_captions` gave.
-        audio_root: folder that the captions' paths are relative to; where ``14/214.mp3`` is not
-            there, ``14/214.low.mp3`` of the data set's smaller edition is taken.
-        config: windows, splits; None is the published rule.
+    of ``valid`` are the first windows of a hundred tracks. Where ``14/214.mp3`` is not below
+    ``audio_root``, ``14/214.low.mp3`` of the data set's smaller edition is taken; None for
+    ``config`` is the published rule.
 
     Returns:
         Columns `COLUMNS`. ``attrs["skipped"]`` has a ``"path: reason"`` for each track left out
@@ -186,10 +173,7 @@ def _located(root: Path, path: str) -> str:
 
 
 def _window_starts(n_samples: int, rate: int, config: WindowConfig | None = None) -> list[int]:
-    """First sample of each window: ``n = clip(⌊length / 10 s⌋, 1, 10)`` of them, evenly spread.
-
-    ``n_samples`` is the length of the track, ``rate`` its sample rate in Hz.
-    """
+    """First sample of each window: ``n = clip(⌊length / 10 s⌋, 1, 10)`` of them, evenly spread."""
     config = config or WindowConfig()
     width = round(config.window_s * rate)
     n = min(config.max_windows, max(n_samples // width, 1))
@@ -221,13 +205,9 @@ def _rows(item: _Track, split: str, config: WindowConfig) -> Iterable[tuple[Any,
 
 
 def _assign_tracks(track_ids: Sequence[str], config: WindowConfig) -> Mapping[str, str]:
-    """Split of each track, held out by a draw that depends on its id and the seed alone.
+    """Split of each track, in the order of a draw that depends on its id and the seed alone.
 
-    Tracks are ranked by a hash, so that one track more or less in the data moves at most two others
-    from split to split. The keys come in the order of the draw.
-
-    Raises:
-        ConfigError: there are no more tracks than are to be held out.
+    Tracks are ranked by a hash: one track more or less moves at most two others.
     """
     # PAPER-SILENT: how the 200 + 200 tracks are drawn. The released split script shuffles with a
     # list order that is not published; any such list gives other tracks.

@@ -123,11 +123,7 @@ def read_songeval(
 
 
 def _mean_rating(annotation: Any, song: str) -> float:
-    """Mean over the five axes of each axis' mean over annotators, in rating points.
-
-    Raises:
-        InputError: no annotator, or a rating that is missing or not a number.
-    """
+    """Mean over the five axes of each axis' mean over annotators, in rating points."""
     if isinstance(annotation, (str, Mapping)) or not len(annotation):
         raise InputError(f"song {song}: annotation must be a list with a mapping an annotator")
     try:

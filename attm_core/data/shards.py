@@ -213,11 +213,7 @@ class _ShardedRows:
         return self._shard(0).ndim
 
     def __getitem__(self, rows: Int[Tensor, " B"]) -> Tensor:
-        """The rows ``rows`` as a tensor of their own.
-
-        Raises:
-            InputError: ``rows`` is not an index tensor (B,).
-        """
+        """The rows ``rows`` as a tensor of their own."""
         if rows.ndim != 1 or rows.dtype.is_floating_point or rows.dtype == torch.bool:
             raise InputError("rows of a sharded tensor are picked by an integer tensor (B,)")
         wanted = self._rows[rows.cpu()]

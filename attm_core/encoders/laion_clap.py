@@ -85,13 +85,7 @@ class LaionClap:
     ) -> LaionClap:
         """Read a published checkpoint and RoBERTa's tokenizer; nothing is downloaded.
 
-        Args:
-            role: which of the two checkpoints.
-            folder: holds the checkpoint; the asset's folder if None.
-            tokenizer_folder: holds ``vocab.json`` and ``merges.txt``; the asset's folder if None.
-            architecture: that of the published checkpoints if None.
-            crop: which 10 s of longer audio are read.
-            device: where to run.
+        None stands for the assets' own folders, and for the published architecture.
 
         Raises:
             AssetError: a file, or the package ``laion-clap``, is missing.
@@ -149,10 +143,9 @@ def _quantize(waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
 
 
 def _ten_seconds(waves: Float[Tensor, "B S"], crop: _Crop = "center") -> Float[Tensor, "B W"]:
-    """Exactly 480,000 samples at 48 kHz: longer audio is cropped, shorter repeated, then padded.
+    """480,000 samples at 48 kHz: longer audio cropped, shorter repeated whole, then zero-padded.
 
-    ``"center"`` is how the ranker's release scores collections, ``"start"`` how the challenge
-    evaluates; shorter audio is repeated whole and zero-padded.
+    The ranker's release scores collections by the ``"center"``, the challenge by the ``"start"``.
     """
     # PAPER-SILENT: which 10 s of longer audio count is unstated, and the package draws them at
     # random; a fixed window makes every number reproducible.
@@ -199,11 +192,7 @@ def build_network(architecture: ClapArchitecture) -> Any:
 
 
 def _load_network(path: Path, architecture: ClapArchitecture) -> Any:
-    """A ``CLAP`` module with the weights of a training checkpoint, in evaluation mode.
-
-    Raises:
-        CheckpointError: corrupt file, a pickle that holds code, NaN, or not this architecture.
-    """
+    """A ``CLAP`` module with the weights of a training checkpoint, in evaluation mode."""
     read = read_state_dict(path, constructors=_numpy_scalars())
     tensors = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in read.items()}
     # One key that transformers no longer stores is dropped, if it is the constant it must be.

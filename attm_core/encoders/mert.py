@@ -107,10 +107,7 @@ class Mert:
 
 
 def _standardize(waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
-    """Zero mean and unit variance of each wave.
-
-    It hardly matters to the published model: a group norm follows its first convolution.
-    """
+    """Zero mean and unit variance; of little matter: a group norm follows the first convolution."""
     mean = waves.mean(dim=1, keepdim=True)
     variance = waves.var(dim=1, keepdim=True, unbiased=False)
     return (waves - mean) / (variance + _VARIANCE_FLOOR).sqrt()
@@ -139,14 +136,9 @@ def _load_model(folder: Path) -> Any:
 
 
 def _hubert_config(path: Path) -> Any:
-    """HuBERT's configuration from MERT's ``config.json``.
+    """HuBERT's configuration from MERT's ``config.json``; what only MERT's code reads is checked.
 
-    What only MERT's own code reads is checked or unused: ``attention_relax`` matters there in the
-    ``deepnorm`` layers only.
-
-    Raises:
-        CheckpointError: a variant that HuBERT's classes do not cover.
-        InputError: malformed JSON.
+    ``attention_relax`` matters in the ``deepnorm`` layers only.
     """
     from transformers import HubertConfig
 

@@ -22,11 +22,7 @@ _N_RESAMPLES = 1000
 
 
 def _as_embeddings(values: ArrayLike, name: str = "embeddings") -> Matrix:
-    """``values`` as float64 if it is a finite (n, d) matrix with n ≥ 2.
-
-    Raises:
-        InputError: wrong rank, fewer than two rows, NaN or infinite.
-    """
+    """``values`` as float64 if it is a finite (n, d) matrix with n ≥ 2."""
     matrix = np.asarray(values, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] < 2 or matrix.shape[1] < 1:
         raise InputError(f"{name} must have shape (n ≥ 2, d), got {matrix.shape}")

@@ -75,11 +75,7 @@ def as_vector(values: ArrayLike, name: str = "values", minimum: int = 2) -> Vect
 
 
 def _as_pairs(first: ArrayLike, second: ArrayLike) -> tuple[Vector, Vector]:
-    """Check two vectors of equal length, two pairs at least.
-
-    Raises:
-        InputError: as ``as_vector``, or different lengths.
-    """
+    """Two checked vectors of equal length, two pairs at least."""
     x, y = as_vector(first, "first sample"), as_vector(second, "second sample")
     if x.size != y.size:
         raise InputError(f"paired samples differ in length: {x.size} and {y.size}")
@@ -142,13 +138,7 @@ def _bootstrap_interval(
     level: float = LEVEL,
     n_resamples: int = N_RESAMPLES,
 ) -> Interval:
-    """Percentile bootstrap over ``rows`` ≥ 2 items (`scipy.stats.bootstrap`).
-
-    ``statistic`` takes the resampled item numbers (rows,) and returns one number.
-
-    Raises:
-        InputError: fewer than two items.
-    """
+    """Percentile bootstrap over ``rows`` ≥ 2 items; ``statistic`` takes resampled item numbers."""
     items = np.arange(rows)
     as_vector(items, "items to resample")
     found = stats.bootstrap(

@@ -146,14 +146,10 @@ def generate(
     networks: FixedNetworks,
     seeds: Sequence[int],
 ) -> Clips:
-    """Generate one clip per prompt.
+    """Generate one clip per prompt, of B texts without the prefix; equal ones are encoded once.
 
-    Args:
-        model: the backbone in evaluation mode; its null text tells the device to sample on.
-        prompts: B texts, without the prefix; equal ones are encoded once.
-        config: score, guidance, steps, post-processing.
-        networks: text encoders, codec, separator.
-        seeds: one per prompt, see ``sampler.prompt_seeds``.
+    ``model`` is in evaluation mode, its null text tells the device to sample on. ``seeds`` are one
+    per prompt, see ``sampler.prompt_seeds``.
 
     Raises:
         InputError: no or an unusable prompt, a wrong number of seeds, or NaN or infinite samples.

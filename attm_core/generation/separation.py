@@ -32,13 +32,8 @@ class DemucsSeparator:
     """Any model of the ``demucs`` package behind the ``Separator`` role.
 
     It runs through ``demucs.apply.apply_model`` with no random shift, so the same input gives the
-    same output.
-
-    Args:
-        model: a ``Demucs``, ``HDemucs``, ``HTDemucs`` or ``BagOfModels`` that has ``vocals``; if
-            that is its only source, "no vocals" is the input minus it.
-        overlap: share of a segment that neighbouring segments have in common.
-        device: where the model runs; clips come from and go back to wherever they are.
+    same output. If ``vocals`` is its only source, "no vocals" is the input minus it. ``overlap`` is
+    the share of a segment that neighbouring segments have in common.
 
     Raises:
         ConfigError: the model has no ``vocals`` source.

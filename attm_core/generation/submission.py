@@ -55,11 +55,8 @@ def write_submission(
 ) -> Path:
     """Write the archive atomically, and read it back before it takes its name.
 
-    Args:
-        path: the ``.zip`` to write.
-        clips: mono audio by prompt id, within ±1.
-        sample_rate_hz: rate of all clips.
-        record: how they were made (seed, s, w, steps, checkpoint hash, …); JSON values.
+    ``clips`` are mono audio within ±1 by prompt id, all at one rate. ``record`` tells how they were
+    made (seed, s, w, steps, checkpoint hash, …) in JSON values.
 
     Raises:
         InputError: no clips, an unusable id, audio that is not mono, finite and within ±1, a

@@ -45,11 +45,7 @@ class CalibrationReport:
 
 
 def _hits(margin: NDArray[np.float64], winner: Iterable[str]) -> NDArray[np.float64]:
-    """1 where the margin s(A) − s(B) agrees with the vote, 0 where it does not, NaN for ties.
-
-    Raises:
-        InputError: lengths differ, a margin is not finite, or a winner is unknown.
-    """
+    """1 where the margin s(A) − s(B) agrees with the vote, 0 where it does not, NaN for ties."""
     margin, votes = np.asarray(margin, dtype=np.float64), np.asarray(list(winner), dtype=object)
     if margin.shape != votes.shape or margin.ndim != 1:
         raise InputError(f"{margin.shape} margins do not match {votes.shape} votes")

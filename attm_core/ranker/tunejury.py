@@ -47,11 +47,7 @@ class ClipFeatures:
 
 
 class _StreamDropout(nn.Module):
-    """Dropout whose masks come from a generator that the training loop hands in.
-
-    ``nn.Dropout`` draws from PyTorch's global stream, which makes a run depend on whatever ran
-    before it; here each training run owns its masks.
-    """
+    """Dropout from a generator that the training loop hands in, not from a global stream."""
 
     def __init__(self, probability: float) -> None:
         super().__init__()
@@ -59,11 +55,7 @@ class _StreamDropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zero each entry with ``probability`` and rescale the rest; the identity in evaluation.
-
-        Raises:
-            InputError: in training mode without a generator.
-        """
+        """Zero each entry with ``probability`` and rescale the rest; the identity in evaluation."""
         if not self.training or self.probability == 0.0:
             return x
         if self.generator is None:

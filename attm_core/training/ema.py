@@ -120,11 +120,7 @@ def _synthesis_weights(
 def _synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict[str, Tensor]:
     """Float32 weights by name, averaged with width ``sigma_rel`` up to ``step`` (None: the last).
 
-    ``folder`` is where `PowerEma.save_snapshot` wrote. Any width can be asked for; near or between
-    the tracked ones the fit is close.
-
-    Raises:
-        CheckpointError: there is no snapshot at or before ``step``.
+    Any width can be asked for; near or between the tracked ones the fit is close.
     """
     stored = sorted(Path(folder).glob("step_*.safetensors"))
     paths = [path for path in stored if step is None or _step_of(path) <= step]

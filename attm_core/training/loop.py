@@ -84,15 +84,10 @@ def fit(
     validate: Callable[[], float] | None = None,
     description: str = "training",
 ) -> TrainResult:
-    """Train ``model`` in place; a run that the folder holds part of is taken up again.
+    """Train ``model`` in place; a run whose folder holds part of it is taken up again.
 
-    Args:
-        model: starting weights; the trained ones, in evaluation mode, on return.
-        objective: what to minimise.
-        config: length, optimiser, averages.
-        run: its folder and processes; None keeps nothing.
-        validate: measures the validation loss of ``model``; called with gradients off.
-        description: what the progress line says.
+    With None for ``run`` nothing is kept. ``validate`` measures the validation loss of ``model``,
+    with gradients off; ``description`` is what the progress line says.
 
     Raises:
         CheckpointError: the folder belongs to another run.

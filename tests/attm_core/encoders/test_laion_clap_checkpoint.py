@@ -12,6 +12,7 @@ from published_files import MakesFolder, clap_checkpoint, redraw, write_roberta_
 
 from attm_core.encoders.laion_clap import (
     _CHECKPOINTS,
+    _POSITION_IDS,
     _WINDOW,
     ClapArchitecture,
     LaionClap,
