@@ -150,11 +150,8 @@ class StreamBlock(nn.Module):
     ) -> tuple[Heads, tuple[Tensor, ...]]:
         """Heads of the normalised, modulated input, and the four modulations still to be used.
 
-        Args:
-            x: (B, n, D) residual stream.
-            c: (B, 1, D) global condition.
-            table: rotary table of this stream.
-            extra: (B, 1, 6·D) added to the modulations (per-block AdaLN head).
+        ``x`` (B, n, D) is the residual stream, ``c`` (B, 1, D) the global condition, ``extra``
+        (B, 1, 6·D) is added to the modulations (per-block AdaLN head).
         """
         terms = self.adaLN_modulation(c)
         terms = terms if extra is None else terms + extra

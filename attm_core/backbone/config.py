@@ -18,40 +18,24 @@ from attm_core.errors import ConfigError
 class FluxAudioConfig:
     """Sizes of one FluxAudio; the defaults are FluxAudio-S at 44.1 kHz.
 
-    Attributes:
-        n_channels: latent channels C.
-        n_latents: latent frames N (430 for 10 s at 44.1 kHz).
-        n_tokens: text tokens T.
-        token_width: width F of a text token.
-        pooled_width: width P of the pooled text embedding.
-        width: model width D, a multiple of ``2 · n_heads``.
-        n_heads: attention heads.
-        n_joint: joint (text and audio) blocks.
-        n_fused: audio-only blocks after them.
-        ffn_ratio: the SwiGLU hidden width is ⅔ · ffn_ratio · D …
-        ffn_multiple: … rounded up to a multiple of this (256 in the reference).
-        score_head: one of :data:`attm_core.constants.HEAD_NAMES`.
-        score_features: Fourier features of the score, even.
-        score_bandwidth: their standard frequency, in radians per unit of reward.
-
     Raises:
         ConfigError: the sizes contradict each other.
     """
 
-    n_channels: int = 40
-    n_latents: int = 430
-    n_tokens: int = 77
-    token_width: int = 1024
-    pooled_width: int = 512
-    width: int = 448
+    n_channels: int = 40  # of the latents, C
+    n_latents: int = 430  # frames N, 430 for 10 s at 44.1 kHz
+    n_tokens: int = 77  # of the text, T
+    token_width: int = 1024  # F
+    pooled_width: int = 512  # P
+    width: int = 448  # of the model, D, a multiple of 2 · n_heads
     n_heads: int = 7
-    n_joint: int = 4
-    n_fused: int = 8
-    ffn_ratio: float = 4.0
-    ffn_multiple: int = 256
+    n_joint: int = 4  # joint (text and audio) blocks
+    n_fused: int = 8  # audio-only blocks after them
+    ffn_ratio: float = 4.0  # the SwiGLU hidden width is ⅔ · ffn_ratio · D …
+    ffn_multiple: int = 256  # … rounded up to a multiple of this (256 in the reference)
     score_head: HeadName = "none"
-    score_features: int = 256
-    score_bandwidth: float = 0.5
+    score_features: int = 256  # Fourier features of the score, even
+    score_bandwidth: float = 0.5  # their standard frequency, radians per unit of reward
 
     def __post_init__(self) -> None:
         require(self, positive="n_channels n_latents n_tokens token_width pooled_width width")

@@ -33,11 +33,8 @@ def split_order(n_heads: int, head_width: int) -> Int[Tensor, " rows"]:
 def rotary_table(length: int, head_width: int, first: int = 0) -> Float[Tensor, "2 n half"]:
     """Cosines and sines of the angles p·10000^(−2k/d), positions p = first … first + length − 1.
 
-    Args:
-        length: number of tokens n.
-        head_width: channels of a head, d, even.
-        first: position of the first token (−1 for a stream that carries a prepended token, so that
-            the other tokens keep the positions they have without it).
+    ``head_width`` d is even. ``first`` is −1 for a stream that carries a prepended token, so that
+    the other tokens keep the positions they have without it.
     """
     exponent = torch.arange(0, head_width, 2, dtype=torch.float32) / head_width
     position = torch.arange(first, first + length, dtype=torch.float32)
@@ -53,11 +50,7 @@ def normalize_and_rotate(
     """RMS-normalise queries and keys over the head, scale by the learned weights, rotate.
 
     Computed in float32 whatever the input: in bfloat16 the reference's eps would be 7.8e-3.
-
-    Args:
-        q_k: queries and keys, channels in the order of :func:`split_order`.
-        weights: learned scales of q and of k in the reference's channel order.
-        table: from :func:`rotary_table`.
+    Channels are in the order of `split_order`, but the learned scales in the reference's.
     """
     cos, sin = table
     scale = torch.stack([torch.cat([w[0::2], w[1::2]]) for w in weights])[:, None]

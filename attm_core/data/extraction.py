@@ -88,12 +88,9 @@ class ClipExtractor:
 
     @torch.no_grad()
     def shard(self, rows: pd.DataFrame) -> dict[str, Tensor]:
-        """Latents and scores of a shard's clips, some rows of the window table.
+        """``mean``, ``std`` (n, N, C) of some clips' stems, ``scores`` (n, 2) and ``problem`` (n,).
 
-        Returns:
-            ``mean`` and ``std`` (n, N, C) of the instrumental stems, ``scores`` (n, 2) float64 of
-            mixture and stem, and ``problem`` (n,), places in `PROBLEMS`. A clip that cannot be read
-            or is silent has zeros and NaN.
+        Scores are of mixture and stem, problems places in `PROBLEMS`; zeros and NaN for such clips.
         """
         n, codec = len(rows), self.cast.codec
         problem = torch.zeros(n, dtype=torch.int8)

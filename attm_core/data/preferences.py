@@ -62,12 +62,10 @@ def read_musicprefs(path: Path) -> pd.DataFrame:
 
 
 def read_aime(survey: Path, tracks: Path) -> pd.DataFrame:
-    """AIME survey answers joined with the tracks they compare.
+    """AIME survey answers joined with the tracks they compare; the prompt is their description.
 
-    Args:
-        survey: rows with ``a_id``, ``b_id`` and ``winner``; row n is the pair ``aime_NNNNNN``.
-        tracks: rows with ``id``, ``model``, ``description`` (three Jamendo tags) and ``audio``; the
-            500 real MTG-Jamendo tracks are one of its models. The prompt is the description.
+    Rows of the survey have ``a_id``, ``b_id`` and ``winner``; row n is the pair ``aime_NNNNNN``.
+    Those of the tracks have ``id``, ``model``, ``description`` (three Jamendo tags) and ``audio``.
 
     Raises:
         InputError: missing file or field, a track that is not listed, two tracks of different
@@ -93,13 +91,9 @@ def read_songeval(
 ) -> pd.DataFrame:
     """SongEval ratings made into pairs; no prompt exists, so the text feature is zero.
 
-    Args:
-        path: ``metadata.jsonl`` rows with ``song_id``, ``id`` or ``file_name`` (its stem names the
-            song, its default is ``mp3/<song>.mp3``) and ``annotation``: a list of the five axes'
-            ratings, one mapping an annotator.
-        n_pairs: pairs wanted.
-        min_gap: least difference of mean ratings, in rating points.
-        seed: of the draw.
+    Rows have ``song_id``, ``id`` or ``file_name`` (its stem names the song; ``mp3/<song>.mp3`` if
+    there is none) and ``annotation``: a list of the five axes' ratings, one mapping an annotator.
+    Means of a pair differ by at least ``min_gap`` rating points.
 
     Raises:
         InputError: missing file or field, a song without ratings, or too few songs that differ.

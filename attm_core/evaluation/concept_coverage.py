@@ -66,12 +66,7 @@ class AudioLanguageJudge:
     """The challenge's kind of judge: an audio-language model asked yes or no about each concept.
 
     The answer is read from the logits of the first answer token, not sampled: the same clip gets
-    the same answer.
-
-    Attributes:
-        model: a generative audio-language model of ``transformers`` (Qwen2-Audio's interface).
-        processor: its processor.
-        question: asked with ``{concept}`` filled in.
+    the same answer. Model and processor have Qwen2-Audio's interface.
     """
 
     # PAPER-SILENT: the challenge's judge model, its prompt and how concepts are drawn from a

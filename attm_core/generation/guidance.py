@@ -59,12 +59,8 @@ def separate_guidance(
 ) -> Float[Tensor, "*shape"]:
     """Eq. (2) along the chain ∅ → c → (c, s), with a scale for each step; beyond the paper.
 
-    Args:
-        v_cond: v(x_t, t, c, s).
-        v_text: v(x_t, t, c, ∅_s).
-        v_null: v(x_t, t, ∅_t, ∅_s).
-        w: guidance scale of the text.
-        w_score: guidance scale of the score given the text; if it equals ``w``, this is Eq. (2).
+    ``v_text`` is v(x_t, t, c, ∅_s), the others as in `joint_guidance`. ``w`` is the guidance scale
+    of the text, ``w_score`` that of the score given the text; if they are equal, this is Eq. (2).
     """
     return joint_guidance(v_text, v_null, w) + w_score * (v_cond - v_text)
 
@@ -114,15 +110,10 @@ def guide(
     negative: Conditions | None = None,
     w_score: float | None = None,
 ) -> GuidedVelocity:
-    """The guided velocity field of B prompts.
+    """The guided velocity field of B prompts with conditions c and scores (B,), None without head.
 
-    Args:
-        model: the backbone.
-        conditions: c for B prompts.
-        s: input scores (B,), or None for a backbone without score head.
-        w: guidance scale.
-        negative: conditions of a negative prompt for B prompts, in place of ∅_t.
-        w_score: a scale of its own for the score; ``w`` is then that of the text.
+    ``negative`` are conditions of a negative prompt in place of ∅_t. ``w_score`` is a scale of its
+    own for the score; ``w`` is then that of the text.
 
     Raises:
         ConfigError: ``w_score`` without a score.

@@ -43,34 +43,21 @@ _BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # characters of visible categories t
 class GenerationConfig:
     """How clips are generated; the defaults are the paper's deployed inference (Section III-E).
 
-    Attributes:
-        s: score scalar, in reward units, or None for a backbone without score head.
-        w: guidance scale of Eq. (2).
-        w_score: guidance scale of the score alone (``w`` is then the text's); None: joint.
-        n_steps: Euler steps.
-        prefix: put before every prompt.
-        negative_prompt: text in place of ∅_t, or None.
-        n_passes: separation passes; 0 leaves the separator out.
-        target_lufs: loudness wanted, or None to leave the loudness alone.
-        ceiling_dbtp: true-peak ceiling.
-        variant: post-processing as the paper writes it or as the released script does it.
-        batch_size: prompts sampled and decoded at once (a guided step runs twice as many).
-
     Raises:
         ConfigError: a field is out of range; the message names it.
     """
 
-    s: float | None = 5.0
-    w: float = 4.0
-    w_score: float | None = None
-    n_steps: int = 25
-    prefix: str = PROMPT_PREFIX
-    negative_prompt: str | None = None
-    n_passes: int = N_PASSES
-    target_lufs: float | None = TARGET_LUFS
-    ceiling_dbtp: float = CEILING_DBTP
-    variant: Variant = "as_written"
-    batch_size: int = 32
+    s: float | None = 5.0  # score, in reward units; None for a backbone without score head
+    w: float = 4.0  # guidance scale of Eq. (2)
+    w_score: float | None = None  # that of the score alone (``w`` is then the text's); None: joint
+    n_steps: int = 25  # of Euler
+    prefix: str = PROMPT_PREFIX  # put before every prompt
+    negative_prompt: str | None = None  # text in place of ∅_t
+    n_passes: int = N_PASSES  # of separation; 0 leaves the separator out
+    target_lufs: float | None = TARGET_LUFS  # None leaves the loudness alone
+    ceiling_dbtp: float = CEILING_DBTP  # of the true peak
+    variant: Variant = "as_written"  # or as the released script does it
+    batch_size: int = 32  # prompts at once (a guided step runs twice as many)
 
     def __post_init__(self) -> None:
         ranges = {

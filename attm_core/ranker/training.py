@@ -36,30 +36,21 @@ class PairFeatures:
 
 @dataclass(frozen=True)
 class RankerTrainingConfig:
-    """How the head is trained; the defaults are the released recipe.
-
-    Attributes:
-        learning_rate: of AdamW.
-        weight_decay: of AdamW.
-        batch_size: pairs per step.
-        max_epochs: upper limit.
-        patience: epochs without a better validation loss before training stops, with the best
-            weights kept; None trains all ``max_epochs`` and keeps the last weights.
-        min_delta: by how much a validation loss must fall to count as better.
-        output_gain: factor on the initial weights of the last layer; 1 is the released recipe.
-    """
+    """How the head is trained with AdamW; the defaults are the released recipe."""
 
     learning_rate: float = 1e-4
     weight_decay: float = 1e-3
-    batch_size: int = 32
+    batch_size: int = 32  # pairs per step
     max_epochs: int = 1000
+    # Epochs without a better validation loss before training stops, with the best weights kept;
+    # None trains all epochs and keeps the last weights.
     patience: int | None = 30
-    min_delta: float = 1e-4
+    min_delta: float = 1e-4  # by how much a validation loss must fall to count as better
     # PAPER-DEVIATION: Kaiming-normal by fan-out gives the last layer (fan-out 1) weights of
     # standard deviation √2, and an untrained head of the paper's widths margins of about ±20. The
     # paper's 550 steps an epoch unlearn them; a small profile has a few hundred steps in all and
     # starts from smaller weights.
-    output_gain: float = 1.0
+    output_gain: float = 1.0  # factor on the initial weights of the last layer
 
     def __post_init__(self) -> None:
         patience = 1 if self.patience is None else self.patience

@@ -57,26 +57,16 @@ def _training() -> SFTConfig:
 
 @dataclass(frozen=True)
 class CRPOConfig:
-    """Stage 3 as published: β 2000, λ_FM 1, lr 1e-6, 5 K updates, 2 K prompts.
-
-    Attributes:
-        n_prompts: captions that are sampled.
-        n_per_prompt: samples of each.
-        s: the score they are sampled at, and trained under.
-        min_gap: prompts whose best and worst CLAP scores are no further apart give no pair.
-        beta: sharpness of the preference.
-        lambda_fm: weight of the winners' flow-matching loss.
-        training: length, rate and nulls, which both sides, policy and reference share; its batches
-            are of pairs.
-    """
+    """Stage 3 as published: β 2000, λ_FM 1, lr 1e-6, 5 K updates, 2 K prompts."""
 
     n_prompts: int = 2000
     # PAPER-SILENT: samples per prompt and their s; CRPO's own paper has 5, Stage 2 samples at 2.
     n_per_prompt: int = 5
-    s: float = 2.0
-    min_gap: float = 0.0
-    beta: float = BETA
-    lambda_fm: float = LAMBDA_FM
+    s: float = 2.0  # the score they are sampled at, and trained under
+    min_gap: float = 0.0  # best and worst no further apart give no pair
+    beta: float = BETA  # sharpness of the preference
+    lambda_fm: float = LAMBDA_FM  # weight of the winners' flow-matching loss
+    # Length, rate and nulls, shared by both sides, policy and reference; its batches are of pairs.
     training: SFTConfig = field(default_factory=_training)
 
     def __post_init__(self) -> None:

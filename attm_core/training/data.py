@@ -51,24 +51,16 @@ class Batch:
 class LatentSet:
     """Clips with their text features and scores; tensors may be memory-mapped or half precision.
 
-    Attributes:
-        mean: posterior means (n, N, C), un-normalised.
-        std: posterior standard deviations (n, N, C); zeros for latents that were generated.
-        tokens: text token states (n, T, F), or (u, T, F) with ``caption_index``.
-        pooled: pooled CLAP text embeddings (n, P), or (u, P) with ``caption_index``.
-        score: ranker rewards (n,), the ``s`` that the score head learns.
-        caption_index: for captions stored once, the row of ``tokens`` and ``pooled`` of each clip.
-
     Raises:
         InputError: the tensors do not fit together, or a score is not finite.
     """
 
-    mean: Float[Tensor, "n N C"]
-    std: Float[Tensor, "n N C"]
-    tokens: Float[Tensor, "u T F"]
-    pooled: Float[Tensor, "u P"]
-    score: Float[Tensor, " n"]
-    caption_index: Int[Tensor, " n"] | None = None
+    mean: Float[Tensor, "n N C"]  # of the posterior, un-normalised
+    std: Float[Tensor, "n N C"]  # zeros for latents that were generated
+    tokens: Float[Tensor, "u T F"]  # u = n, or captions stored once
+    pooled: Float[Tensor, "u P"]  # CLAP text embeddings
+    score: Float[Tensor, " n"]  # ranker rewards, the ``s`` that the score head learns
+    caption_index: Int[Tensor, " n"] | None = None  # each clip's row of ``tokens`` and ``pooled``
 
     def __post_init__(self) -> None:
         n = len(self.mean)

@@ -42,23 +42,15 @@ def _finetuning(n_steps: int, lr: float) -> SFTConfig:
 class ExpertIterationConfig:
     """Stage 2 as published: 30 K steps at 1e-5 on the mixture, then 5 K at 1e-6 on the experts.
 
-    Attributes:
-        n_samples: clips sampled.
-        n_keep: clips kept; the paper keeps 64 of about 600 and calls it the top decile.
-        s: the score they are sampled at.
-        oversample: how often a kept clip occurs for one occurrence of a training clip.
-        keep: ``"top"`` keeps the best; the controls ``"random"`` keeps as many at random, and
-            ``"none"`` trains as long on the training clips alone.
-        label: the score that kept clips are trained under: their ``"own"`` reward, the
-            ``"sampling"`` score s, or the ``"null"`` score.
-        finetune: the training on the oversampled mixture.
-        polish: the training on the kept clips alone.
+    ``keep="top"`` keeps the best; the controls ``"random"`` keeps as many at random, and ``"none"``
+    trains as long on the training clips alone. ``label`` is the score that kept clips are trained
+    under: their ``"own"`` reward, the ``"sampling"`` score s, or the ``"null"`` score.
     """
 
     n_samples: int = 600
-    n_keep: int = 64
-    s: float = 2.0
-    oversample: int = 5
+    n_keep: int = 64  # of about 600; the paper calls it the top decile
+    s: float = 2.0  # the score they are sampled at
+    oversample: int = 5  # occurrences of a kept clip for one of a training clip
     keep: Keep = "top"
     # PAPER-SILENT: under which score kept clips are trained; their own reward, as every clip is.
     label: Label = "own"

@@ -27,42 +27,30 @@ _DECAY_FACTOR = 0.1
 class TrainConfig:
     """How `attm_core.training.loop.fit` trains; the defaults are those of Stage 1.
 
-    Attributes:
-        n_steps: updates.
-        batch_size: items of an update, over all processes and accumulation steps.
-        lr: peak learning rate.
-        warmup_steps: steps of linear warm-up, factor (k + 1)/(warmup_steps + 1) at step k.
-        schedule: after the warm-up, ``"as_written"`` stays at ``lr``; ``"as_released"`` multiplies
-            by 0.1 at 80 % and again at 90 % of the run; ``"cosine"`` falls to zero.
-        betas, weight_decay: of AdamW.
-        eps: of AdamW; None means 1e-6 under bf16 and 1e-8 otherwise.
-        clip_norm: largest gradient norm.
-        precision: ``"bf16"`` runs the forward pass under autocast where the device is fast at it;
-            weights stay float32.
-        accumulation: parts into which each process cuts its share of a batch.
-        save_every: steps between states on disk, validations and stored averages.
-        sigma_rels: widths of the averages to track; empty for none.
+    After the warm-up, schedule ``"as_written"`` stays at ``lr``; ``"as_released"`` multiplies by
+    0.1 at 80 % and again at 90 % of the run; ``"cosine"`` falls to zero. ``"bf16"`` is autocast where
+    the device is fast at it; weights stay float32.
 
     Raises:
         ConfigError: a value is out of its range or unknown; the message names it.
     """
 
-    n_steps: int = 200_000
-    batch_size: int = 64
-    lr: float = 1e-4
-    warmup_steps: int = 1000
+    n_steps: int = 200_000  # updates
+    batch_size: int = 64  # items of an update, over all processes and accumulation steps
+    lr: float = 1e-4  # at its peak
+    warmup_steps: int = 1000  # linear, factor (k + 1)/(warmup_steps + 1) at step k
     # PAPER-DEVIATION: none by default (constant after warm-up, as Section III-D(b) says); the
     # released configuration steps down at 80 % and 90 % (K-5), kept as "as_released".
     schedule: Literal["as_written", "as_released", "cosine"] = "as_written"
     # PAPER-SILENT: betas, weight decay, ε and clipping are those of the public backbone's code.
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 1e-6
-    eps: float | None = None
-    clip_norm: float = 1.0
+    eps: float | None = None  # None: 1e-6 under bf16 and 1e-8 otherwise
+    clip_norm: float = 1.0  # largest gradient norm
     precision: Literal["fp32", "bf16"] = "bf16"
-    accumulation: int = 1
-    save_every: int = 10_000
-    sigma_rels: tuple[float, ...] = SIGMA_RELS
+    accumulation: int = 1  # parts into which each process cuts its share of a batch
+    save_every: int = 10_000  # steps between states on disk, validations and stored averages
+    sigma_rels: tuple[float, ...] = SIGMA_RELS  # widths of the averages to track; empty for none
 
     def __post_init__(self) -> None:
         require(self, positive="n_steps batch_size lr clip_norm accumulation save_every")

@@ -44,17 +44,10 @@ def launched_accelerator() -> Accelerator | None:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a procedure works.
+    """Where a procedure works: one process, or several that ``accelerator`` joins."""
 
-    Attributes:
-        folder: its own; a killed run that finds its files there goes on from them. None keeps
-            nothing.
-        seed: of everything random in it.
-        accelerator: for several processes or GPUs; None is this process.
-    """
-
-    folder: Path | None = None
-    seed: int = 42
+    folder: Path | None = None  # a killed run goes on from its files there; None keeps nothing
+    seed: int = 42  # of everything random in it
     accelerator: Accelerator | None = None
 
     @property

@@ -36,18 +36,12 @@ from attm_core.training.run import Run
 
 @dataclass(frozen=True)
 class SFTConfig(TrainConfig):
-    """A training of the backbone; the defaults are Stage 1 as published: 200 K updates of 64 clips.
-
-    Attributes:
-        nulls: condition dropout.
-        sigma_rel: width of the averaged weights that the training ends with; None keeps the raw
-            ones. The averages of all widths can be had afterwards in any case (`load_ema`).
-    """
+    """A training of the backbone; the defaults are Stage 1 as published."""
 
     nulls: NullConfig = field(default_factory=NullConfig)
     # PAPER-SILENT: EMA is stated for Stage 1, but not which weights Stage 2 starts from; the
     # released scripts go on from the raw ones (K-6).
-    sigma_rel: float | None = None
+    sigma_rel: float | None = None  # width of the averages to end with; see also `load_ema`
 
     def __post_init__(self) -> None:
         super().__post_init__()
