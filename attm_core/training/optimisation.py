@@ -28,8 +28,8 @@ class TrainConfig:
     """How `attm_core.training.loop.fit` trains; the defaults are those of Stage 1.
 
     After the warm-up, schedule ``"as_written"`` stays at ``lr``; ``"as_released"`` multiplies by
-    0.1 at 80 % and again at 90 % of the run; ``"cosine"`` falls to zero. ``"bf16"`` is autocast where
-    the device is fast at it; weights stay float32.
+    0.1 at 80 % and again at 90 % of the run; ``"cosine"`` falls to zero. ``"bf16"`` is autocast
+    where the device is fast at it; weights stay float32.
 
     Raises:
         ConfigError: a value is out of its range or unknown; the message names it.
