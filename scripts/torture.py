@@ -244,10 +244,13 @@ def pages(reference: Place) -> list[tuple[str, int]]:
         require(not copy.exists(), "half a notebook counts as executed")
     require(outputs() == whole, "a notebook says something else after kills")
     require(not list((executed / "running").glob("*")), "a killed notebook was left in running/")
-    kept = ROOT / "_build" / "notebooks" / PROFILE  # of `make smoke`, if that was run
-    shutil.copytree(kept, executed, dirs_exist_ok=True) if kept.exists() else None
+    kept = {ROOT / "_build" / "notebooks" / PROFILE: executed,
+            ROOT / "results" / PROFILE: place.results / PROFILE}  # fmt: skip
+    for source, target in kept.items():  # of `make smoke`, if that was run
+        shutil.copytree(source, target, dirs_exist_ok=True) if source.exists() else None
     sources = {path.name for path in (place.clone / "notebooks").glob("*.ipynb")}
     if not sources <= {path.name for path in executed.glob("*.ipynb")}:
+        place.start("study", "--profile", PROFILE).end()
         place.start("notebooks", "--profile", PROFILE).end()
     words = ["book", "--profile", PROFILE]
     for pattern in ("_build/book-src/book/*.md", "_build/book-out/_build/html/book/*.html"):
