@@ -101,10 +101,16 @@ def parse_config(path: Path, config_type: type[_Config], text: str | None) -> _C
     try:
         config = TypeAdapter(config_type).validate_json(text)
     except ValidationError as error:
-        raise CheckpointError(f"{path} is not of a {config_type.__name__}: {error}") from error
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or config_type.__name__
+        message = f"{path} has no usable configuration ({where}: {first['msg']}); train it again"
+        raise CheckpointError(message) from error
     # Parsing ignores keys it does not know; a file with more keys is from other code.
     if json.dumps(dataclasses.asdict(config), sort_keys=True) != text:  # type: ignore[call-overload]
-        raise CheckpointError(f"{path} was written for another {config_type.__name__}: {text}")
+        raise CheckpointError(
+            f"{path} has no usable configuration: it was written for another "
+            f"{config_type.__name__}, {text}; train it again"
+        )
     return config
 
 

@@ -21,7 +21,6 @@ from typing import Any
 from attm_companion.study.results import COLUMNS, TEXT, WHOLE, Result, Value
 from attm_core.errors import InputError, ResultError
 from attm_core.files import read_json, write_json, write_text
-from attm_core.precision import fast_dtype
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS_VARIABLE = "ATTM_RESULTS"
@@ -181,6 +180,8 @@ def code_commit() -> str:
 
 def hardware() -> str:
     """Processor, cores, memory and the number format of its fast products, in words."""
+    from attm_core.precision import fast_dtype  # loads torch
+
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     precision = str(fast_dtype()).removeprefix("torch.")
     return f"{_processor()}, {os.cpu_count()} cores, {memory_gb:.0f} GiB, {precision}"

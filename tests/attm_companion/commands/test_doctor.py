@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from attm_companion.assets import load_manifest
+from attm_companion.assets import Asset, AssetFile, load_manifest
 from attm_companion.commands import doctor
 from attm_companion.commands.cli import main
 from attm_companion.commands.doctor import (
@@ -134,9 +134,9 @@ def test_the_paper_s_problems_have_remedies_and_its_needs_are_all_asked_for(monk
 
 def test_assets_are_found_whole_in_part_or_not(monkeypatch, tmp_path):
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path))
-    file = assets.AssetFile("part/model.bin", "https://example.org/model.bin", size=5 * 2**20)
-    asset = assets.Asset("toy", "a part", "MIT", "https://example.org", (file,))
-    byhand = assets.Asset("data", "a set", "MIT", "https://example.org", note="Ask.")
+    file = AssetFile("part/model.bin", "https://example.org/model.bin", size=5 * 2**20)
+    asset = Asset("toy", "a part", "MIT", "https://example.org", (file,))
+    byhand = Asset("data", "a set", "MIT", "https://example.org", note="Ask.")
     monkeypatch.setattr(doctor, "load_manifest", lambda: {"toy": asset, "data": byhand})
     monkeypatch.setattr(doctor, "PAPER_NEEDS", {"inference": ("toy", "data")})
 
