@@ -96,21 +96,15 @@ def parse_config(path: Path, config_type: type[_Config], text: str | None) -> _C
     """
     from pydantic import TypeAdapter, ValidationError
 
-    if text is None:
-        raise CheckpointError(f"{path} has no configuration in its metadata; train it again")
+    unusable = f"{path} has no usable configuration (train it again): it"
     try:
-        config = TypeAdapter(config_type).validate_json(text)
+        config = TypeAdapter(config_type).validate_json(text or "null")
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or config_type.__name__
-        message = f"{path} has no usable configuration ({where}: {first['msg']}); train it again"
-        raise CheckpointError(message) from error
+        first = error.errors()[0]
+        raise CheckpointError(f"{unusable} says {first['loc']}: {first['msg']}") from error
     # Parsing ignores keys it does not know; a file with more keys is from other code.
     if json.dumps(dataclasses.asdict(config), sort_keys=True) != text:  # type: ignore[call-overload]
-        raise CheckpointError(
-            f"{path} has no usable configuration: it was written for another "
-            f"{config_type.__name__}, {text}; train it again"
-        )
+        raise CheckpointError(f"{unusable} is of another {config_type.__name__}: {text}")
     return config
 
 
