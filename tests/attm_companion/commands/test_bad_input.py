@@ -33,6 +33,7 @@ from safetensors.torch import load_file, save_file
 from vae_weights import TINY, formula_state
 from vocoder_settings import TINY_BIGVGAN
 
+from attm_companion import assets
 from attm_companion.assets import load_manifest
 from attm_companion.commands import assets_cli, casting
 from attm_companion.commands.cli import main
@@ -47,7 +48,6 @@ from attm_companion.world.mini_separator import (
     load_mini_demucs,
     save_mini_demucs,
 )
-from attm_core import assets
 from attm_core.backbone.checkpoint import (
     load_model,
     load_reference_state_dict,
