@@ -78,7 +78,7 @@ def test_wrong_shapes_are_refused(tmp_path: Path) -> None:
     ("config", "message"),
     [
         ({**GOOD, "more": 1}, "another Config"),
-        ({"inner": {"width": "wide"}, "depths": [1]}, "not of a Config"),
+        ({"inner": {"width": "wide"}, "depths": [1]}, "inner.*valid integer"),
     ],
 )
 def test_foreign_configuration_is_refused(tmp_path: Path, config: object, message: str) -> None:
