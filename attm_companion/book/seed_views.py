@@ -65,7 +65,9 @@ def verdict_table(result: Result) -> pd.DataFrame:
             "detectable": found["detectable"],
             "verdict": found["verdict"],
             "as the paper": _as_paper(found).map({True: "yes", False: "no"}),
-            "seeds needed": found["seeds_needed"],
+            "seeds needed": found["seeds_needed"]
+            .astype(object)
+            .where(found["seeds_needed"].notna(), ""),
         }
     )
 
