@@ -8,6 +8,10 @@ import pytest
 from attm_core.precision import fast_dtype
 
 ROOT = Path(__file__).resolve().parents[1]
+# numba, inside librosa, compiles on first use and keeps what it compiled beside librosa; two
+# workers that do so at once can each load what the other wrote, and crash.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+os.environ["NUMBA_CACHE_DIR"] = str(ROOT / ".pytest_cache" / "numba" / WORKER)
 
 
 @pytest.fixture(scope="session")
