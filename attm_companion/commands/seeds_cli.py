@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attm_companion.commands import seed, worker_count
@@ -28,23 +28,24 @@ def add_parsers(subparsers: Any) -> None:
 
 def run_seeds(options: argparse.Namespace) -> int:
     """Run, or go on with, all seeds; the table is written again after every group of them."""
-    from attm_companion.study.seed_study import run_seeds
+    from attm_companion.study.seed_study import TIERS
     from attm_companion.tables.training_seeds import write_seeds
 
-    return _run(options, run_seeds, write_seeds)
+    return _run(options, TIERS, write_seeds)
 
 
 def run_open(options: argparse.Namespace) -> int:
     """Ask, or go on asking, the open questions; the table is written again after each of them."""
-    from attm_companion.study.open_questions import run_open
+    from attm_companion.study.open_questions import TIERS
     from attm_companion.tables.open_questions import write_open
 
-    return _run(options, run_open, write_open)
+    return _run(options, TIERS, write_open)
 
 
-def _run(options: argparse.Namespace, run: Callable[..., None], write: Callable[..., None]) -> int:
+def _run(options: argparse.Namespace, tiers: Sequence[Any], write: Callable[..., None]) -> int:
+    from attm_companion.study.seed_study import run_tiers
     from attm_companion.study.study import Study
 
     studies = [Study(options.profile, chosen) for chosen in dict.fromkeys(options.seeds)]
-    run(studies, lambda reading: write(studies, reading), options.jobs)
+    run_tiers(studies, tiers, lambda reading: write(studies, reading), options.jobs)
     return 0

@@ -38,30 +38,17 @@ MEANS = tuple(UNITS)[1:]  # what a row shows beside FAD
 
 @dataclass(frozen=True)
 class Scores:
-    """What one condition scored.
-
-    Attributes:
-        clap: CLAP score of each prompt (n,).
-        reward: ranker reward of each prompt (n,), in the paper's units (calibrated).
-        embeddings: evaluation-CLAP audio embedding of each prompt (n, P).
-        vocals_db: level of the separated vocal stem relative to the clip (n,), in dB; NaN where it
-            was not measured.
-        level_dbfs: RMS level of each clip (n,).
-        clipped: share of its samples at full scale (n,).
-        ccs: share of the prompt's concepts that the judge hears in it (n,).
-        quality: production quality as the oracle listener hears it (n,), the world's hidden truth.
-        utility: what the clip is worth to the world's listeners, by the oracle's estimate (n,).
-    """
+    """What one condition scored: a number per prompt, (n,), and the embeddings."""
 
     clap: Array
-    reward: Array
-    embeddings: Array
-    vocals_db: Array
-    level_dbfs: Array | None = None
-    clipped: Array | None = None
-    ccs: Array | None = None
-    quality: Array | None = None
-    utility: Array | None = None
+    reward: Array  # of the ranker, in the paper's units (calibrated)
+    embeddings: Array  # evaluation CLAP of the audio (n, P)
+    vocals_db: Array  # of the separated vocal stem relative to the clip; NaN: not measured
+    level_dbfs: Array | None = None  # RMS
+    clipped: Array | None = None  # share of the samples at full scale
+    ccs: Array | None = None  # share of the prompt's concepts that the judge hears
+    quality: Array | None = None  # as the oracle listener hears it, the world's hidden truth
+    utility: Array | None = None  # to the world's listeners, by the oracle's estimate
 
     def __len__(self) -> int:
         return len(self.clap)
@@ -107,13 +94,7 @@ class Scores:
 
 
 def fad_interval(generated: Array, reference: Array, seed: int = 0) -> Interval:
-    """FAD of a set with a 95 % interval by bootstrap over its prompts.
-
-    Args:
-        generated: embeddings (n, P).
-        reference: embeddings (m, P).
-        seed: names the resampling stream.
-    """
+    """FAD of embeddings (n, P) to (m, P), with a 95 % interval by bootstrap over the prompts."""
     rng = numpy_generator(seed, "fad-bootstrap")
     return frechet_interval(generated, reference, rng, n_resamples=N_FAD_RESAMPLES)
 
@@ -139,15 +120,10 @@ def add_row(
     paper: Mapping[str, float] | None = None,
     **facts: Any,
 ) -> None:
-    """Add one row of Tables II or III to ``result``: every metric beside the paper's number.
+    """Add one row of Tables II or III: every metric, beside the paper's number (`paper_row`).
 
-    Args:
-        result: where the values go.
-        row: the row.
-        scores: what the condition scored.
-        reference: embeddings of the reference set (m, P).
-        paper: the paper's numbers by metric, where it has the row; see `paper_row`.
-        facts: ``s``, ``generation_seed``.
+    ``reference`` are embeddings (m, P) of the reference set, ``facts`` are ``s`` and
+    ``generation_seed``.
     """
     for metric, interval in intervals(scores, reference).items():
         known = {"n": len(scores), "paper": (paper or {}).get(metric), **facts}

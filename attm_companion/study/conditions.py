@@ -59,10 +59,6 @@ class InferenceProtocol(pydantic.BaseModel):
         config = replace(self.config, **{name: changes[name] for name in changes.keys() - own})
         return InferenceProtocol.model_validate({**dict(self), **own, "config": config})
 
-    def with_seed(self, seed: int) -> InferenceProtocol:
-        """The same protocol under another generation seed."""
-        return self.changed(seed=seed)
-
     def captions(self, frozen: Frozen) -> list[str]:
         """The prompts, un-prefixed.
 

@@ -6,7 +6,6 @@ random weights.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -162,7 +161,7 @@ class SeparatorStage(Stage):
         model = train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
         save_mini_demucs(model, self.config, folder / WEIGHTS)
         quality = separation_quality(DemucsSeparator(model), *self._stems("valid"))
-        write_json(folder / QUALITY, asdict(quality))
+        write_json(folder / QUALITY, quality)
 
     def model(self) -> DemucsSeparator:
         """The separator, run through ``demucs.apply``."""

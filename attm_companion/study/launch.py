@@ -24,11 +24,9 @@ Work = Callable[["Accelerator | None"], None]
 
 
 class Launch(pydantic.BaseModel):
-    """Resources of a stage.
+    """Resources of a stage: processes on this machine, one per GPU.
 
-    Attributes:
-        processes: on this machine, each with its share of every batch, or of the shards; one per
-            GPU.
+    Each has its share of every batch, or of the shards.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -37,12 +35,9 @@ class Launch(pydantic.BaseModel):
 
 
 def launch_processes(work: Work, launch: Launch, on_gpu: bool) -> None:
-    """Do some work here, or in each of several processes that form one group.
+    """Do some work, a method of a stage, here or in several processes that form one group.
 
-    Args:
-        work: takes an ``Accelerator``, or None if it is alone on a CPU; a method of a stage.
-        launch: how many processes.
-        on_gpu: whether one process alone works on a GPU.
+    It is given an ``Accelerator``, or None if it is alone and not ``on_gpu``.
 
     Raises:
         TrainingError: a process failed.

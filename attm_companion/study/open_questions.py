@@ -5,16 +5,14 @@ Each tier answers one question for one training seed, on the cached chain of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any, TypeVar
 
 from attm_companion.study.chain import first_stage
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.open_stages import BestOfStage, Heard, SeparatorCheckStage, UNetStage
 from attm_companion.study.profile import MiniCast
-from attm_companion.study.seed_study import V1, V2, Reading, run_tiers
+from attm_companion.study.seed_study import V1, V2, Reading
 from attm_companion.study.stage import Stage
 from attm_companion.study.study import Study
 from attm_core.constants import HeadName
@@ -57,7 +55,7 @@ def crossing(study: Study, reading: Reading) -> Rows:
         n_steps = max(2, round(share * whole.n_steps))
         warmup = min(whole.warmup_steps, n_steps - 1)
         training = replace(whole, n_steps=n_steps, warmup_steps=warmup)
-        model = _changed(study.sft(head), training=training)
+        model = study.sft(head).changed(training=training)
         rows[f"{name} after {n_steps}"] = study.condition(model, read, s=reading.s)
         rows[f"{name} crossed after {n_steps}"] = study.condition(
             model, read, s=reading.s, forward=other
@@ -85,7 +83,7 @@ def rounds(study: Study, reading: Reading) -> Rows:
     for number in range(1, N_ROUNDS + 1):
         rows[f"round {number}"] = study.condition(model, read, s=reading.s)
         seed = derived_seed(study.training_seed, "round", number + 1)
-        model = _changed(model, start=model, seed=seed)
+        model = model.changed(start=model, seed=seed)
     return rows
 
 
@@ -138,19 +136,3 @@ def heard(rows: Rows) -> dict[str, Heard]:
         elif isinstance(stage, ConditionStage):
             found[row] = Heard(stage.scores(), stage.protocol, first_stage(stage.weights))
     return found
-
-
-def run_open(
-    studies: Sequence[Study], after: Callable[[Reading], None], jobs: int | None = None
-) -> None:
-    """Ask every question of every seed, question by question; see `seed_study.run_seeds`."""
-    run_tiers(studies, TIERS, after, jobs)
-
-
-T = TypeVar("T", bound=Stage)
-
-
-def _changed(stage: T, **changes: Any) -> T:
-    """The same stage but for some fields."""
-    own = {name: getattr(stage, name) for name in type(stage).model_fields}
-    return type(stage).model_validate(own | changes)

@@ -37,17 +37,11 @@ KINDS, VERSIONS = ("sung", "instrumental"), ("mix", "separated", "stem")
 
 @dataclass(frozen=True)
 class Heard:
-    """What a row scored, whichever stage stands for it; to be tabulated as a condition is.
-
-    Attributes:
-        scored: its scores.
-        protocol: under which.
-        weights: Stage 1 of its model, for the training seed.
-    """
+    """What a row scored, whichever stage stands for it; to be tabulated as a condition is."""
 
     scored: Scores
     protocol: InferenceProtocol
-    weights: SFTStage | UNetStage
+    weights: SFTStage | UNetStage  # Stage 1 of its model, for the training seed
 
     @property
     def s(self) -> float | None:
@@ -73,7 +67,7 @@ class BestOfStage(Stage):
         features, model = self.weights.features, self.weights.model()
         judge, seed = own_sampling(features, self.protocol.config).judge, self.protocol.seed
         for draw in range(self.n):
-            clips = self.protocol.with_seed(seed).clips(model, features)
+            clips = self.protocol.changed(seed=seed).clips(model, features)
             captions, seed = list(clips.prompts), seed + len(clips)
             self.evaluator.score(clips.waves, captions).save(folder / f"{draw}.npz")
             judged = np.stack(judge(clips, captions))

@@ -8,10 +8,10 @@ for which no file is needed.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -73,6 +73,12 @@ def _checked(name: str) -> dict[str, State]:
     return states
 
 
+@cache
+def _once(load: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """What a loader gives, one per process."""
+    return load(*given, **named)
+
+
 class FlanT5Stage(AssetStage):
     """FLAN-T5-Large: the token states of the joint blocks (Section III-A)."""
 
@@ -80,17 +86,13 @@ class FlanT5Stage(AssetStage):
     ASSETS: ClassVar[tuple[str, ...]] = ("flan_t5",)
 
     def encoder(self) -> FlanT5:
-        """The published encoder, one a process."""
-        return _flan_t5(asset_folder("flan_t5"))
+        """The published encoder."""
+        encoder: FlanT5 = _once(FlanT5.load, asset_folder("flan_t5"), device=work_device())
+        return encoder
 
     def untrained(self, generator: Generator) -> FlanT5:
         """The network with random weights and a stand-in tokenizer."""
         return random_flan_t5(generator)
-
-
-@cache
-def _flan_t5(folder: Path) -> FlanT5:
-    return FlanT5.load(folder, device=work_device())
 
 
 class LaionClapStage(AssetStage):
@@ -106,21 +108,15 @@ class LaionClapStage(AssetStage):
         return (f"clap_{self.role}", "roberta_tokenizer")
 
     def model(self) -> LaionClap:
-        """The published model, one a process."""
-        folder, tokenizer = (asset_folder(name) for name in self.assets)
-        return _laion_clap(self.role, folder, tokenizer, self.architecture)
+        """The published model."""
+        places = (self.role, *map(asset_folder, self.assets))
+        named = {"architecture": self.architecture, "device": work_device()}
+        model: LaionClap = _once(LaionClap.load, *places, **named)
+        return model
 
     def untrained(self, generator: Generator) -> LaionClap:
         """The network with random weights and a stand-in tokenizer."""
         return random_laion_clap(generator, self.architecture)
-
-
-@cache
-def _laion_clap(
-    role: Role, folder: Path, tokenizer: Path, architecture: ClapArchitecture
-) -> LaionClap:
-    device = work_device()
-    return LaionClap.load(role, folder, tokenizer, architecture=architecture, device=device)
 
 
 class PublishedMertStage(AssetStage):
@@ -130,13 +126,9 @@ class PublishedMertStage(AssetStage):
     ASSETS: ClassVar[tuple[str, ...]] = ("mert",)
 
     def model(self) -> Mert:
-        """The published model, one a process."""
-        return _mert(asset_folder("mert"))
-
-
-@cache
-def _mert(folder: Path) -> Mert:
-    return Mert.load(folder, device=work_device())
+        """The published model."""
+        model: Mert = _once(Mert.load, asset_folder("mert"), device=work_device())
+        return model
 
 
 class MMAudioCodecStage(AssetStage):
@@ -184,15 +176,9 @@ class ConceptJudgeStage(AssetStage):
         # PAPER-SILENT: how concepts are drawn from a prompt. Here each clause of it is one.
         clauses = ([part.strip() for part in re.split(r"[,.;:]", text)] for text in captions)
         concepts = [list(dict.fromkeys(filter(None, parts))) for parts in clauses]
-        judge, rate = _concept_judge(asset_folder("concept_judge")), MEL_44K.sample_rate_hz
-        return {"ccs": concept_coverage(waves, rate, concepts, judge)}
-
-
-@cache
-def _concept_judge(folder: Path) -> AudioLanguageJudge:
-    judge = AudioLanguageJudge.load(folder)
-    judge.model.to(work_device())
-    return judge
+        judge: AudioLanguageJudge = _once(AudioLanguageJudge.load, asset_folder("concept_judge"))
+        judge.model.to(work_device())
+        return {"ccs": concept_coverage(waves, MEL_44K.sample_rate_hz, concepts, judge)}
 
 
 class TuneJuryStage(AssetStage):
@@ -208,10 +194,6 @@ class TuneJuryStage(AssetStage):
     def reward_model(self) -> RewardModel:
         """The released head with its encoders; its own units are the paper's."""
         path = asset_folder("tunejury") / find_asset("tunejury").files[0].path
-        return _reward_model(path, self.clap.model(), self.mert.model())
-
-
-@cache
-def _reward_model(path: Path, clap: LaionClap, mert: Mert) -> RewardModel:
-    widths = FeatureWidths(clap.width, mert.width, clap.width)
-    return RewardModel(clap, mert, [load_head(path, widths)])
+        clap, mert = self.clap.model(), self.mert.model()
+        widths = FeatureWidths(clap.width, mert.width, clap.width)
+        return RewardModel(clap, mert, [_once(load_head, path, widths)])

@@ -20,19 +20,13 @@ if TYPE_CHECKING:
 
 LEADING = ("row", "s", "training_seed", "generation_seed", "prompt")
 FOLDER = "prompts"
-DIGITS = 13  # a test may be of differences of a millionth
+DIGITS = 13  # a test may be of differences of a millionth: with 9, its p moves by a thousandth
 
 
 def write_prompts(
     study: Study, experiment: str, scored: Iterable[tuple[str, ConditionStage | Heard]]
 ) -> None:
-    """Write the per-prompt scores of an experiment's conditions, and the captions.
-
-    Args:
-        study: names the profile.
-        experiment: name of the file.
-        scored: row and condition.
-    """
+    """Write the per-prompt scores of an experiment's conditions, each under its row; captions."""
     lines = [line for row, stage in scored for line in _lines(row, stage)]
     if not lines:
         return

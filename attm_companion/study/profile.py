@@ -205,11 +205,6 @@ def load_profile(name: str) -> Profile:
     return _load(name) if name.endswith((".yaml", ".yml")) else _load_ours(name)
 
 
-@cache
-def _load_ours(name: str) -> Profile:
-    return _load(name)
-
-
 def _load(name: str) -> Profile:
     text = _profile_text(name)
     try:
@@ -223,6 +218,9 @@ def _load(name: str) -> Profile:
         if profile != ours:
             raise ConfigError(f"profile {name!r} differs from our {ours.name!r}: choose a new name")
     return profile
+
+
+_load_ours = cache(_load)
 
 
 def in_one_line(error: pydantic.ValidationError) -> str:

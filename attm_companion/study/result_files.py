@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from typing import Any
 
 from attm_companion.study.results import COLUMNS, TEXT, WHOLE, Result, Value
 from attm_core.errors import InputError, ResultError
-from attm_core.files import read_json, write_json, write_text
+from attm_core.files import read_json, sha256_file, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS_VARIABLE = "ATTM_RESULTS"
@@ -48,14 +49,10 @@ def write_table(
     text = io.StringIO()
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _text(v, digits) for name, v in line.items()} for line in lines)
+    for line in lines:
+        told = {k: f"{v:.{digits}g}" if isinstance(v, float) else v for k, v in line.items()}
+        writer.writerow(told)
     return write_text(path, text.getvalue())
-
-
-def _text(value: Any, digits: int) -> str:
-    if value is None:
-        return ""
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def write_result(result: Result) -> Path:
@@ -146,9 +143,8 @@ def results_hash(folder: Path) -> str:
 def provenance(config_uid: str, data_hash: str) -> dict[str, Any]:
     """The facts that go with every result file.
 
-    Args:
-        config_uid: identity of the configuration behind the values.
-        data_hash: hash of the corpus they were computed on.
+    ``config_uid`` is the identity of the configuration behind the values, ``data_hash`` that of the
+    corpus they were computed on.
     """
     return {
         "config_uid": config_uid,
@@ -161,9 +157,10 @@ def provenance(config_uid: str, data_hash: str) -> dict[str, Any]:
 @cache
 def environment() -> dict[str, Any]:
     """Code commit, lock hash and hardware; the same for all results of a process."""
+    lock = ROOT / "requirements.lock"
     return {
         "code_commit": code_commit(),
-        "lock_hash": _short_hash(ROOT / "requirements.lock"),
+        "lock_hash": sha256_file(lock)[:16] if lock.exists() else "unknown",
         "hardware": hardware(),
         "python": platform.python_version(),
     }
@@ -189,15 +186,8 @@ def hardware() -> str:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _short_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16] if path.exists() else "unknown"
+    named = re.search(r"^model name.*?: *(.*\S)", info.read_text() if info.exists() else "", re.M)
+    return named[1] if named else platform.processor() or platform.machine()
 
 
 def _git(*words: str) -> str:

@@ -28,53 +28,30 @@ QUERY = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """One number of the study: one line of the table.
+    """One number of the study: one line of the table."""
 
-    Attributes:
-        row: what was measured: a model, a cell of a table, a part.
-        against: the row it is a difference from; empty if it is no difference.
-        s: input score of the generation.
-        training_seed: seed of the training; None for a mean over several.
-        generation_seed: seed of the generation; None for a mean over several, or without one.
-        metric: ``"fad"``, ``"clap"``, ``"reward"``, …
-        value: the number itself.
-        low: lower end of its 95 % interval, if it has one.
-        high: upper end.
-        over: what the interval is over: ``"prompts"``, ``"generation seeds"``, …
-        n: how many items it was computed from.
-        unit: ``"cosine"``, ``"reward"``, ``"FAD"``, ``"dB"``, ``"s"``, ``"1"``, …
-        paper: the paper's number for the same quantity, if it prints one.
-        test: the test behind `p`.
-        p: its p value.
-        verdict: what the comparison says, in a few words.
-    """
-
-    row: str
-    against: str = ""
-    s: float | None = None
-    training_seed: int | None = None
-    generation_seed: int | None = None
-    metric: str
+    row: str  # what was measured: a model, a cell of a table, a part
+    against: str = ""  # the row it is a difference from; empty if it is no difference
+    s: float | None = None  # input score of the generation
+    training_seed: int | None = None  # None for a mean over several
+    generation_seed: int | None = None  # None for a mean over several, or without one
+    metric: str  # "fad", "clap", "reward", …
     value: float
-    low: float | None = None
+    low: float | None = None  # end of its 95 % interval, if it has one
     high: float | None = None
-    over: str = ""
-    n: int | None = None
-    unit: str
-    paper: float | None = None
-    test: str = ""
+    over: str = ""  # what the interval is over: "prompts", "generation seeds", …
+    n: int | None = None  # how many items it was computed from
+    unit: str  # "cosine", "reward", "FAD", "dB", "s", "1", …
+    paper: float | None = None  # the paper's number for the same quantity, if it prints one
+    test: str = ""  # the test behind `p`
     p: float | None = None
-    verdict: str = ""
+    verdict: str = ""  # what the comparison says, in a few words
 
     @property
     def place(self) -> tuple[Any, ...]:
         """What no other line of its table shares."""
-        return (self.row, self.against, self.metric, self.s, *self.seeds)
-
-    @property
-    def seeds(self) -> tuple[int | None, int | None]:
-        """Of generation and training."""
-        return self.generation_seed, self.training_seed
+        seeds = (self.generation_seed, self.training_seed)
+        return (self.row, self.against, self.metric, self.s, *seeds)
 
 
 COLUMNS = ("experiment", *(entry.name for entry in fields(Value)))
@@ -84,32 +61,19 @@ WHOLE = ("training_seed", "generation_seed", "n")
 
 @dataclass
 class Result:
-    """The table of one experiment, and where it came from.
-
-    Attributes:
-        experiment: its name.
-        profile: name of the profile.
-        values: the lines, in order.
-        provenance: stage, code commit, data and lock hash, hardware, date, wall time, and what
-            differs from the profile.
-        training_seed: of values that are added from now on.
-    """
+    """The table of one experiment, and where it came from."""
 
     experiment: str
     profile: str
     values: list[Value] = field(default_factory=list)
+    # Stage, code commit, data and lock hash, hardware, date, wall time, and what differs from the
+    # profile.
     provenance: dict[str, Any] = field(default_factory=dict)
+    # Of values that are added from now on.
     training_seed: int | None = field(default=None, compare=False)
 
     def add(self, row: str, metric: str, value: float, unit: str, **facts: Any) -> None:
-        """Add one line.
-
-        Args:
-            row: what was measured.
-            metric: the quantity.
-            value: the number.
-            unit: its unit.
-            facts: other fields of `Value`.
+        """Add one line; ``facts`` are other fields of `Value`.
 
         Raises:
             ResultError: the line is there already, or a number of it is not finite.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 
@@ -53,8 +53,8 @@ class Frozen(pydantic.BaseModel):
 
 
 def frozen_of(cast: MiniCast | PaperCast, seed: int) -> Frozen:
-    """The frozen roles of a profile."""
-    return mini_frozen(cast, seed) if isinstance(cast, MiniCast) else paper_frozen(cast)
+    """The frozen roles of a profile: the published models and data, or stand-ins."""
+    return _mini_frozen(cast, seed) if isinstance(cast, MiniCast) else _paper_frozen(cast)
 
 
 def training_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> RankerRole:
@@ -62,7 +62,7 @@ def training_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> Ra
     # MINI-WORLD: the paper's one ranker trains, selects and evaluates, so that its Reward is
     # optimised directly. The miniature has two, so that the one that reports selects nothing.
     if isinstance(cast, MiniCast):
-        return mini_ranker(cast, frozen, frozen.conditioning_clap, seed)
+        return _mini_ranker(cast, frozen, frozen.conditioning_clap, seed)
     return evaluation_ranker(cast, frozen, seed)
 
 
@@ -74,12 +74,11 @@ def evaluation_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> 
     """
     if isinstance(cast, MiniCast):
         clap = frozen.evaluation_clap
-        return mini_ranker(cast, frozen, clap, seed + EVALUATION_SEED_OFFSET)
-    encoders = {"clap": frozen.evaluation_clap, "mert": frozen.mert}
+        return _mini_ranker(cast, frozen, clap, seed + EVALUATION_SEED_OFFSET)
+    encoders: dict[str, Any] = {"clap": frozen.evaluation_clap, "mert": frozen.mert}
     if votes_are_here():
-        trained = {**encoders, "votes": cast.votes, "seed": seed}
-        return VotedRankerStage.model_validate(trained)
-    return TuneJuryStage.model_validate(encoders)
+        return VotedRankerStage(**encoders, votes=cast.votes, seed=seed)
+    return TuneJuryStage(**encoders)
 
 
 def with_concept_judge(frozen: Frozen) -> Frozen:
@@ -93,8 +92,7 @@ def with_concept_judge(frozen: Frozen) -> Frozen:
     return frozen.model_copy(update={"oracle": judge})
 
 
-def mini_frozen(cast: MiniCast, seed: int) -> Frozen:
-    """The stand-ins, trained on the corpus of scores."""
+def _mini_frozen(cast: MiniCast, seed: int) -> Frozen:
     corpus = CorpusStage(config=cast.corpus)
     text = TextStage(corpus=corpus, n_tokens=cast.text_tokens)
     codec = CodecStage(corpus=corpus, config=cast.codec, seed=seed)
@@ -114,30 +112,22 @@ def mini_frozen(cast: MiniCast, seed: int) -> Frozen:
             corpus=corpus, config=cast.separator, training=cast.separator_training, seed=seed
         ),
         oracle=OracleStage(
-            spectrograms=heard,
-            config=cast.oracle,
-            listeners=cast.preferences.listeners,
-            seed=seed,
+            spectrograms=heard, config=cast.oracle, listeners=cast.preferences.listeners, seed=seed
         ),
     )
 
 
-def mini_ranker(cast: MiniCast, frozen: Frozen, clap: ClapRole, seed: int) -> RankerStage:
+def _mini_ranker(cast: MiniCast, frozen: Frozen, clap: ClapRole, seed: int) -> RankerStage:
     """TuneJury trained on simulated votes, hearing through one of the two CLAP models."""
-    return RankerStage.model_validate(
-        {
-            "spectrograms": frozen.mert.spectrograms,  # type: ignore[union-attr]
-            "clap": clap,
-            "mert": frozen.mert,
-            "preferences": cast.preferences,
-            "config": cast.ranker,
-            "seed": seed,
-        }
+    mert, votes, config = frozen.mert, cast.preferences, cast.ranker
+    assert isinstance(mert, MertStage) and isinstance(clap, ClapStage)
+    heard = mert.spectrograms
+    return RankerStage(
+        spectrograms=heard, clap=clap, mert=mert, preferences=votes, config=config, seed=seed
     )
 
 
-def paper_frozen(cast: PaperCast) -> Frozen:
-    """The published models and data sets."""
+def _paper_frozen(cast: PaperCast) -> Frozen:
     return Frozen(
         corpus=JamendoStage(windows=cast.windows, n_samples=cast.n_samples),
         text=FlanT5Stage(),

@@ -23,10 +23,8 @@ def own_sampling(
 ) -> Sampling:
     """What Stages 2 and 3 sample with: training captions, un-prefixed, and this study's judges.
 
-    Args:
-        features: captions, networks and judges.
-        config: guidance and steps; its prefix and post-processing are left out.
-        with_reward: whether the ranker listens, too; rewards are NaN if not.
+    Guidance and steps are those of ``config``, its prefix and post-processing are left out;
+    rewards are NaN unless ``with_reward``, for then the ranker listens, too.
     """
     plain, networks = replace(config.without_postprocessing(), prefix=""), features.networks()
     # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning

@@ -36,11 +36,8 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -
     """Run every given stage, and what it depends on, that has no sound result in the cache yet.
 
     What another process is making is waited for, so that studies on one cache share the work.
-
-    Args:
-        stages: what must be there afterwards.
-        jobs: worker processes; the number of cores if None.
-        threads: of each worker; more than one where the GPU does the work.
+    ``jobs`` is the number of worker processes, that of cores if None; more than one of ``threads``
+    each helps where the GPU does the work.
 
     Raises:
         ConfigError: fewer than one worker.
@@ -86,12 +83,14 @@ def _run_in_order(pool: ProcessPool, waiting: list[Stage], jobs: int) -> None:
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             stage = running.pop(future)
             if _made(future, stage):
-                done = total - len(waiting) - len(running)
-                _say(f"[{done}/{total}, {time.monotonic() - began:.0f} s] {stage.label}")
+                done = f"{total - len(waiting) - len(running)}/{total}"
+                said = f"[{done}, {time.monotonic() - began:.0f} s] {stage.label}"
+                print(said, file=sys.stderr, flush=True)
                 continue
             waiting.append(stage)  # behind those that nobody is at
             if stage.uid not in busy:
-                _say(f"{stage.label}: another process is making it; waiting for that")
+                said = f"{stage.label}: another process is making it; waiting for that"
+                print(said, file=sys.stderr, flush=True)
             busy.add(stage.uid)
 
 
@@ -163,8 +162,3 @@ def _follow_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

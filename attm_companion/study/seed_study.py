@@ -1,6 +1,6 @@
 """The study of training seeds: the same chain trained again and again on the same frozen parts.
 
-What is trained and read per seed, and why, stands in book/protocol.md. `run_seeds` goes on seed by
+What is trained and read per seed, and why, stands in book/protocol.md. `run_tiers` goes on seed by
 seed, so that a run that is cut off leaves complete seeds; what is in the cache is not made again.
 """
 
@@ -138,26 +138,21 @@ def complete(study: Study, reading: Reading) -> Rows:
     return rows | {row: stage for row, stage in more.items() if stage.done}
 
 
-def run_seeds(
-    studies: Sequence[Study], after: Callable[[Reading], None], jobs: int | None = None
-) -> None:
-    """Train and read every seed, in groups of as many as there are workers.
-
-    Args:
-        studies: one per training seed, with the same frozen parts; the first decides the reading.
-        after: called when a group is complete, to write down what there is.
-        jobs: worker processes; the profile's if None.
-    """
-    run_tiers(studies, TIERS, after, jobs)
-
-
 def run_tiers(
     studies: Sequence[Study],
     tiers: Sequence[Callable[[Study, Reading], Mapping[str, Stage]]],
     after: Callable[[Reading], None],
     jobs: int | None = None,
 ) -> None:
-    """Select the reading, then make the rows of every tier for every seed; see `run_seeds`."""
+    """Select the reading, then make the rows of every tier for every seed.
+
+    Args:
+        studies: one per training seed, with the same frozen parts; the first decides the reading.
+        tiers: which rows a seed needs, in groups, the most important first.
+        after: called when a tier is complete for as many seeds as there are workers, to write down
+            what there is.
+        jobs: worker processes; the profile's if None.
+    """
     first, began = studies[0], time.monotonic()
     resources = first.profile.resources
     jobs = jobs or resources.jobs or 2
@@ -180,5 +175,5 @@ def run_tiers(
 
 
 def _say(line: str, began: float) -> None:
-    sys.stderr.write(f"[{(time.monotonic() - began) / 60:.1f} min] {line}\n")
-    sys.stderr.flush()
+    minutes = (time.monotonic() - began) / 60
+    print(f"[{minutes:.1f} min] {line}", file=sys.stderr, flush=True)

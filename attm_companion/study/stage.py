@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pydantic
 from pydantic_core import to_jsonable_python
@@ -121,6 +121,10 @@ class Stage(pydantic.BaseModel):
             )
         return self.folder / name
 
+    def changed(self, **changes: Any) -> Self:
+        """The same stage but for some fields."""
+        return type(self).model_validate(dict(_fields(self)) | changes)
+
     def record(self) -> dict[str, Any]:
         """The record of the run that made the result: its files' digests, time and memory.
 
@@ -159,12 +163,7 @@ class Stage(pydantic.BaseModel):
 def run_stage(stage: Stage, wait_s: float = math.inf) -> bool:
     """Make the result of a stage whose parents are done, unless it is there.
 
-    Args:
-        stage: what to make.
-        wait_s: how long to wait for another process that makes it.
-
-    Returns:
-        Whether the result is there; if not, another process is at it.
+    Another process that makes it is waited for; False if it is still at it after ``wait_s``.
 
     Raises:
         StorageError: no disk space, or a file system without locks.
@@ -210,8 +209,7 @@ def _measured() -> Iterator[dict[str, float]]:
 
 def _cpu_s() -> float:
     """CPU time of this process and of its children that have ended."""
-    spent = os.times()
-    return spent.user + spent.system + spent.children_user + spent.children_system
+    return sum(os.times()[:4])
 
 
 def _peak_kib() -> int:

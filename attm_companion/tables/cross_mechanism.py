@@ -43,7 +43,7 @@ def conditions(study: Study) -> dict[str, ConditionStage]:
     # reading stands beside it as an extra row.
     cells["chain.v2_v2_crpo"] = study.condition(study.crpo("input_add"), protocol, s=s)
     for name, seed in (("sub1", study.seed), ("sub2", study.profile.generation.sub2_seed)):
-        cells[name] = study.condition(study.crpo(), protocol.with_seed(seed), s=s)
+        cells[name] = study.condition(study.crpo(), protocol.changed(seed=seed), s=s)
     return cells
 
 

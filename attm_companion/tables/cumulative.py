@@ -35,7 +35,7 @@ def conditions(study: Study) -> dict[str, dict[int, ConditionStage]]:
     s = study.profile.generation.s
     cells: dict[str, dict[int, ConditionStage]] = {}
     for seed in study.profile.generation.seeds:
-        protocol = study.evaluation.with_seed(seed)
+        protocol = study.evaluation.changed(seed=seed)
         rows = {
             "row0": study.condition(study.baseline(), protocol, s=None),
             "row1": study.condition(sft, protocol, s=s),

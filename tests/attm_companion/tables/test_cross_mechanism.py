@@ -37,7 +37,7 @@ def test_cells_are_the_factorial_and_the_submissions():
     assert (extra.stage, extra.head, extra.forward) == ("crpo", "input_add", "input_add")
     assert sub1.weights.uid == sub2.weights.uid
     assert (sub1.head, sub1.forward, sub1.protocol.seed) == ("global_adaln", "input_add", 42)
-    assert sub2.protocol == sub1.protocol.with_seed(55)
+    assert sub2.protocol == sub1.protocol.changed(seed=55)
 
 
 def test_ties_are_marked_and_differences_have_a_direction(result):
