@@ -35,17 +35,10 @@ def accompany(
     duration_s: float,
     playing: tuple[float, np.random.Generator],
 ) -> list[Notes]:
-    """A chord part and a bass part that fit a melody.
+    """[chords, bass] that fit a melody, each (n, 3): start s, duration s, pitch.
 
-    Args:
-        melody: (n, 3) start s, duration s, pitch.
-        tonic: pitch class of the key.
-        mode: ``"major"`` or ``"minor"``.
-        duration_s: length in seconds.
-        playing: (length of a beat in seconds, source of the choice of pattern).
-
-    Returns:
-        [chords, bass], each (n, 3).
+    ``tonic`` is the pitch class of the key, ``mode`` ``"major"`` or ``"minor"``; ``playing`` is the
+    length of a beat in seconds and the source of the choice of pattern.
     """
     beat_s, generator = playing
     pattern = str(generator.choice(PATTERNS))

@@ -129,11 +129,7 @@ def arrange(
 ) -> Arrangement:
     """Arrange some seconds of a piece for a random ensemble, tempo, key and dynamics.
 
-    Args:
-        piece: the score.
-        duration_s: length of the clip in seconds.
-        has_voice: whether the top part is sung.
-        generator: source of every choice.
+    With ``has_voice`` its top part is sung.
     """
     ensemble = ENSEMBLES[generator.integers(len(ENSEMBLES))]
     tempo = str(generator.choice(list(TEMPO_RANGES_BPM)))

@@ -37,15 +37,11 @@ LAST_TRY_S = 600.0  # a score that failed gets this long, alone, so that builds 
 
 
 def build_corpus(config: CorpusConfig, folder: Path, workers: int) -> None:
-    """Make the corpus of ``config`` in ``folder``; do nothing if it is there already.
+    """Make the corpus of ``config`` in ``folder``, created if missing; nothing if it is there.
 
     The result depends on ``config`` only, not on the number of workers or on earlier builds that
-    were interrupted. Of two builders of one folder the second waits.
-
-    Args:
-        config: what to build.
-        folder: where; created if missing. An older corpus of another configuration is replaced.
-        workers: processes to read and render with.
+    were interrupted. Of two builders of one folder the second waits. An older corpus of another
+    configuration is replaced. ``workers`` are processes that read and render.
 
     Raises:
         ConfigError: fewer than one worker.
@@ -77,9 +73,7 @@ def _build(config: CorpusConfig, folder: Path, workers: int) -> None:
 def plan_clips(config: CorpusConfig, pieces: dict[Path, tuple[str, str]]) -> list[ClipTask]:
     """One task a clip, ordered by split; the clips of a split are shared out over its pieces.
 
-    Args:
-        config: sizes and seed.
-        pieces: file of each piece → (piece_id, kind).
+    ``pieces`` are the file of each piece → (piece_id, kind).
     """
     split_of = assign_splits(list(pieces.values()), config.seed)
     tasks: list[ClipTask] = []

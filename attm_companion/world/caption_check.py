@@ -43,10 +43,7 @@ def instruments_named(caption: str) -> set[str]:
 def confirm(probabilities: Tensor, tags: Sequence[str], captions: Sequence[str]) -> pd.DataFrame:
     """Does the sound hold what the caption says? One row per instrument tag.
 
-    Args:
-        probabilities: (n, 50), of MTT's tags.
-        tags: their names.
-        captions: n captions.
+    ``probabilities`` are (n, 50), of MTT's ``tags`` in order.
 
     Returns:
         Clips that name it, the area under the ROC curve of its probability against all other

@@ -42,19 +42,12 @@ INSTRUMENTAL_ENDINGS = ("", "", ", instrumental", ", without voices")
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption and the words it is built from.
-
-    Attributes:
-        text: one sentence.
-        tags: tempo, mood and ensemble, for prompts that are lists of words (AIME).
-        mood: the first mood word.
-        key: e.g. ``"D minor"``.
-    """
+    """A caption, one sentence, and the words it is built from."""
 
     text: str
-    tags: tuple[str, str, str]
-    mood: str
-    key: str
+    tags: tuple[str, str, str]  # tempo, mood and ensemble, for prompts that are lists of words
+    mood: str  # the first mood word
+    key: str  # e.g. "D minor"
 
 
 def write_caption(

@@ -11,35 +11,20 @@ SPLITS = ("train", "valid", "test", "reference", "prompts")
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """Sizes, seed and limits of a corpus; the defaults are the ``mini`` profile's.
+    """Sizes, seed and limits of a corpus; the defaults are the ``mini`` profile's."""
 
-    Attributes:
-        n_pieces: scores to read, spread over the kinds of `corpus.scores`.
-        n_train: clips of the train split.
-        n_valid: clips of the validation split.
-        n_test: clips of the test split.
-        n_reference: clips of the curated, instrumental reference split (SDD in the paper).
-        n_prompts: clips of the instrumental split whose captions serve as evaluation prompts.
-        sample_rate_hz: rate of all audio, Hz.
-        n_samples: length of every clip in samples.
-        voice_share: fraction of the clips of train, valid and test that have a sung part.
-        seed: seed of every draw.
-        parse_limit_s: longest time a score may take to read, in seconds.
-        render_limit_s: longest time a clip may take to render, in seconds.
-    """
-
-    n_pieces: int = 460
-    n_train: int = 2300
+    n_pieces: int = 460  # scores to read, spread over the kinds of `sheet_music.KINDS`
+    n_train: int = 2300  # clips of each split
     n_valid: int = 100
     n_test: int = 100
-    n_reference: int = 400
-    n_prompts: int = 100
+    n_reference: int = 400  # curated and instrumental, as SDD is in the paper
+    n_prompts: int = 100  # instrumental; their captions serve as evaluation prompts
     sample_rate_hz: int = 16_000
-    n_samples: int = 65_536
-    voice_share: float = 0.44
-    seed: int = 42
-    parse_limit_s: float = 120.0
-    render_limit_s: float = 20.0
+    n_samples: int = 65_536  # of every clip
+    voice_share: float = 0.44  # of the clips of train, valid and test: those with a sung part
+    seed: int = 42  # of every draw
+    parse_limit_s: float = 120.0  # longest time a score may take to read
+    render_limit_s: float = 20.0  # longest time a clip may take to render
 
     def __post_init__(self) -> None:
         rules = {

@@ -16,25 +16,15 @@ from attm_core.progress import track
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How long and how fast to train: AdamW under a one-cycle schedule, for about a minute.
-
-    Attributes:
-        steps: optimiser steps.
-        batch_size: items a step.
-        learning_rate: peak rate; linear warm-up, then half a cosine to zero.
-        weight_decay: of AdamW.
-        warmup_fraction: share of the steps spent warming up.
-        max_grad_norm: gradients are scaled down to this norm.
-        bf16: run the forward pass under bfloat16 autocast where the processor is fast at it.
-    """
+    """How long and how fast to train: AdamW under a one-cycle schedule, for about a minute."""
 
     steps: int
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float = 2e-3  # peak; linear warm-up, then half a cosine to zero
     weight_decay: float = 0.01
     warmup_fraction: float = 0.1
-    max_grad_norm: float = 1.0
-    bf16: bool = True
+    max_grad_norm: float = 1.0  # gradients are scaled down to it
+    bf16: bool = True  # autocast of the forward pass, where the processor is fast at it
 
     def rate_factor(self, step: int) -> float:
         """Learning rate at ``step`` as a share of the peak, in (0, 1]."""
@@ -76,13 +66,8 @@ def fit(
 ) -> None:
     """Minimise ``loss(rows)`` over the parameters of ``module``, in place; ends in eval mode.
 
-    Args:
-        module: what is trained.
-        loss: scalar loss of the items with these row numbers (B,); runs under autocast.
-        n_items: size of the training set.
-        config: schedule.
-        generator: draws the batches.
-        description: for the progress line.
+    The loss is a scalar, of the items with row numbers (B,) below ``n_items``, under autocast; the
+    generator draws the batches.
     """
     # One fused update instead of a Python loop over a hundred small tensors.
     decay = config.weight_decay
@@ -105,13 +90,8 @@ def minimise(
 ) -> None:
     """One step down the gradient of ``loss()`` per learning rate; the one loop of the miniature.
 
-    Args:
-        loss: draws what it needs and gives a scalar.
-        optimizer: of the parameters.
-        rates: learning rate of each step.
-        description: for the progress line.
-        max_grad_norm: gradients are scaled down to this norm, if given.
-        bf16: whether the loss runs under bfloat16 autocast where that is fast.
+    Gradients are scaled down to ``max_grad_norm``, if given; ``bf16`` is autocast of the loss where
+    that is fast.
     """
     (group,) = optimizer.param_groups
     for rate in track(rates, description):
@@ -128,13 +108,7 @@ def minimise(
 def random_crops(items: Tensor, width: int, generator: Generator) -> Tensor:
     """One window of ``width`` along the last axis of each item, at a random place of its own.
 
-    Args:
-        items: (B, M, L).
-        width: frames to keep; all of them if L ≤ ``width``.
-        generator: draws the places.
-
-    Returns:
-        (B, M, min(width, L)).
+    (B, M, L) → (B, M, min(width, L)).
     """
     spare = items.shape[-1] - width
     if spare <= 0:

@@ -23,26 +23,15 @@ CHUNK = 2  # clips at once: a projection of two fits into a core's cache, and is
 
 @dataclass(frozen=True)
 class GriffinLimConfig:
-    """Effort of the phase search.
+    """Effort of the phase search."""
 
-    Attributes:
-        n_iterations: projections; sound improves slowly beyond sixteen.
-        momentum: acceleration in [0, 1); 0 is the plain algorithm.
-        n_inversion_steps: multiplicative updates of the linear magnitudes.
-    """
-
-    n_iterations: int = 10
-    momentum: float = 0.99
-    n_inversion_steps: int = 20
+    n_iterations: int = 10  # projections; sound improves slowly beyond sixteen
+    momentum: float = 0.99  # acceleration in [0, 1); 0 is the plain algorithm
+    n_inversion_steps: int = 20  # multiplicative updates of the linear magnitudes
 
 
 class GriffinLim:
-    """Log-mel spectrograms (B, M, L) → waves (B, L · hop) in [-1, 1].
-
-    Args:
-        mel: constants of the spectrograms.
-        config: effort.
-    """
+    """Log-mel spectrograms (B, M, L) → waves (B, L · hop) in [-1, 1]."""
 
     def __init__(self, mel: MelConfig, config: GriffinLimConfig | None = None) -> None:
         self.mel = mel

@@ -32,21 +32,13 @@ REQUIRED = ("quality", "has_voice", "voice_level", "tags", "caption", "piece_id"
 
 @dataclass(frozen=True)
 class ListenerConfig:
-    """Tastes of the population; utilities are in units of the votes' logit at temperature 1.
+    """Tastes of the population; weights are in units of the votes' logit at temperature 1."""
 
-    Attributes:
-        quality_weight: w_q, per standard deviation of production quality.
-        fit_weight: w_f, per standard deviation of fit to the prompt.
-        voice_weight: w_v, mean taste for a voice as loud as the instruments.
-        voice_spread: standard deviation of that taste over listeners.
-        n_listeners: listeners a source draws its votes from.
-    """
-
-    quality_weight: float = 1.2
-    fit_weight: float = 0.7
-    voice_weight: float = 0.6
-    voice_spread: float = 0.5
-    n_listeners: int = 32
+    quality_weight: float = 1.2  # w_q, per standard deviation of production quality
+    fit_weight: float = 0.7  # w_f, per standard deviation of fit to the prompt
+    voice_weight: float = 0.6  # w_v, mean taste for a voice as loud as the instruments
+    voice_spread: float = 0.5  # standard deviation of that taste over listeners
+    n_listeners: int = 32  # that a source draws its votes from
 
     def __post_init__(self) -> None:
         if self.voice_spread < 0 or self.n_listeners < 1:
@@ -55,33 +47,19 @@ class ListenerConfig:
 
 @dataclass(frozen=True)
 class VoteSource:
-    """How one source of votes works.
+    """How one source of votes works."""
 
-    Attributes:
-        name: as in `attm_core.data.preferences.SOURCES`.
-        prefix: of its pair ids.
-        real_sizes: pairs of the real train, valid and test splits.
-        temperature: τ of the votes; more is noisier.
-        tie_threshold: θ of the votes.
-        mix_share: probability that a side is a mix rather than an instrumental stem.
-        n_systems: bands of production quality that pairs are drawn across; 1 for no bands.
-        real_tracks: probability that a side is the very clip that the prompt describes.
-        sees_prompt: whether listeners judge the fit to the prompt.
-        keeps_ties: whether undecided votes stay in the data.
-        tag_prompts: prompts are three tags rather than a caption.
-    """
-
-    name: str
-    prefix: str
-    real_sizes: tuple[int, int, int]
-    temperature: float
-    tie_threshold: float
-    mix_share: float
-    n_systems: int
-    real_tracks: float = 0.0
-    sees_prompt: bool = True
-    keeps_ties: bool = True
-    tag_prompts: bool = False
+    name: str  # as in `attm_core.data.preferences.SOURCES`
+    prefix: str  # of its pair ids
+    real_sizes: tuple[int, int, int]  # pairs of the real train, valid and test splits
+    temperature: float  # τ of the votes; more is noisier
+    tie_threshold: float  # θ of the votes
+    mix_share: float  # probability that a side is a mix rather than an instrumental stem
+    n_systems: int  # bands of production quality that pairs are drawn across; 1 for no bands
+    real_tracks: float = 0.0  # probability that a side is the very clip that the prompt describes
+    sees_prompt: bool = True  # whether listeners judge the fit to the prompt
+    keeps_ties: bool = True  # whether undecided votes stay in the data
+    tag_prompts: bool = False  # prompts are three tags rather than a caption
 
 
 VOTE_SOURCES = (
@@ -96,31 +74,17 @@ N_REAL_PAIRS = sum(sum(source.real_sizes) for source in VOTE_SOURCES) + sum(SONG
 
 @dataclass(frozen=True)
 class PreferenceConfig:
-    """Size and listeners of the simulated preference data; the defaults are the ``mini`` profile's.
+    """Size and listeners of the simulated votes; the defaults are the ``mini`` profile's."""
 
-    Attributes:
-        n_pairs: votes of all sources and splits together (21,800 in the real ones).
-        clip_splits: splits of the corpus whose clips are voted on; prompts and reference stay out.
-        candidates: clips each side chooses among, taking the one that fits the prompt best, since
-            real systems try to follow it.
-        listeners: tastes.
-        annotators_per_song: raters of one SongEval song.
-        annotator_noise: standard deviation, over annotators, of how they take one song as a whole,
-            in rating points.
-        rating_noise: standard deviation of one rating on one axis, in rating points.
-        min_songs: songs rated at least, so that small profiles have pairs in every split.
-        n_replicates: simulated repetitions of the ratings behind ``p_bayes``.
-    """
-
-    n_pairs: int = 3000
-    clip_splits: tuple[str, ...] = ("train", "valid")
-    candidates: int = 4
+    n_pairs: int = 3000  # votes of all sources and splits together (21,800 in the real ones)
+    clip_splits: tuple[str, ...] = ("train", "valid")  # whose clips are voted on
+    candidates: int = 4  # that a side takes the best fitting of: real systems follow the prompt
     listeners: ListenerConfig = field(default_factory=ListenerConfig)
-    annotators_per_song: int = 4
-    annotator_noise: float = 0.9
-    rating_noise: float = 0.9
-    min_songs: int = 120
-    n_replicates: int = 200
+    annotators_per_song: int = 4  # raters of one SongEval song
+    annotator_noise: float = 0.9  # deviation over annotators of a whole song, in rating points
+    rating_noise: float = 0.9  # standard deviation of one rating on one axis, in rating points
+    min_songs: int = 120  # rated at least, so that small profiles have pairs in every split
+    n_replicates: int = 200  # simulated repetitions of the ratings behind ``p_bayes``
 
     def __post_init__(self) -> None:
         sizes = (self.candidates, self.annotators_per_song, self.min_songs, self.n_replicates)
@@ -135,17 +99,11 @@ class PreferenceConfig:
 
 @dataclass(frozen=True)
 class Items:
-    """n things heard: a clip each, and whether its mix or its instrumental stem.
+    """n things heard: a clip each, and whether its mix or its instrumental stem."""
 
-    Attributes:
-        rows: (n,) positions in the clip table.
-        is_mix: (n,) True where the mix is heard.
-        prompt_rows: (n,) position of the clip whose text is the prompt.
-    """
-
-    rows: NDArray[np.int64]
-    is_mix: NDArray[np.bool_]
-    prompt_rows: NDArray[np.int64]
+    rows: NDArray[np.int64]  # (n,) positions in the clip table
+    is_mix: NDArray[np.bool_]  # (n,)
+    prompt_rows: NDArray[np.int64]  # (n,) position of the clip whose text is the prompt
 
     @property
     def kinds(self) -> NDArray[np.str_]:
@@ -155,17 +113,11 @@ class Items:
 
 @dataclass(frozen=True)
 class ClipWorth:
-    """What of a clip listeners care about, as standard scores over the clips that take part.
+    """What of a clip listeners care about, as standard scores over the clips that take part."""
 
-    Attributes:
-        quality: (clips,) z(quality).
-        voice: (clips,) amplitude of the sung part over that of the instruments, 0 without one.
-        fit: (clips, clips) z(fit) of column clip to row clip's prompt.
-    """
-
-    quality: NDArray[np.float64]
-    voice: NDArray[np.float64]
-    fit: NDArray[np.float64]
+    quality: NDArray[np.float64]  # (clips,) z(quality)
+    voice: NDArray[np.float64]  # (clips,) amplitude against that of the instruments, 0 without one
+    fit: NDArray[np.float64]  # (clips, clips) z(fit) of column clip to row clip's prompt
 
     def common(
         self, items: Items, config: ListenerConfig, sees_prompt: bool
@@ -184,16 +136,13 @@ class ClipWorth:
 def clip_worth(
     table: pd.DataFrame, clap_fit: NDArray[np.float64], pool: NDArray[np.int64]
 ) -> ClipWorth:
-    """Standard scores of all clips of ``table`` relative to those of ``pool``.
+    """Standard scores of all clips of ``table`` relative to those of the rows ``pool``.
 
-    Args:
-        table: clips, one a row; see ``REQUIRED`` for the columns.
-        clap_fit: (clips, clips); entry [p, c] is how well clip c fits the prompt taken from clip p.
-        pool: rows of the clips that listeners hear.
+    Entry [p, c] of ``clap_fit`` (clips, clips) is how well clip c fits the prompt of clip p.
 
     Raises:
-        InputError: missing columns, a fit of the wrong shape or not finite, or a voice without
-            level.
+        InputError: missing columns (see ``REQUIRED``), a fit of the wrong shape or not finite, or a
+            voice without level.
     """
     if missing := [name for name in REQUIRED if name not in table]:
         raise InputError(f"the clip table lacks the columns {missing}")
@@ -212,11 +161,8 @@ def clip_worth(
 def voice_presence(table: pd.DataFrame) -> NDArray[np.float64]:
     """Amplitude of each clip's sung part over that of its instruments; 0 where nobody sings.
 
-    Args:
-        table: clips with ``has_voice`` and ``voice_level`` (dB against the instruments).
-
     Raises:
-        InputError: a sung clip whose level is not finite.
+        InputError: a sung clip whose level, in dB against the instruments, is not finite.
     """
     sung = table["has_voice"].to_numpy(dtype=bool)
     level_db = table["voice_level"].to_numpy(dtype=np.float64)
@@ -235,9 +181,7 @@ def vote_probabilities(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """P(A) and P(B) of Rao–Kupper votes, elementwise; what is left to 1 is the tie.
 
-    Args:
-        advantage: (u_A − u_B) / τ.
-        tie_threshold: θ ≥ 0; 0 is plain Bradley–Terry without ties.
+    ``advantage`` is (u_A − u_B) / τ, ``tie_threshold`` θ ≥ 0; 0 is plain Bradley–Terry.
     """
     return expit(advantage - tie_threshold), expit(-advantage - tie_threshold)
 
@@ -250,11 +194,8 @@ def rate(
 ) -> NDArray[np.float64]:
     """Ratings from 1 to 5, one per entry of ``utility``: 3 for 0, one point more for 1.5 more.
 
-    Args:
-        utility: worth of each song to each annotator.
-        mood: what an annotator adds on every axis of a song, in rating points.
-        noise: standard deviation of a single rating, in rating points.
-        generator: of the noise.
+    In rating points, ``mood`` is what an annotator adds on every axis of a song, ``noise`` the
+    standard deviation of a single rating.
     """
     heard = 3.0 + utility / 1.5 + mood + noise * generator.standard_normal(utility.shape)
     ratings: NDArray[np.float64] = np.clip(np.rint(heard), 1.0, 5.0)

@@ -20,16 +20,12 @@ SILENCE_RMS = 1e-6
 
 @dataclass(frozen=True)
 class MelTowerConfig:
-    """Size of the tower.
+    """Size of the tower."""
 
-    Attributes:
-        channels: width of each level; the first works on 4 × 4 mel patches, each further level on
-            half the bands and half the frames.
-        blocks: residual blocks a level.
-    """
-
+    # Width of each level; the first works on 4 × 4 mel patches, each further level on half the
+    # bands and half the frames.
     channels: tuple[int, ...] = (32, 64, 128)
-    blocks: int = 1
+    blocks: int = 1  # residual blocks a level
 
     @property
     def width(self) -> int:
@@ -43,9 +39,6 @@ class MelTower(nn.Module):
 
     The bands are kept apart to the end: what a timbre or a production fault *is* depends on where
     in the spectrum it lies.
-
-    Args:
-        config: size.
     """
 
     def __init__(self, config: MelTowerConfig) -> None:
@@ -67,11 +60,7 @@ class MelTower(nn.Module):
 
 
 class ResidualBlock2d(nn.Module):
-    """x + two 3 × 3 convolutions, each after batch normalisation and ReLU.
-
-    Args:
-        channels: width in and out.
-    """
+    """x + two 3 × 3 convolutions, each after batch normalisation and ReLU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -94,9 +83,6 @@ class Ear(nn.Module):
     """Waves at any level and rate → features (B, ``config.width``): spectrogram, then tower.
 
     One mean and deviation standardise all bands: the tilt of a spectrum stays visible.
-
-    Args:
-        config: size of the tower.
     """
 
     mean: Tensor
@@ -132,12 +118,7 @@ class Ear(nn.Module):
 
 @torch.no_grad()
 def listen(waves: Float[Tensor, "n S"], sample_rate_hz: int) -> Float[Tensor, "n M L"]:
-    """Log-mel spectrograms at 16 kHz of mono waves brought to −20 dBFS RMS.
-
-    Args:
-        waves: (n, S) at ``sample_rate_hz``; silence stays silence.
-        sample_rate_hz: rate in Hz.
-    """
+    """Log-mel spectrograms at 16 kHz of mono waves brought to −20 dBFS RMS; silence stays so."""
     log_mel = LogMel(MEL_16K_MINI)
     parts = []
     for part in waves.split(CHUNK):

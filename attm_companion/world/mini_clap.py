@@ -39,42 +39,27 @@ class SentenceEncoder(Protocol):
 
 @dataclass(frozen=True)
 class MiniClapConfig:
-    """Size and training of the model.
+    """Size and training of the model."""
 
-    Attributes:
-        width: P, of the common space.
-        hidden: width of the hidden layer of both projections.
-        text_width: of the sentence vectors.
-        tower: the audio tower.
-        crop_frames: training sees random windows of this many mel frames.
-        temperature: starting value; learnt.
-        fit: optimisation.
-    """
-
-    width: int = 128
-    hidden: int = 256
-    text_width: int = 384
+    width: int = 128  # P, of the common space
+    hidden: int = 256  # of the hidden layer of both projections
+    text_width: int = 384  # of the sentence vectors
     tower: MelTowerConfig = field(default_factory=MelTowerConfig)
-    crop_frames: int = 128
-    temperature: float = 0.07
+    crop_frames: int = 128  # training sees random windows of this many mel frames
+    temperature: float = 0.07  # starting value; learnt
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, batch_size=128))
 
 
 class MiniClap(nn.Module):
     """Two towers into one space of unit vectors; meets ``ClapModel``.
 
-    Args:
-        config: size.
-        text_encoder: frozen sentence vectors; not saved with the model.
+    The sentence encoder is frozen and is not saved with the model.
     """
 
     def __init__(self, config: MiniClapConfig, text_encoder: SentenceEncoder) -> None:
         super().__init__()
-        if text_encoder.width != config.text_width:
-            raise InputError(
-                f"the text encoder is {text_encoder.width} wide, the model wants"
-                f" {config.text_width}"
-            )
+        if (found := text_encoder.width) != config.text_width:
+            raise InputError(f"the text encoder is {found} wide, not {config.text_width}")
         self.config = config
         self.width = config.width
         self.text_encoder = text_encoder
@@ -116,17 +101,10 @@ def train_mini_clap(
     config: MiniClapConfig,
     generator: Generator,
 ) -> MiniClap:
-    """Train on clips and their captions.
+    """Train on clips, as `listen` gives them, and a caption each; ends in evaluation mode.
 
-    Args:
-        mels: of `listen`; give mix, instrumental and round-trip versions as separate rows.
-        captions: one a row.
-        text_encoder: frozen sentence vectors.
-        config: size and schedule.
-        generator: draws weights, batches and windows.
-
-    Returns:
-        the model in evaluation mode, equal for equal inputs and thread count.
+    Mix, instrumental and round-trip versions are rows of their own. The generator draws weights,
+    batches and windows: equal models for equal inputs and thread count.
 
     Raises:
         InputError: clips and captions differ in number, or there are none.
@@ -160,13 +138,7 @@ def info_nce(logits: Float[Tensor, "B B"], labels: Tensor) -> Float[Tensor, ""]:
 def clap_quality(
     clap: MiniClap, mels: Float[Tensor, "n M L"], captions: Sequence[str], generator: Generator
 ) -> dict[str, float]:
-    """How well held-out clips and captions find each other.
-
-    Args:
-        clap: a trained model.
-        mels: of `listen`, of clips not seen in training.
-        captions: one a clip.
-        generator: draws the white noise of the floor.
+    """How well held-out clips and captions find each other; the generator draws white noise.
 
     Returns:
         ``matched`` (mean cosine of pairs), ``shuffled`` (of clips with other clips' different

@@ -31,34 +31,20 @@ FIRST_LOG_VARIANCE = -4.0
 
 @dataclass(frozen=True)
 class MiniCodecConfig:
-    """Size and training of the codec.
+    """Size and training of the codec."""
 
-    Attributes:
-        n_samples: S of a clip at 16 kHz; a multiple of 8 mel hops.
-        n_channels: C of a latent.
-        widths: of the networks at a quarter and an eighth of the mel frame rate.
-        blocks: residual blocks at each of the two rates.
-        kl_weight: of the mean KL divergence per latent value against the mean L1 per mel value.
-        crop_frames: training sees random windows of this many mel frames.
-        fit: optimisation.
-        vocoder: effort of the phase search.
-    """
-
-    n_samples: int = 65_536
-    n_channels: int = 32
-    widths: tuple[int, int] = (192, 384)
-    blocks: int = 2
-    kl_weight: float = 1e-3
-    crop_frames: int = 128
+    n_samples: int = 65_536  # S of a clip at 16 kHz; a multiple of 8 mel hops
+    n_channels: int = 32  # C of a latent
+    widths: tuple[int, int] = (192, 384)  # at a quarter and an eighth of the mel frame rate
+    blocks: int = 2  # residual blocks at each of the two rates
+    kl_weight: float = 1e-3  # of the mean KL per latent value against the mean L1 per mel value
+    crop_frames: int = 128  # training sees random windows of this many mel frames
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=900, batch_size=64))
     vocoder: GriffinLimConfig = field(default_factory=GriffinLimConfig)
 
 
 class MiniCodec(nn.Module):
     """Waves (B, S) ↔ latents (B, N, C); meets ``Codec``.
-
-    Args:
-        config: size.
 
     Raises:
         InputError: ``n_samples`` is not a whole number of latents.
@@ -141,11 +127,7 @@ class MiniCodec(nn.Module):
 
 
 class ResidualBlock1d(nn.Module):
-    """x + two kernel-3 convolutions, each after group normalisation and SiLU.
-
-    Args:
-        width: channels in and out.
-    """
+    """x + two kernel-3 convolutions, each after group normalisation and SiLU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -218,12 +200,9 @@ def _decoder(config: MiniCodecConfig) -> Half:
 def train_mini_codec(
     waves: Float[Tensor, "n S"], config: MiniCodecConfig, generator: Generator
 ) -> MiniCodec:
-    """Train on 16 kHz clips: L1 of the standardised log-mel plus a weak KL term.
+    """Train on mono 16 kHz clips: L1 of the standardised log-mel plus a weak KL term.
 
-    Args:
-        waves: mono clips of at least ``crop_frames`` mel frames.
-        config: size and schedule.
-        generator: draws weights, batches, windows and posterior noise.
+    The generator draws weights, batches, windows and posterior noise.
 
     Raises:
         InputError: there is no clip, or ``crop_frames`` is not a multiple of 8.

@@ -30,20 +30,12 @@ from attm_core.weights import build, load_module, save_module
 
 @dataclass(frozen=True)
 class MiniMertConfig:
-    """Size and training of the encoder.
+    """Size and training of the encoder."""
 
-    Attributes:
-        projection: width of the space of the contrast, which training alone uses.
-        tower: the convolutional tower.
-        crop_frames: length of a window; two of them fit into a clip without overlap.
-        temperature: of the contrast.
-        fit: optimisation.
-    """
-
-    projection: int = 128
+    projection: int = 128  # width of the space of the contrast, which training alone uses
     tower: MelTowerConfig = field(default_factory=MelTowerConfig)
-    crop_frames: int = 96
-    temperature: float = 0.1
+    crop_frames: int = 96  # of a window; two of them fit into a clip without overlap
+    temperature: float = 0.1  # of the contrast
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=300, batch_size=96))
 
     @property
@@ -53,11 +45,7 @@ class MiniMertConfig:
 
 
 class MiniMert(nn.Module):
-    """Clip embeddings; meets ``AudioEncoder``.
-
-    Args:
-        config: size.
-    """
+    """Clip embeddings; meets ``AudioEncoder``."""
 
     def __init__(self, config: MiniMertConfig) -> None:
         super().__init__()
@@ -95,12 +83,7 @@ class MiniMert(nn.Module):
 def train_mini_mert(
     mels: Float[Tensor, "n M L"], config: MiniMertConfig, generator: Generator
 ) -> MiniMert:
-    """Train on unlabelled clips.
-
-    Args:
-        mels: of `listen`, each longer than two windows.
-        config: size and schedule.
-        generator: draws weights, batches and windows.
+    """Train on unlabelled clips, as `listen` gives them; the generator draws all that is random.
 
     Raises:
         InputError: the clips are too short for two windows, or there are none.
@@ -139,16 +122,10 @@ def disjoint_crops(
 def probe_r2(
     features: NDArray[Any], targets: NDArray[Any], n_train: int, ridge: float = 0.1
 ) -> float:
-    """R² on held-out rows of a ridge regression from ``features`` to ``targets``.
+    """R² on held-out rows of a ridge regression from ``features`` (n, d) to ``targets`` (n,).
 
-    Args:
-        features: (n, d); standardised by the training rows.
-        targets: (n,).
-        n_train: the first rows that train; the rest test.
-        ridge: penalty as a share of the number of training rows.
-
-    Returns:
-        1 − residual / variance on the test rows: 1 perfect, 0 no better than their mean.
+    The first ``n_train`` rows train and standardise; ``ridge`` is the penalty as a share of their
+    number. 1 − residual / variance on the other rows: 1 perfect, 0 no better than their mean.
 
     Raises:
         InputError: the test targets are all equal.

@@ -36,19 +36,13 @@ RESCALE = 0.1  # the reference initialisation scale of demucs
 class MiniDemucsConfig:
     """Shape of the model.
 
-    Attributes:
-        channels: channels of the first layer, doubled at each of the next.
-        depth: layers down and up.
-        stride: samples (then frames) per step of each layer; kernels are twice as long.
-        sample_rate_hz: rate the model works at.
-        segment_s: what ``apply_model`` feeds at once; 0.75 of it covers a clip of 4.096 s, so that
-            a clip is one segment.
-        domain: what the model reads; it has one value, and is part of a trained model's identity.
+    ``segment_s`` is what ``apply_model`` feeds at once; 0.75 of it covers a clip of 4.096 s: a clip
+    is one segment. ``domain`` has one value and is part of a trained model's identity.
     """
 
-    channels: int = 24
-    depth: int = 3
-    stride: int = 8
+    channels: int = 24  # of the first layer, doubled at each of the next
+    depth: int = 3  # layers down and up
+    stride: int = 8  # samples (then frames) per step of each layer; kernels are twice as long
     sample_rate_hz: int = 16000
     segment_s: float = 5.5
     domain: Literal["waveform"] = "waveform"
@@ -56,25 +50,15 @@ class MiniDemucsConfig:
 
 @dataclass(frozen=True)
 class MiniDemucsTraining:
-    """How the model is trained.
-
-    Attributes:
-        n_steps: updates.
-        batch_size: mixtures an update.
-        crop_samples: length of a mixture.
-        learning_rate: peak, after ``warmup_steps``; a cosine takes it to 2 %.
-        warmup_steps: linear warm-up.
-        voice_share: share of mixtures with a voice.
-        voice_db: range of the voice's level against the instruments.
-    """
+    """How the model is trained."""
 
     n_steps: int = 500
-    batch_size: int = 8
-    crop_samples: int = 32768
-    learning_rate: float = 4e-3
-    warmup_steps: int = 30
-    voice_share: float = 0.65
-    voice_db: tuple[float, float] = (-10.0, 6.0)
+    batch_size: int = 8  # mixtures
+    crop_samples: int = 32768  # of a mixture
+    learning_rate: float = 4e-3  # peak, after the warm-up; a cosine takes it to 2 %
+    warmup_steps: int = 30  # linear
+    voice_share: float = 0.65  # of the mixtures: those with a voice
+    voice_db: tuple[float, float] = (-10.0, 6.0)  # range of its level against the instruments
 
     def rate(self, step: int) -> float:
         """Learning rate of an update, counted from 0."""
@@ -117,17 +101,10 @@ def train_mini_demucs(
     config: MiniDemucsConfig,
     training: MiniDemucsTraining,
 ) -> nn.Module:
-    """Train a separator on stems by the L1 loss of demucs.
+    """Train a separator on stems by the L1 loss of demucs; in evaluation mode.
 
-    Args:
-        instrumental: clips without voice.
-        vocals: sung parts; silent rows are left out. The two need not be aligned.
-        generator: source of weights, mixtures and levels.
-        config: shape of the model.
-        training: how to train.
-
-    Returns:
-        The model, in evaluation mode; wrap it in ``DemucsSeparator`` or save it.
+    Clips without voice and sung parts need not be aligned; silent rows of either are left out. The
+    generator draws weights, mixtures and levels.
 
     Raises:
         InputError: no voice or no instruments, or clips shorter than the crop.
@@ -214,32 +191,20 @@ def load_mini_demucs(path: Path) -> DemucsSeparator:
     return DemucsSeparator(model)
 
 
-@dataclass(frozen=True)
-class SeparationQuality:
-    """How well a separator works, in dB of SI-SDR against the true instruments.
-
-    Attributes:
-        untouched_db: the mixture itself, on clips with a voice (the floor).
-        one_pass_db: after one pass, on the same clips.
-        three_passes_db: after three passes, on the same clips.
-        clean_db: after three passes on clips without voice (infinite if nothing changed).
-    """
-
-    untouched_db: float
-    one_pass_db: float
-    three_passes_db: float
-    clean_db: float
-
-
 @torch.no_grad()
 def separation_quality(
     separator: DemucsSeparator,
     instrumental: Float[Tensor, "B S"],
     vocals: Float[Tensor, "B S"],
-) -> SeparationQuality:
-    """Median SI-SDR on held-out stems; the mixture is ``instrumental + vocals``.
+) -> dict[str, float]:
+    """Median SI-SDR in dB on held-out stems; the mixture is ``instrumental + vocals``.
 
     Clips whose instruments are silent do not count.
+
+    Returns:
+        Of clips with a voice ``untouched_db`` (the mixture itself: the floor), ``one_pass_db`` and
+        ``three_passes_db``; of clips without ``clean_db``, after three passes (infinite if nothing
+        changed).
 
     Raises:
         InputError: no clip with a voice, or none without.
@@ -253,8 +218,9 @@ def separation_quality(
     for _ in range(3):
         estimates.append(separator.no_vocals(estimates[-1][:, None])[:, 0])
     ratios = [si_sdr_db(estimate, instrumental) for estimate in estimates]
-    untouched, one, three = (float(ratios[i][voiced].median()) for i in (0, 1, 3))
-    return SeparationQuality(untouched, one, three, float(ratios[3][~voiced].median()))
+    names = {"untouched_db": 0, "one_pass_db": 1, "three_passes_db": 3}
+    quality = {name: float(ratios[i][voiced].median()) for name, i in names.items()}
+    return {**quality, "clean_db": float(ratios[3][~voiced].median())}
 
 
 def si_sdr_db(estimate: Float[Tensor, "B S"], target: Float[Tensor, "B S"]) -> Float[Tensor, " B"]:

@@ -53,11 +53,7 @@ class OracleConfig:
 
 
 class Oracle(nn.Module):
-    """Hidden truth and concepts of clips.
-
-    Args:
-        config: size.
-    """
+    """Hidden truth and concepts of clips."""
 
     centre: Tensor
     spread: Tensor
@@ -101,17 +97,11 @@ class Oracle(nn.Module):
 
 @dataclass(frozen=True)
 class Opinion:
-    """What the oracle makes of n clips.
+    """What the oracle makes of n clips."""
 
-    Attributes:
-        hidden: (n, H) estimates of `HIDDEN`, the quality first.
-        concepts: (n, K) probabilities that each of `CONCEPTS` is in the clip.
-        common: (K,) share of the training clips that have each.
-    """
-
-    hidden: NDArray[np.float64]
-    concepts: NDArray[np.float64]
-    common: NDArray[np.float64]
+    hidden: NDArray[np.float64]  # (n, H) estimates of `HIDDEN`, the quality first
+    concepts: NDArray[np.float64]  # (n, K) probabilities that each of `CONCEPTS` is in the clip
+    common: NDArray[np.float64]  # (K,) share of the training clips that have each
 
     @property
     def quality(self) -> NDArray[np.float64]:
@@ -142,11 +132,8 @@ def train_oracle(
 ) -> Oracle:
     """Train on clips whose truth is known: mixes, stems and stems that went through the codec.
 
-    Args:
-        mels: of `listen`.
-        rows: the clip table's row of each; ``has_voice`` says whether this version is sung.
-        config: size and schedule.
-        generator: draws weights, batches and windows.
+    ``rows`` holds the clip table's row of each of the ``mels`` of `listen`; its ``has_voice`` says
+    whether this version is sung. The generator draws weights, batches and windows.
     """
     model = build(lambda: Oracle(config), generator)
     model.ear.learn_scale(mels)
@@ -202,9 +189,7 @@ class Taste:
 def oracle_quality(opinion: Opinion, truth: pd.DataFrame) -> dict[str, dict[str, float]]:
     """On held-out clips: R² of each hidden value, and how well each concept is told.
 
-    Args:
-        opinion: of n clips.
-        truth: their rows of the clip table.
+    ``truth`` holds their rows of the clip table.
 
     Returns:
         ``r2`` of each of `HIDDEN` and of the fit to tags; ``accuracy`` of each concept, balanced:

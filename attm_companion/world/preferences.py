@@ -57,13 +57,10 @@ class _Panel:
 def simulate_votes(
     table: pd.DataFrame, clap_fit: Numbers, config: PreferenceConfig, seed: int
 ) -> pd.DataFrame:
-    """The votes of all four sources.
+    """The votes of all four sources, each from its own stream of ``seed``.
 
-    Args:
-        table: the corpus' clips, one a row (``ClipStore.table``).
-        clap_fit: (clips, clips); entry [p, c] is how well clip c fits the prompt taken from clip p.
-        config: sizes and tastes.
-        seed: each source draws from its own stream of it.
+    Entry [p, c] of ``clap_fit`` (clips, clips) is how well clip c fits the prompt of clip p, both
+    rows of the corpus' ``table`` (``ClipStore.table``).
 
     Returns:
         One row per vote: ``pair_id source split row_a kind_a row_b kind_b prompt_row prompt winner
@@ -97,20 +94,13 @@ def bayes_ceiling(votes: pd.DataFrame) -> float:
     return float(np.maximum(p, 1.0 - p).mean())
 
 
-def tag_fit(tags: Iterable[object]) -> Numbers:
+def tag_fit(tags: Iterable[str]) -> Numbers:
     """Fit by tags alone, (clips, clips): share of row clip's tags that column clip has too."""
-    sets = [frozenset(tag_list(value)) for value in tags]
+    sets = [frozenset(filter(None, text.split(", "))) for text in tags]
     names = sorted(frozenset().union(*sets))
     has = np.array([[name in tags_ for name in names] for tags_ in sets], dtype=np.float64)
     fit: Numbers = has @ has.T / np.maximum(has.sum(axis=1, keepdims=True), 1.0)
     return fit
-
-
-def tag_list(value: object) -> list[str]:
-    """Tags of one clip, stored as a sequence or as a comma-separated string."""
-    if isinstance(value, str):
-        return [tag.strip() for tag in value.split(",") if tag.strip()]
-    return [str(tag) for tag in np.asarray(value).ravel()]
 
 
 def _source_votes(source: VoteSource, table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
@@ -125,14 +115,12 @@ def _source_votes(source: VoteSource, table: pd.DataFrame, panel: _Panel) -> pd.
         decided = (votes["winner"] != "tie").to_numpy(dtype=bool)
         parts.append(votes[distinct & (decided | source.keeps_ties)])
     votes = pd.concat(parts, ignore_index=True).iloc[: sum(sizes)]
-    captions = table["caption"]
-    if source.tag_prompts:
-        captions = table["tags"].map(lambda value: ", ".join(tag_list(value)[:3]))
+    prompts = table["tags" if source.tag_prompts else "caption"].to_numpy()
     return votes.assign(
         pair_id=[f"{source.prefix}_{number:06d}" for number in range(len(votes))],
         source=source.name,
         split=np.repeat(SPLITS, sizes),
-        prompt=captions.to_numpy()[votes["prompt_row"]],
+        prompt=prompts[votes["prompt_row"]],
         prompt_shown=source.sees_prompt,
     )
 

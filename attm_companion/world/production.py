@@ -97,14 +97,10 @@ def produce(
     level: tuple[float, int],
     generator: np.random.Generator,
 ) -> Produced:
-    """Send a clip through the chain.
+    """Send clean instruments and voice (S,), zeros if there is none, through the chain.
 
-    Args:
-        instrumental: clean instruments (S,).
-        vocals: clean sung part (S,); zeros if there is none.
-        severities: of `FAULTS`, each in [0, 1]; a fault left out is 0.
-        level: (root-mean-square level of the mix in dBFS, sample rate in Hz).
-        generator: source of all noise.
+    ``severities`` are of `FAULTS`, a fault left out is 0; ``level`` is the root-mean-square level
+    of the mix in dBFS and the sample rate in Hz; the generator is the source of all noise.
 
     Raises:
         InputError: a silent mix or a bad severity.

@@ -44,13 +44,8 @@ class StandInTokenizer:
     """Every word is a token, numbered by a hash of it: no vocabulary, no file.
 
     It is called as the tokenizers of ``transformers`` are, and always pads and cuts to
-    ``max_length``, as the encoders ask.
-
-    Args:
-        n_words: size of the vocabulary, special tokens included.
-        padding: number that fills short texts.
-        end: number that follows every text.
-        start: number that precedes every text; None if nothing does.
+    ``max_length``, as the encoders ask. ``n_words`` is the size of the vocabulary, special tokens
+    included; ``end`` follows every text, and ``start`` precedes it, if there is one.
     """
 
     def __init__(self, n_words: int, padding: int, end: int, start: int | None = None) -> None:

@@ -20,11 +20,7 @@ MIN_ONSETS_PER_BEAT = 0.5
 
 
 def assign_splits(pieces: Sequence[tuple[str, str]], seed: int) -> dict[str, str]:
-    """Deal pieces to splits, each kind over all splits as evenly as its number allows.
-
-    Args:
-        pieces: (piece_id, kind) of each piece.
-        seed: seed of the deal.
+    """Deal pieces, (piece_id, kind), to splits, each kind as evenly as its number allows.
 
     Returns:
         piece_id → split; every split has a piece.

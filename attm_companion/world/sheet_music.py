@@ -61,25 +61,16 @@ WORK_WORDS = (
 
 @dataclass(frozen=True)
 class Piece:
-    """A score as plain data.
+    """A score as plain data."""
 
-    Attributes:
-        piece_id: path inside the music21 corpus without its suffix.
-        kind: name of its `Kind`.
-        work_type: what a caption calls it, e.g. ``"reel"``.
-        tonic: pitch class of the key, 0 = C.
-        mode: ``"major"`` or ``"minor"``.
-        beat_quarters: length of the felt beat in quarter notes.
-        parts: from the highest part to the lowest, each (n, 3): start and duration in quarter
-            notes, MIDI pitch; sorted by start.
-    """
-
-    piece_id: str
-    kind: str
-    work_type: str
-    tonic: int
-    mode: str
-    beat_quarters: float
+    piece_id: str  # path inside the music21 corpus without its suffix
+    kind: str  # name of its `Kind`
+    work_type: str  # what a caption calls it, e.g. "reel"
+    tonic: int  # pitch class of the key, 0 = C
+    mode: str  # "major" or "minor"
+    beat_quarters: float  # length of the felt beat in quarter notes
+    # From the highest to the lowest, each (n, 3): start and duration in quarter notes, MIDI pitch;
+    # sorted by start.
     parts: tuple[NDArray[np.float64], ...]
 
     def to_plain(self) -> dict[str, Any]:
@@ -130,11 +121,7 @@ def _files_of(root: Path, kind: Kind) -> list[str]:
 
 
 def read_piece(kind_name: str, relative: str) -> Piece:
-    """Read one score.
-
-    Args:
-        kind_name: name of its `Kind`.
-        relative: path inside the corpus folder.
+    """Read one score, given by the name of its `Kind` and its path inside the corpus folder.
 
     Raises:
         RenderError: music21 cannot read it or too few notes are in it.

@@ -25,10 +25,7 @@ Track = Literal["mix", "instrumental", "vocals"]
 
 
 class ClipStore:
-    """The clips of a corpus; row ``i`` of the table is row ``i`` of every array.
-
-    Args:
-        folder: what `corpus.build.build_corpus` wrote.
+    """The clips of a corpus that `build_corpus` wrote; a row of the table is one of every array.
 
     Raises:
         AssetError: the folder holds no complete corpus.

@@ -70,11 +70,7 @@ class UNet(nn.Module):
 
 
 def unet_backbone(config: FluxAudioConfig, generator: torch.Generator) -> FluxAudio:
-    """FluxAudio with a U-Net in it.
-
-    Args:
-        config: sizes and score head; the numbers of blocks are left aside.
-        generator: source of the initial weights, as in `FluxAudio`.
+    """FluxAudio with a U-Net in it, the numbers of blocks left aside.
 
     Raises:
         ConfigError: a head that needs blocks or tokens, which the U-Net does not have.

@@ -34,13 +34,10 @@ def gather_pairs(
     mert: Mapping[str, Tensor],
     prompts: Mapping[str, Tensor],
 ) -> PairFeatures:
-    """Look up the features of each vote's two clips.
+    """The features of each vote's two clips, of rows ``row_a kind_a row_b kind_b prompt winner``.
 
-    Args:
-        votes: rows with ``row_a kind_a row_b kind_b prompt winner``.
-        clap_audio: per kind (such as ``"mix"``) the embeddings (clips, P).
-        mert: per kind the embeddings (clips, M).
-        prompts: CLAP text embedding (P,) of each prompt; ``""`` needs none (a vector of zeros).
+    Of each kind, such as ``"mix"``, are given the embeddings (clips, P) and (clips, M); of each
+    prompt its CLAP text embedding (P,): ``""`` needs none (a vector of zeros).
 
     Raises:
         InputError: a prompt without embedding, or an unknown winner.

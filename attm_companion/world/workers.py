@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -20,17 +20,13 @@ Result = TypeVar("Result")
 def run_tasks(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int, limit_s: float
 ) -> Iterator[tuple[int, Result | RenderError]]:
-    """Run ``function`` over ``tasks`` in worker processes.
+    """Run a module-level ``function`` over ``tasks`` in worker processes.
 
-    Args:
-        function: a module-level function; it and the tasks must be picklable.
-        tasks: the arguments, one per call.
-        workers: number of processes.
-        limit_s: seconds a task may take before its process is killed and replaced.
+    A task that takes more than ``limit_s`` seconds has its process killed and replaced.
 
     Yields:
-        (index of the task, its result) as they finish, in no fixed order. A task that raises,
-        dies or exceeds its limit yields a `RenderError` in place of a result.
+        (index of the task, its result). A task that raises, dies or exceeds its limit yields a
+        `RenderError` in place of a result.
 
     Raises:
         ConfigError: fewer than one worker.
@@ -42,15 +38,10 @@ def run_tasks(
         return
     context = multiprocessing.get_context("spawn")  # torch's threads do not survive fork
     pool = ProcessPool(min(workers, len(tasks)), context=context)
-    todo, running = iter(enumerate(tasks)), dict[Future[Result], int]()
     try:
-        while True:
-            for index, task in islice(todo, 2 * workers - len(running)):  # results take memory
-                running[pool.schedule(function, args=(task,), timeout=limit_s)] = index
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), _answer(future, limit_s)
+        todo = deque(pool.schedule(function, args=(task,), timeout=limit_s) for task in tasks)
+        for index in range(len(tasks)):
+            yield index, _answer(todo.popleft(), limit_s)  # results take memory: none is kept
     except BrokenProcessPool as error:  # a worker died while it started
         raise RenderError(
             f"worker processes do not start ({error}); guard the calling script "

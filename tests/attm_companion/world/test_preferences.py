@@ -143,7 +143,7 @@ def test_ceiling_by_hand():
 
 
 def test_tag_fit_by_hand():
-    fit = tag_fit(["slow, calm", "calm", ["fast"], ""])
+    fit = tag_fit(["slow, calm", "calm", "fast", ""])
     assert fit[0].tolist() == [1.0, 0.5, 0.0, 0.0]
     assert fit[1].tolist() == [1.0, 1.0, 0.0, 0.0]
     assert fit[3].tolist() == [0.0, 0.0, 0.0, 0.0]
