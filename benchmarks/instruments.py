@@ -16,6 +16,7 @@ import torch
 
 from attm_companion.study.frozen import QUALITY
 from attm_companion.study.study import Study
+from attm_companion.world.tuning import cents_off_scale
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import read_json
 from attm_core.generation.separation import remove_vocals
@@ -32,7 +33,7 @@ def codec_rows(study: Study, waves: torch.Tensor, captions: list[str]) -> Iterat
     clap = study.frozen.evaluation_clap.model()
     text = clap.embed_text(captions)
     scored = {}
-    for name, some in (("real", waves), ("round_trip", again[:, None])):
+    for name, some in (("real", waves), ("round_trip", again)):
         audio = embed_audio(clap, some, rate)
         scored[name] = float(cosine_per_item(text, audio).mean())
         yield f"clap.{name}", scored[name], "cosine"
@@ -45,6 +46,8 @@ def codec_rows(study: Study, waves: torch.Tensor, captions: list[str]) -> Iterat
     for role in ("evaluation", "training"):
         kept = scored[f"round_trip.{role}"] / scored[f"real.{role}"]
         yield f"codec.reward_kept.{role}", kept, "share"
+    for name, some in (("real", waves), ("round_trip", again)):
+        yield f"tuning.{name}", cents_off_scale(some, rate), "cents"
 
 
 def level_rows(study: Study, waves: torch.Tensor, captions: list[str]) -> Iterator[Row]:
