@@ -16,3 +16,9 @@ HEADS: dict[str, HeadName] = {f"v{number}": HEAD_NAMES[number] for number in ran
 
 SUBMITTED_FORWARD: HeadName = HEADS["v2"]  # Stage 3 and both submissions run in it
 NULL_SCORE = 0.0  # ∅_s: the number, embedded as any other score, not a zero embedding
+PROMPT_PREFIX = "high quality instrumental music, "  # Section III-E(a)
+N_PASSES = 3  # Section III-E(b)
+TARGET_LUFS = -16.5  # Section III-E(b)
+CEILING_DBTP = -1.0  # Section III-E(b)
+Variant = Literal["as_written", "as_released"]  # of the post-processing
+PAPER_HIDDEN = (1024, 512, 256, 128)  # the ranker's layers, Section III-C

@@ -26,15 +26,21 @@ import soundfile
 import torch
 from side_by_side import RESULTS, report
 
-from attm_companion.world.mel_tower import MelTowerConfig
-from attm_companion.world.mini_clap import MiniClap, MiniClapConfig
-from attm_companion.world.mini_mert import MiniMert, MiniMertConfig
-from attm_companion.world.mini_separator import MiniDemucsConfig, build_mini_demucs
+from attm_companion.world.config import (
+    MelTowerConfig,
+    MiniClapConfig,
+    MiniDemucsConfig,
+    MiniMertConfig,
+)
+from attm_companion.world.mini_clap import MiniClap
+from attm_companion.world.mini_mert import MiniMert
+from attm_companion.world.mini_separator import build_mini_demucs
 from attm_companion.world.minilm import MiniLM
 from attm_core.codec.mmaudio import MMAudioCodec
-from attm_core.codec.mmaudio_vae import MMAudioVAEConfig, random_mmaudio_vae
+from attm_core.codec.mmaudio_vae import random_mmaudio_vae
+from attm_core.configuration import MMAudioVAEConfig, WindowConfig
 from attm_core.data.extraction import ExtractionCast, ExtractionConfig, read_windows
-from attm_core.data.jamendo import Caption, WindowConfig, window_table
+from attm_core.data.jamendo import Caption, window_table
 from attm_core.data.shards import extract, open_latents
 from attm_core.files import read_json, write_json
 from attm_core.generation.separation import DemucsSeparator

@@ -223,8 +223,8 @@ ONE_HOME = {
     r'"global_adaln",\s*"input_add"': "attm_core/constants.py",
     r'"v1",\s*"v2",\s*"v3"': None,
     r"NULL_SCORE\s*=": "attm_core/constants.py",
-    r"\b2000\.0\b": "attm_core/training/crpo.py",
-    r"high quality instrumental music": "attm_core/generation/pipeline.py",
+    r"\b2000\.0\b": "attm_core/configuration.py",
+    r"high quality instrumental music": "attm_core/constants.py",
 }
 
 

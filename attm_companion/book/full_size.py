@@ -15,8 +15,8 @@ import pandas as pd
 from attm_companion.book.benchmark_tables import shares
 from attm_companion.commands.plan import PETA, Planned, Prices
 from attm_companion.commands.work import DECODED, GUIDED
+from attm_core.constants import N_PASSES
 from attm_core.errors import ConfigError
-from attm_core.generation.separation import N_PASSES
 
 SHARE_OF_TIME = "share of time, %"
 STAGE_1 = "hours at Stage 1's rate"

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from attm_companion.commands.casting import Loaded
     from attm_companion.study.study import Study
-    from attm_core.generation.pipeline import Clips, GenerationConfig
+    from attm_core.configuration import GenerationConfig
+    from attm_core.generation.pipeline import Clips
     from attm_core.ranker.reward_model import RewardModel
 
 MIN_SCORED_S = 1.0
@@ -87,7 +88,8 @@ def run_generate(args: argparse.Namespace) -> int:
         AttmError: unusable prompt, setting or folder; or a model is missing under ``--no-train``.
     """
     from attm_companion.study.study import Study
-    from attm_core.generation.pipeline import check_prompt, generate
+    from attm_core.configuration import check_prompt
+    from attm_core.generation.pipeline import generate
     from attm_core.generation.sampler import prompt_seeds
 
     study = Study(args.profile)
@@ -117,7 +119,7 @@ def run_score(args: argparse.Namespace) -> int:
     """
     from attm_companion.commands import casting
     from attm_companion.study.study import Study
-    from attm_core.generation.pipeline import check_prompt
+    from attm_core.configuration import check_prompt
 
     if args.prompt:
         check_prompt(args.prompt)

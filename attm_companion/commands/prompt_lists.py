@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from attm_core.configuration import check_prompt
 from attm_core.errors import InputError
 from attm_core.files import read_json
-from attm_core.generation.pipeline import check_prompt
 from attm_core.generation.submission import check_ids
 
 MAX_PROMPTS = 10_000

@@ -14,7 +14,7 @@ from attm_companion.study.conditions import AnchorStage, ConditionStage
 from attm_companion.study.features import ShardedFeaturesStage
 from attm_companion.study.profile import Generation
 from attm_companion.study.stage import Stage
-from attm_core.training.optimisation import TrainConfig
+from attm_core.configuration import TrainConfig
 
 GUIDED = 2  # velocity evaluations a guided step: with and without conditions
 SIDES = 2  # winner and loser

@@ -23,15 +23,16 @@ from attm_companion.study.stage import Stage
 from attm_core.backbone.checkpoint import cross_load, load_model, save_model
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.configuration import CRPOConfig, ExpertIterationConfig, SFTConfig
 from attm_core.constants import HeadName
 from attm_core.files import write_json
 from attm_core.randomness import torch_generator
-from attm_core.training.crpo import CRPOConfig, crpo
+from attm_core.training.crpo import crpo
 from attm_core.training.data import LatentSet
 from attm_core.training.ema import load_ema
-from attm_core.training.expert_iteration import ExpertIterationConfig, expert_iteration
+from attm_core.training.expert_iteration import expert_iteration
 from attm_core.training.run import Run
-from attm_core.training.sft import SFTConfig, sft, validation_loss
+from attm_core.training.sft import sft, validation_loss
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -21,11 +21,12 @@ from attm_companion.study.stage import Stage
 from attm_core.audio import clipped_share, level_dbfs
 from attm_core.backbone.checkpoint import cross_load
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.configuration import GenerationConfig
 from attm_core.constants import HeadName
 from attm_core.errors import ConfigError
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_atomic
-from attm_core.generation.pipeline import Clips, GenerationConfig, generate, postprocess
+from attm_core.generation.pipeline import Clips, generate, postprocess
 from attm_core.generation.sampler import prompt_seeds
 from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator

@@ -15,11 +15,14 @@ from torch import Generator, Tensor
 from attm_companion.study.arrays import Rows
 from attm_companion.study.stage import Stage
 from attm_companion.world.build import build_corpus
-from attm_companion.world.config import CorpusConfig
-from attm_companion.world.mini_codec import MiniCodec, MiniCodecConfig, train_mini_codec
-from attm_companion.world.mini_separator import (
+from attm_companion.world.config import (
+    CorpusConfig,
+    MiniCodecConfig,
     MiniDemucsConfig,
     MiniDemucsTraining,
+)
+from attm_companion.world.mini_codec import MiniCodec, train_mini_codec
+from attm_companion.world.mini_separator import (
     build_mini_demucs,
     load_mini_demucs,
     save_mini_demucs,

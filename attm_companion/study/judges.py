@@ -15,18 +15,12 @@ from torch import Generator, Tensor
 from attm_companion.study.arrays import Array, Rows
 from attm_companion.study.frozen import QUALITY, WEIGHTS, CodecStage, CorpusStage, TextStage
 from attm_companion.study.stage import Stage
+from attm_companion.world.config import MiniClapConfig, MiniMertConfig, OracleConfig
 from attm_companion.world.listeners import ListenerConfig
 from attm_companion.world.mel_tower import listen
-from attm_companion.world.mini_clap import MiniClap, MiniClapConfig, clap_quality, train_mini_clap
-from attm_companion.world.mini_mert import MiniMert, MiniMertConfig, probe_r2, train_mini_mert
-from attm_companion.world.oracle import (
-    Oracle,
-    OracleConfig,
-    Taste,
-    concepts_of,
-    oracle_quality,
-    train_oracle,
-)
+from attm_companion.world.mini_clap import MiniClap, clap_quality, train_mini_clap
+from attm_companion.world.mini_mert import MiniMert, probe_r2, train_mini_mert
+from attm_companion.world.oracle import Oracle, Taste, concepts_of, oracle_quality, train_oracle
 from attm_companion.world.store import Track
 from attm_core.evaluation.concept_coverage import concept_coverage
 from attm_core.files import load_tensors, read_json, save_tensors, write_json

@@ -22,6 +22,7 @@ from attm_companion.study.sampling import own_sampling
 from attm_companion.study.stage import Stage
 from attm_companion.world.unet import unet_backbone
 from attm_core.backbone.config import FluxAudioConfig
+from attm_core.configuration import SFTConfig
 from attm_core.constants import HeadName
 from attm_core.errors import ConfigError
 from attm_core.files import write_atomic
@@ -29,7 +30,7 @@ from attm_core.generation.pipeline import postprocess
 from attm_core.randomness import torch_generator
 from attm_core.training.expert_iteration import blend
 from attm_core.training.run import Run
-from attm_core.training.sft import SFTConfig, sft
+from attm_core.training.sft import sft
 
 N_CLIPS = 100  # of each kind that the separator is tried on
 KINDS, VERSIONS = ("sung", "instrumental"), ("mix", "separated", "stem")

@@ -17,8 +17,9 @@ from attm_companion.world.store import Track
 from attm_core.assets import asset_folder
 from attm_core.audio import fit_length, resample, to_mono
 from attm_core.codec.mel import MEL_44K
+from attm_core.configuration import WindowConfig
 from attm_core.data.extraction import read_windows
-from attm_core.data.jamendo import WindowConfig, read_captions, window_table
+from attm_core.data.jamendo import read_captions, window_table
 from attm_core.data.shards import table_digest
 from attm_core.data.song_describer import AUDIO, SongDescriberAudio, read_song_describer
 from attm_core.data.song_describer import CAPTIONS as SDD_CAPTIONS

@@ -23,9 +23,9 @@ from attm_companion.world.random_networks import random_flan_t5, random_laion_cl
 from attm_core.assets import asset_folder
 from attm_core.codec.mel import MEL_44K
 from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
-from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
+from attm_core.configuration import ClapArchitecture, MMAudioVAEConfig
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.encoders.laion_clap import ClapArchitecture, LaionClap, Role
+from attm_core.encoders.laion_clap import LaionClap, Role
 from attm_core.encoders.mert import Mert
 from attm_core.errors import AssetError
 from attm_core.evaluation.concept_coverage import AudioLanguageJudge, concept_coverage

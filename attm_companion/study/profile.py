@@ -17,24 +17,29 @@ import pydantic
 
 from attm_companion.strict_yaml import parse_yaml
 from attm_companion.study.launch import Launch
-from attm_companion.world.config import CorpusConfig
+from attm_companion.world.config import (
+    CorpusConfig,
+    MiniClapConfig,
+    MiniCodecConfig,
+    MiniDemucsConfig,
+    MiniDemucsTraining,
+    MiniMertConfig,
+    OracleConfig,
+)
 from attm_companion.world.listeners import PreferenceConfig
-from attm_companion.world.mini_clap import MiniClapConfig
-from attm_companion.world.mini_codec import MiniCodecConfig
-from attm_companion.world.mini_mert import MiniMertConfig
-from attm_companion.world.mini_separator import MiniDemucsConfig, MiniDemucsTraining
-from attm_companion.world.oracle import OracleConfig
 from attm_core.backbone.config import FluxAudioConfig
-from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
-from attm_core.data.jamendo import WindowConfig
-from attm_core.encoders.laion_clap import ClapArchitecture
+from attm_core.configuration import (
+    ClapArchitecture,
+    CRPOConfig,
+    ExpertIterationConfig,
+    GenerationConfig,
+    MMAudioVAEConfig,
+    RankerTrainingConfig,
+    SFTConfig,
+    WindowConfig,
+)
+from attm_core.constants import PAPER_HIDDEN, PROMPT_PREFIX
 from attm_core.errors import ConfigError
-from attm_core.generation.pipeline import PROMPT_PREFIX, GenerationConfig
-from attm_core.ranker.training import RankerTrainingConfig
-from attm_core.ranker.tunejury import PAPER_HIDDEN
-from attm_core.training.crpo import CRPOConfig
-from attm_core.training.expert_iteration import ExpertIterationConfig
-from attm_core.training.sft import SFTConfig
 
 Count = Annotated[int, pydantic.Field(ge=1, le=10**9)]
 CountOr0 = Annotated[int, pydantic.Field(ge=0, le=10**9)]

@@ -12,7 +12,8 @@ from attm_companion.study.arrays import Array
 from attm_companion.study.features import TrainingData
 from attm_core.backbone.fast_sampling import FastFluxAudio
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.generation.pipeline import Clips, GenerationConfig, encode_distinct, generate
+from attm_core.configuration import GenerationConfig
+from attm_core.generation.pipeline import Clips, encode_distinct, generate
 from attm_core.precision import fast_dtype
 from attm_core.ranker.reward_model import embed_audio
 from attm_core.training.own_samples import Sampling

@@ -36,9 +36,8 @@ from attm_companion.study.roles import (
     training_ranker,
     with_concept_judge,
 )
+from attm_core.configuration import CRPOConfig, ExpertIterationConfig
 from attm_core.constants import SUBMITTED_FORWARD, HeadName
-from attm_core.training.crpo import CRPOConfig
-from attm_core.training.expert_iteration import ExpertIterationConfig
 
 
 class Study:

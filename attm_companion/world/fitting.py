@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
 
+from attm_companion.world.config import FitConfig
 from attm_core.errors import InputError
 from attm_core.precision import fast_autocast
 from attm_core.progress import track
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How long and how fast to train: AdamW under a one-cycle schedule, for about a minute."""
-
-    steps: int
-    batch_size: int = 64
-    learning_rate: float = 2e-3  # peak; linear warm-up, then half a cosine to zero
-    weight_decay: float = 0.01
-    warmup_fraction: float = 0.1
-    max_grad_norm: float = 1.0  # gradients are scaled down to it
-    bf16: bool = True  # autocast of the forward pass, where the processor is fast at it
-
-    def rate_factor(self, step: int) -> float:
-        """Learning rate at ``step`` as a share of the peak, in (0, 1]."""
-        warmup = max(1, round(self.warmup_fraction * self.steps))
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(1, self.steps - warmup))
 
 
 def shuffled_batches(

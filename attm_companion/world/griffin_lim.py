@@ -8,26 +8,17 @@ momentum. It stands in for BigVGAN in the small casts.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from attm_companion.world.config import GriffinLimConfig
 from attm_core.codec.mel import LogMel, MelConfig
 from attm_core.randomness import torch_generator
 
 TINY = 1e-8
 CHUNK = 2  # clips at once: a projection of two fits into a core's cache, and is twice as fast
-
-
-@dataclass(frozen=True)
-class GriffinLimConfig:
-    """Effort of the phase search."""
-
-    n_iterations: int = 10  # projections; sound improves slowly beyond sixteen
-    momentum: float = 0.99  # acceleration in [0, 1); 0 is the plain algorithm
-    n_inversion_steps: int = 20  # multiplicative updates of the linear magnitudes
 
 
 class GriffinLim:

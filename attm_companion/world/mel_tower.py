@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attm_companion.world.config import PATCH, MelTowerConfig
 from attm_core.audio import resample
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 
-PATCH = 4
 CHUNK = 64
 # MINI-WORLD: −20 dBFS: as with MERT's ``do_normalize``, no judge hears how loud a clip is.
 LISTENING_RMS = 0.1
 SILENCE_RMS = 1e-6
-
-
-@dataclass(frozen=True)
-class MelTowerConfig:
-    """Size of the tower."""
-
-    # Width of each level; the first works on 4 × 4 mel patches, each further level on half the
-    # bands and half the frames.
-    channels: tuple[int, ...] = (32, 64, 128)
-    blocks: int = 1  # residual blocks a level
-
-    @property
-    def width(self) -> int:
-        """Width of the pooled output: channels × remaining bands, mean and maximum."""
-        bands = MEL_16K_MINI.n_mels // (PATCH << (len(self.channels) - 1))
-        return 2 * bands * self.channels[-1]
 
 
 class MelTower(nn.Module):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +17,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from attm_companion.world.fitting import FitConfig, fit, random_crops
-from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
+from attm_companion.world.config import MiniClapConfig
+from attm_companion.world.fitting import fit, random_crops
+from attm_companion.world.mel_tower import Ear, listen
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
 from attm_core.weights import build, load_module, save_module
@@ -35,19 +35,6 @@ class SentenceEncoder(Protocol):
     def pooled(self, texts: Sequence[str]) -> Tensor:
         """Sentence vectors (B, width)."""
         ...
-
-
-@dataclass(frozen=True)
-class MiniClapConfig:
-    """Size and training of the model."""
-
-    width: int = 128  # P, of the common space
-    hidden: int = 256  # of the hidden layer of both projections
-    text_width: int = 384  # of the sentence vectors
-    tower: MelTowerConfig = field(default_factory=MelTowerConfig)
-    crop_frames: int = 128  # training sees random windows of this many mel frames
-    temperature: float = 0.07  # starting value; learnt
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=400, batch_size=128))
 
 
 class MiniClap(nn.Module):

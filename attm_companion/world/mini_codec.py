@@ -7,7 +7,6 @@ network that improves on it: training spends its minute on what a linear codec c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,8 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from attm_companion.world.fitting import FitConfig, fit, random_crops
-from attm_companion.world.griffin_lim import GriffinLim, GriffinLimConfig
+from attm_companion.world.config import MiniCodecConfig
+from attm_companion.world.fitting import fit, random_crops
+from attm_companion.world.griffin_lim import GriffinLim
 from attm_core.audio import channel_mean
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 from attm_core.errors import InputError
@@ -27,20 +27,6 @@ CHUNK = 32
 STRIDE = 8
 LOG_VARIANCE_RANGE = (-12.0, 4.0)
 FIRST_LOG_VARIANCE = -4.0
-
-
-@dataclass(frozen=True)
-class MiniCodecConfig:
-    """Size and training of the codec."""
-
-    n_samples: int = 65_536  # S of a clip at 16 kHz; a multiple of 8 mel hops
-    n_channels: int = 32  # C of a latent
-    widths: tuple[int, int] = (192, 384)  # at a quarter and an eighth of the mel frame rate
-    blocks: int = 2  # residual blocks at each of the two rates
-    kl_weight: float = 1e-3  # of the mean KL per latent value against the mean L1 per mel value
-    crop_frames: int = 128  # training sees random windows of this many mel frames
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=900, batch_size=64))
-    vocoder: GriffinLimConfig = field(default_factory=GriffinLimConfig)
 
 
 class MiniCodec(nn.Module):

@@ -10,7 +10,6 @@ hiss, dullness, detuning) stays in the embedding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +20,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
-from attm_companion.world.fitting import FitConfig, crop_at, fit
-from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
+from attm_companion.world.config import MiniMertConfig
+from attm_companion.world.fitting import crop_at, fit
+from attm_companion.world.mel_tower import Ear, listen
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
 from attm_core.weights import build, load_module, save_module
-
-
-@dataclass(frozen=True)
-class MiniMertConfig:
-    """Size and training of the encoder."""
-
-    projection: int = 128  # width of the space of the contrast, which training alone uses
-    tower: MelTowerConfig = field(default_factory=MelTowerConfig)
-    crop_frames: int = 96  # of a window; two of them fit into a clip without overlap
-    temperature: float = 0.1  # of the contrast
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=300, batch_size=96))
-
-    @property
-    def width(self) -> int:
-        """Of the embedding: the tower's own."""
-        return self.tower.width
 
 
 class MiniMert(nn.Module):

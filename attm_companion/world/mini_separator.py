@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attm_companion.world.config import MiniDemucsConfig, MiniDemucsTraining
 from attm_companion.world.fitting import minimise
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import load_tensors, read_metadata, save_tensors
@@ -30,41 +31,6 @@ from attm_core.weights import load_strictly
 CONFIG_KEY = "mini_demucs"
 SILENT_RMS = 1e-4
 RESCALE = 0.1  # the reference initialisation scale of demucs
-
-
-@dataclass(frozen=True)
-class MiniDemucsConfig:
-    """Shape of the model.
-
-    ``segment_s`` is what ``apply_model`` feeds at once; 0.75 of it covers a clip of 4.096 s: a clip
-    is one segment. ``domain`` has one value and is part of a trained model's identity.
-    """
-
-    channels: int = 24  # of the first layer, doubled at each of the next
-    depth: int = 3  # layers down and up
-    stride: int = 8  # samples (then frames) per step of each layer; kernels are twice as long
-    sample_rate_hz: int = 16000
-    segment_s: float = 5.5
-    domain: Literal["waveform"] = "waveform"
-
-
-@dataclass(frozen=True)
-class MiniDemucsTraining:
-    """How the model is trained."""
-
-    n_steps: int = 500
-    batch_size: int = 8  # mixtures
-    crop_samples: int = 32768  # of a mixture
-    learning_rate: float = 4e-3  # peak, after the warm-up; a cosine takes it to 2 %
-    warmup_steps: int = 30  # linear
-    voice_share: float = 0.65  # of the mixtures: those with a voice
-    voice_db: tuple[float, float] = (-10.0, 6.0)  # range of its level against the instruments
-
-    def rate(self, step: int) -> float:
-        """Learning rate of an update, counted from 0."""
-        warm = min(1.0, (step + 1) / self.warmup_steps)
-        cosine = 0.51 + 0.49 * math.cos(math.pi * step / self.n_steps)
-        return self.learning_rate * (warm * cosine)
 
 
 def build_mini_demucs(config: MiniDemucsConfig, generator: torch.Generator) -> nn.Module:

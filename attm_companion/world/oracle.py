@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,10 @@ from torch import Generator, Tensor, nn
 
 from attm_companion.world.arrangement import ENSEMBLES, TEMPO_RANGES_BPM
 from attm_companion.world.captions import MOODS
-from attm_companion.world.fitting import FitConfig, fit, random_crops
+from attm_companion.world.config import OracleConfig
+from attm_companion.world.fitting import fit, random_crops
 from attm_companion.world.listeners import ListenerConfig
-from attm_companion.world.mel_tower import Ear, MelTowerConfig, listen
+from attm_companion.world.mel_tower import Ear, listen
 from attm_companion.world.preferences import tag_fit
 from attm_companion.world.production import FAULTS
 from attm_core.weights import build, load_module, save_module
@@ -41,15 +42,6 @@ HIDDEN = ("quality", *FAULTS)
 MOODS_PER_GROUP = 4
 CONCEPT_WEIGHT = 5.0  # of the mean cross entropy against the mean squared error
 _NAMES = re.compile(r"\b(" + "|".join(sorted(INSTRUMENTS, key=len, reverse=True)) + r")\b")
-
-
-@dataclass(frozen=True)
-class OracleConfig:
-    """Size and training of the oracle: tower, frames of a training window, optimisation."""
-
-    tower: MelTowerConfig = field(default_factory=MelTowerConfig)
-    crop_frames: int = 192
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=300, batch_size=96))
 
 
 class Oracle(nn.Module):

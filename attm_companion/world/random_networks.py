@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Generator, nn
 
+from attm_core.configuration import ClapArchitecture
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.encoders.laion_clap import ClapArchitecture, LaionClap, build_network
+from attm_core.encoders.laion_clap import LaionClap, build_network
 from attm_core.encoders.mert import NO_MASKING, Mert
 from attm_core.generation.separation import DemucsSeparator
 

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attm_core.bounds import require
 from attm_core.constants import HEAD_NAMES, HeadName
-from attm_core.errors import ConfigError
+from attm_core.errors import ConfigError, require
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from attm_core.codec.mel import MEL_44K, LogMel
 from attm_core.codec.mmaudio_vae import (
     FRAMES_PER_LATENT,
     MMAudioVAE,
-    MMAudioVAEConfig,
     load_mmaudio_vae,
     random_mmaudio_vae,
 )
+from attm_core.configuration import MMAudioVAEConfig
 from attm_core.errors import ConfigError, InputError
 
 SAMPLES_PER_LATENT = FRAMES_PER_LATENT * MEL_44K.hop

@@ -8,7 +8,6 @@ encoder, and doubled once, after the middle level of the decoder. The 44.1 kHz m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from attm_core.codec.mp_layers import (
     effective_weight,
     mp_silu,
 )
+from attm_core.configuration import MMAudioVAEConfig
 from attm_core.weights import read_state_dict, require_fit
 
 _MULTIPLES = (1, 2, 4)
@@ -37,15 +37,6 @@ _LOG_VARIANCE_RANGE = (-30.0, 20.0)
 FRAMES_PER_LATENT = 2
 RANDOM_BAND_MEAN = -5.0
 RANDOM_BAND_STD = 2.3
-
-
-@dataclass(frozen=True)
-class MMAudioVAEConfig:
-    """Size of the VAE; the defaults are the 44.1 kHz model."""
-
-    n_mels: int = 128  # M
-    n_channels: int = 40  # of the latents, C
-    width: int = 512  # channels of the first level
 
 
 class MMAudioVAE(nn.Module):

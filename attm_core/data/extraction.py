@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attm_core.audio import MAX_CHANNELS, fit_length, resample, to_mono
-from attm_core.bounds import require
-from attm_core.errors import InputError
+from attm_core.errors import InputError, require
 from attm_core.protocols import ClapModel, Codec, Separator, TextEncoder
 
 _TRACK_PEAK = 0.95

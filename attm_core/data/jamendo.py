@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from attm_core.bounds import require
+from attm_core.configuration import WindowConfig
 from attm_core.errors import ConfigError, InputError
 from attm_core.files import read_json
 from attm_core.progress import track
@@ -25,32 +25,6 @@ from attm_core.randomness import derived_seed
 _HELD_OUT_SPLITS = ("valid", "test")
 COLUMNS = ("clip_id", "track_id", "path", "start_s", "duration_s", "caption", "split")
 _HEADER_THREADS = 8
-
-
-@dataclass(frozen=True)
-class WindowConfig:
-    """How tracks are cut, and dealt to the splits; shorter tracks are left out.
-
-    Raises:
-        ConfigError: a number is out of range.
-    """
-
-    # PAPER-SILENT: the ten windows a track, their even spread and the five seconds are the rule of
-    # the released scripts. 55 K tracks of at most ten windows give the 535 K clips of the text.
-    max_windows: int = 10
-    window_s: float = 10.0
-    min_track_s: float = 5.0
-    n_valid: int = 200  # Section III-D(a): validation and test hold out 200 tracks each
-    n_test: int = 200
-    # PAPER-SILENT: whether the tracks of the reference set, all of which are in MTG-Jamendo, were
-    # kept out of training. Nothing is left out unless it is named here.
-    exclude: tuple[str, ...] = ()
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        require(self, positive="max_windows min_track_s", at_least_0="n_valid n_test")
-        if self.min_track_s > self.window_s:
-            raise ConfigError("min_track_s must be in (0, window_s]")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from attm_core.assets import require_files
 from attm_core.audio import resampled_rows
+from attm_core.configuration import ClapArchitecture
 from attm_core.errors import AssetError, CheckpointError, ConfigError
 from attm_core.files import read_json
 from attm_core.weights import build, load_strictly, read_state_dict
@@ -48,15 +48,6 @@ _CHUNK = 8
 _PRIVATE_NAME = "_attm_laion_clap"
 _PARALLEL_PREFIX = "module."  # the checkpoints were written by DistributedDataParallel
 _POSITION_IDS = "text_branch.embeddings.position_ids"
-
-
-@dataclass(frozen=True)
-class ClapArchitecture:
-    """What the published checkpoints are; smaller ones are for tests."""
-
-    audio: str = "HTSAT-base"  # name of a configuration in the ``laion-clap`` package
-    n_words: int = 50_265  # vocabulary of RoBERTa
-    n_layers: int = 12  # of RoBERTa, 768 wide
 
 
 class LaionClap:

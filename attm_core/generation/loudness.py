@@ -12,13 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.audio import check_wave, resample
+from attm_core.constants import CEILING_DBTP, TARGET_LUFS, Variant
 from attm_core.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from pyloudnorm import Meter
 
-TARGET_LUFS = -16.5  # Section III-E(b)
-CEILING_DBTP = -1.0  # Section III-E(b)
 GATE_S = 0.4  # BS.1770-4: length of a gating block
 _MAX_LOUDNESS_CHANNELS = 5
 
@@ -33,8 +32,6 @@ _CEILING_GUARD_DB = 0.1
 
 _RELEASED_SAMPLE_PEAK = 0.99
 RELEASED_PEAK_TARGET = 0.95
-
-Variant = Literal["as_written", "as_released"]  # of the post-processing
 
 
 @dataclass(frozen=True)

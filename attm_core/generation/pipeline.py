@@ -8,9 +8,8 @@ The study's conditions, the sampling of Stages 2 and 3, the command line and the
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -18,67 +17,17 @@ from torch import Tensor
 
 from attm_core.audio import fit_length, resample
 from attm_core.backbone.config import Conditions
+from attm_core.configuration import GenerationConfig, check_prompt
 from attm_core.errors import ConfigError, InputError
 from attm_core.generation.guidance import VelocityModel, guide
-from attm_core.generation.loudness import (
-    CEILING_DBTP,
-    TARGET_LUFS,
-    LoudnessReport,
-    Variant,
-    normalize_loudness,
-)
+from attm_core.generation.loudness import LoudnessReport, normalize_loudness
 from attm_core.generation.sampler import euler_sample, initial_noise
-from attm_core.generation.separation import N_PASSES, remove_vocals
+from attm_core.generation.separation import remove_vocals
 from attm_core.precision import fast_autocast
 from attm_core.progress import track
 from attm_core.protocols import Codec, Separator
 
-PROMPT_PREFIX = "high quality instrumental music, "  # Section III-E(a)
-_MAX_PROMPT_CHARACTERS = 2000
 _SEPARATION_BATCH = 4  # stays in cache: faster on a CPU than larger ones
-_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # characters of visible categories that show nothing
-
-
-@dataclass(frozen=True)
-class GenerationConfig:
-    """How clips are generated; the defaults are the paper's deployed inference (Section III-E).
-
-    Raises:
-        ConfigError: a field is out of range; the message names it.
-    """
-
-    s: float | None = 5.0  # score, in reward units; None for a backbone without score head
-    w: float = 4.0  # guidance scale of Eq. (2)
-    w_score: float | None = None  # that of the score alone (``w`` is then the text's); None: joint
-    n_steps: int = 25  # of Euler
-    prefix: str = PROMPT_PREFIX  # put before every prompt
-    negative_prompt: str | None = None  # text in place of ∅_t
-    n_passes: int = N_PASSES  # of separation; 0 leaves the separator out
-    target_lufs: float | None = TARGET_LUFS  # None leaves the loudness alone
-    ceiling_dbtp: float = CEILING_DBTP  # of the true peak
-    variant: Variant = "as_written"  # or as the released script does it
-    batch_size: int = 32  # prompts at once (a guided step runs twice as many)
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "s": (-1000, 1000), "w": (0, 1000), "w_score": (0, 1000), "n_steps": (1, 10_000),
-            "n_passes": (0, 100), "target_lufs": (-70, 0), "ceiling_dbtp": (-60, 0),
-            "batch_size": (1, 100_000),
-        }  # fmt: skip
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:  # NaN is in no range
-                raise ConfigError(f"{name} must be from {low} to {high}, got {value}")
-        if self.variant not in ("as_written", "as_released"):
-            raise ConfigError(f"variant must be as_written or as_released, got {self.variant!r}")
-        if len(self.prefix) > _MAX_PROMPT_CHARACTERS:
-            raise ConfigError(f"prefix has over {_MAX_PROMPT_CHARACTERS} characters")
-        if self.negative_prompt is not None:
-            check_prompt(self.negative_prompt)
-
-    def without_postprocessing(self) -> GenerationConfig:
-        """The same, with the codec's waves as they are."""
-        return replace(self, n_passes=0, target_lufs=None)
 
 
 @dataclass(frozen=True)
@@ -103,25 +52,6 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.prompts)
-
-
-def check_prompt(text: str) -> str:
-    """Return a prompt that shows something and has at most 2000 characters.
-
-    Raises:
-        InputError: it does not, or cannot be written as UTF-8.
-    """
-    if not any(unicodedata.category(c)[0] in "LNPS" and c not in _BLANKS for c in text):
-        raise InputError("a prompt is empty; write what the music should sound like")
-    if len(text) > _MAX_PROMPT_CHARACTERS:
-        raise InputError(
-            f"a prompt has {len(text)} characters; at most {_MAX_PROMPT_CHARACTERS} are allowed"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"the prompt {text!a} is not valid Unicode text") from error
-    return text
 
 
 # no_grad and not inference_mode: what a model caches while it samples must stay usable in training.

@@ -10,16 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.assets import require_files
+from attm_core.constants import N_PASSES, Variant
 from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
 from attm_core.files import sha256_file
-from attm_core.generation.loudness import Variant
 from attm_core.protocols import Separator
 from attm_core.weights import load_strictly, only_tensors, read_pickle
 
 if TYPE_CHECKING:
     from torch import nn
 
-N_PASSES = 3  # Section III-E(b)
 VOCALS = "vocals"
 _RELEASED_PEAK = 0.95
 _RELEASED_EPSILON = 1e-8

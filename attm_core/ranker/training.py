@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from attm_core.errors import ConfigError, InputError
+from attm_core.configuration import RankerTrainingConfig
+from attm_core.errors import InputError
 from attm_core.progress import track
 from attm_core.randomness import torch_generator
 from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead
@@ -32,33 +33,6 @@ class PairFeatures:
     def __getitem__(self, rows: Tensor | slice) -> PairFeatures:
         """The votes ``rows``."""
         return PairFeatures(self.a[rows], self.b[rows], self.target[rows])
-
-
-@dataclass(frozen=True)
-class RankerTrainingConfig:
-    """How the head is trained with AdamW; the defaults are the released recipe."""
-
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-3
-    batch_size: int = 32  # pairs per step
-    max_epochs: int = 1000
-    # Epochs without a better validation loss before training stops, with the best weights kept;
-    # None trains all epochs and keeps the last weights.
-    patience: int | None = 30
-    min_delta: float = 1e-4  # by how much a validation loss must fall to count as better
-    # PAPER-DEVIATION: Kaiming-normal by fan-out gives the last layer (fan-out 1) weights of
-    # standard deviation √2, and an untrained head of the paper's widths margins of about ±20. The
-    # paper's 550 steps an epoch unlearn them; a small profile has a few hundred steps in all and
-    # starts from smaller weights.
-    output_gain: float = 1.0  # factor on the initial weights of the last layer
-
-    def __post_init__(self) -> None:
-        patience = 1 if self.patience is None else self.patience
-        steps = (self.batch_size - 1, self.max_epochs, patience)
-        if min(self.learning_rate, self.output_gain, *steps) <= 0:
-            raise ConfigError(
-                "ranker training needs a rate, batches of 2, an epoch, patience and an output gain"
-            )
 
 
 def ranknet_loss(

@@ -22,12 +22,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from attm_core.constants import PAPER_HIDDEN
 from attm_core.errors import CheckpointError, InputError
 from attm_core.files import read_metadata, save_tensors
 from attm_core.randomness import torch_generator
 from attm_core.weights import load_strictly, read_state_dict
-
-PAPER_HIDDEN = (1024, 512, 256, 128)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.bounds import require
-from attm_core.errors import ConfigError, InputError
+from attm_core.configuration import BETA, LAMBDA_FM, CRPOConfig
+from attm_core.errors import InputError
 from attm_core.training.data import LatentSet
 from attm_core.training.flow_matching import (
     flow_matching_loss,
@@ -38,41 +38,10 @@ from attm_core.training.flow_matching import (
 from attm_core.training.loop import device_of
 from attm_core.training.own_samples import Sampling, as_clips, judged_samples
 from attm_core.training.run import Run, tensors_digest
-from attm_core.training.sft import SFTConfig, SFTDraw, SFTObjective, train_flow
+from attm_core.training.sft import SFTDraw, SFTObjective, train_flow
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BETA = 2000.0
-LAMBDA_FM = 1.0
-
-
-def _training() -> SFTConfig:
-    # PAPER-SILENT: batch (8 pairs) and warm-up (100 steps) are those of the released script; the
-    # batch of 64 is stated for Stage 1 only (K-7, K-8). So is bf16: here float32 is the default,
-    # because β multiplies the rounding of bf16 weights into logits of order one, which drown what
-    # steps of 1e-6 change (tests/attm_core/training/test_crpo.py shows it).
-    return SFTConfig(5_000, 8, lr=1e-6, warmup_steps=100, precision="fp32", save_every=500)
-
-
-@dataclass(frozen=True)
-class CRPOConfig:
-    """Stage 3 as published: β 2000, λ_FM 1, lr 1e-6, 5 K updates, 2 K prompts."""
-
-    n_prompts: int = 2000
-    # PAPER-SILENT: samples per prompt and their s; CRPO's own paper has 5, Stage 2 samples at 2.
-    n_per_prompt: int = 5
-    s: float = 2.0  # the score they are sampled at, and trained under
-    min_gap: float = 0.0  # best and worst no further apart give no pair
-    beta: float = BETA  # sharpness of the preference
-    lambda_fm: float = LAMBDA_FM  # weight of the winners' flow-matching loss
-    # Length, rate and nulls, shared by both sides, policy and reference; its batches are of pairs.
-    training: SFTConfig = field(default_factory=_training)
-
-    def __post_init__(self) -> None:
-        require(self, positive="n_prompts beta", at_least_0="min_gap lambda_fm", finite="s")
-        if not 2 <= self.n_per_prompt <= 10_000:
-            raise ConfigError(f"n_per_prompt must be at least 2, not {self.n_per_prompt}")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ back into training twice: oversampled five times into the whole mixture, then al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,52 +16,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.bounds import require
+from attm_core.configuration import ExpertIterationConfig, SFTConfig
 from attm_core.constants import NULL_SCORE
-from attm_core.errors import ConfigError, InputError
+from attm_core.errors import InputError
 from attm_core.randomness import numpy_generator
 from attm_core.training.data import ClipSource, LatentSet, Mixture
 from attm_core.training.own_samples import Sampling, as_clips, judged_samples
 from attm_core.training.run import Run, tensors_digest
-from attm_core.training.sft import SFTConfig, SFTObjective, train_flow
+from attm_core.training.sft import SFTObjective, train_flow
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Keep = Literal["top", "random", "none"]
-Label = Literal["own", "sampling", "null"]
-
-
-def _finetuning(n_steps: int, lr: float) -> SFTConfig:
-    # PAPER-SILENT: warm-up of Stage 2 is not stated; the released configuration has none (a warm
-    # start with a small learning rate).
-    return SFTConfig(n_steps, lr=lr, warmup_steps=0)
-
-
-@dataclass(frozen=True)
-class ExpertIterationConfig:
-    """Stage 2 as published: 30 K steps at 1e-5 on the mixture, then 5 K at 1e-6 on the experts.
-
-    ``keep="top"`` keeps the best; the controls ``"random"`` keeps as many at random, and ``"none"``
-    trains as long on the training clips alone. ``label`` is the score that kept clips are trained
-    under: their ``"own"`` reward, the ``"sampling"`` score s, or the ``"null"`` score.
-    """
-
-    n_samples: int = 600
-    n_keep: int = 64  # of about 600; the paper calls it the top decile
-    s: float = 2.0  # the score they are sampled at
-    oversample: int = 5  # occurrences of a kept clip for one of a training clip
-    keep: Keep = "top"
-    # PAPER-SILENT: under which score kept clips are trained; their own reward, as every clip is.
-    label: Label = "own"
-    finetune: SFTConfig = field(default_factory=lambda: _finetuning(30_000, 1e-5))
-    polish: SFTConfig = field(default_factory=lambda: _finetuning(5_000, 1e-6))
-
-    def __post_init__(self) -> None:
-        require(self, positive="n_samples n_keep oversample", finite="s")
-        require(self, keep=("top", "random", "none"), label=("own", "sampling", "null"))
-        if self.n_keep > self.n_samples:
-            raise ConfigError(f"n_keep {self.n_keep} must be ≤ n_samples {self.n_samples}")
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,13 @@ is the number zero through the score embedding, a value inside the training rang
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.bounds import require
+from attm_core.configuration import NullConfig
 from attm_core.constants import NULL_SCORE
 
 
@@ -47,26 +44,6 @@ def flow_matching_loss(
     these losses by 1,000, so their third decimal counts.
     """
     return (velocity.float() - (x_1 - x_0)).square().mean(dim=(1, 2))
-
-
-@dataclass(frozen=True)
-class NullConfig:
-    """How often conditions are dropped: the text per sample, the score per ``score_per``.
-
-    ``"sample"`` draws for each clip as for the text, ``"batch"`` nulls all scores or none.
-
-    Raises:
-        ConfigError: a probability is outside [0, 1] or ``score_per`` is unknown.
-    """
-
-    text_prob: float = 0.1
-    score_prob: float = 0.1
-    # PAPER-SILENT: "null-dropped with probability 0.1, mirroring text CFG" is read as per sample,
-    # as the text is (K-11); the released configuration says "10% of batches": score_per="batch".
-    score_per: Literal["sample", "batch"] = "sample"
-
-    def __post_init__(self) -> None:
-        require(self, share="text_prob score_prob", score_per=("sample", "batch"))
 
 
 def draw_nulls(

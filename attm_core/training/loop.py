@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from attm_core.configuration import TrainConfig
 from attm_core.errors import AttmError, ConfigError
 from attm_core.files import load_tensors, save_tensors, write_atomic
 from attm_core.precision import fast_autocast
 from attm_core.progress import track
 from attm_core.training.ema import PowerEma, trainable
-from attm_core.training.optimisation import TrainConfig, learning_rate, make_optimizer
+from attm_core.training.optimisation import learning_rate, make_optimizer
 from attm_core.training.run import IDENTITY, Run, check_identity, identity_of
 
 if TYPE_CHECKING:

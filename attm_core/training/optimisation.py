@@ -9,59 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
-from attm_core.bounds import require
-from attm_core.errors import ConfigError
-from attm_core.training.ema import SIGMA_RELS, gamma_of
+from attm_core.configuration import TrainConfig
 
 _DECAY_POINTS = (0.8, 0.9)
 _DECAY_FACTOR = 0.1
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How `attm_core.training.loop.fit` trains; the defaults are those of Stage 1.
-
-    After the warm-up, schedule ``"as_written"`` stays at ``lr``; ``"as_released"`` multiplies by
-    0.1 at 80 % and again at 90 % of the run; ``"cosine"`` falls to zero. ``"bf16"`` is autocast
-    where the device is fast at it; weights stay float32.
-
-    Raises:
-        ConfigError: a value is out of its range or unknown; the message names it.
-    """
-
-    n_steps: int = 200_000  # updates
-    batch_size: int = 64  # items of an update, over all processes and accumulation steps
-    lr: float = 1e-4  # at its peak
-    warmup_steps: int = 1000  # linear, factor (k + 1)/(warmup_steps + 1) at step k
-    # PAPER-DEVIATION: none by default (constant after warm-up, as Section III-D(b) says); the
-    # released configuration steps down at 80 % and 90 % (K-5), kept as "as_released".
-    schedule: Literal["as_written", "as_released", "cosine"] = "as_written"
-    # PAPER-SILENT: betas, weight decay, ε and clipping are those of the public backbone's code.
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 1e-6
-    eps: float | None = None  # None: 1e-6 under bf16 and 1e-8 otherwise
-    clip_norm: float = 1.0  # largest gradient norm
-    precision: Literal["fp32", "bf16"] = "bf16"
-    accumulation: int = 1  # parts into which each process cuts its share of a batch
-    save_every: int = 10_000  # steps between states on disk, validations and stored averages
-    sigma_rels: tuple[float, ...] = SIGMA_RELS  # widths of the averages to track; empty for none
-
-    def __post_init__(self) -> None:
-        require(self, positive="n_steps batch_size lr clip_norm accumulation save_every")
-        require(self, at_least_0="warmup_steps weight_decay", share="betas")
-        require(self, schedule=("as_written", "as_released", "cosine"), precision=("fp32", "bf16"))
-        if self.eps is not None:
-            require(self, positive="eps")
-        if self.warmup_steps and self.warmup_steps >= self.n_steps:
-            raise ConfigError(f"warmup_steps {self.warmup_steps} must be below n_steps")
-        for sigma_rel in self.sigma_rels:
-            gamma_of(sigma_rel)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -8,7 +8,7 @@ score head. The later stages use the same objective on other data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.configuration import SFTConfig
 from attm_core.randomness import torch_generator
 from attm_core.training.data import ClipSource, LatentSet, RowSampler
-from attm_core.training.ema import gamma_of, load_ema
+from attm_core.training.ema import load_ema
 from attm_core.training.flow_matching import (
-    NullConfig,
     draw_nulls,
     flow_matching_loss,
     interpolate,
@@ -30,23 +30,7 @@ from attm_core.training.flow_matching import (
     sample_time,
 )
 from attm_core.training.loop import Objective, TrainResult, device_of, fit
-from attm_core.training.optimisation import TrainConfig
 from attm_core.training.run import Run
-
-
-@dataclass(frozen=True)
-class SFTConfig(TrainConfig):
-    """A training of the backbone; the defaults are Stage 1 as published."""
-
-    nulls: NullConfig = field(default_factory=NullConfig)
-    # PAPER-SILENT: EMA is stated for Stage 1, but not which weights Stage 2 starts from; the
-    # released scripts go on from the raw ones (K-6).
-    sigma_rel: float | None = None  # width of the averages to end with; see also `load_ema`
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.sigma_rel is not None:
-            gamma_of(self.sigma_rel)
 
 
 def sft(

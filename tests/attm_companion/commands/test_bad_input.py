@@ -41,9 +41,9 @@ from attm_companion.commands.prompt_lists import MAX_PROMPTS
 from attm_companion.study import profile
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.results import COLUMNS
-from attm_companion.world.mini_codec import MiniCodec, MiniCodecConfig
+from attm_companion.world.config import MiniCodecConfig, MiniDemucsConfig
+from attm_companion.world.mini_codec import MiniCodec
 from attm_companion.world.mini_separator import (
-    MiniDemucsConfig,
     build_mini_demucs,
     load_mini_demucs,
     save_mini_demucs,
@@ -57,8 +57,9 @@ from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.codec.bigvgan_vocoder import _make_bigvgan, load_bigvgan
 from attm_core.codec.mmaudio_vae import MMAudioVAE, load_mmaudio_vae
+from attm_core.configuration import ClapArchitecture
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.encoders.laion_clap import _CHECKPOINTS, ClapArchitecture, LaionClap, build_network
+from attm_core.encoders.laion_clap import _CHECKPOINTS, LaionClap, build_network
 from attm_core.encoders.mert import Mert
 from attm_core.errors import AssetError, CheckpointError, InputError
 from attm_core.generation import separation

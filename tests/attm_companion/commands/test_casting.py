@@ -11,8 +11,9 @@ from attm_core.backbone.checkpoint import cross_load, save_model
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.fast_sampling import FastFluxAudio
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.configuration import GenerationConfig
 from attm_core.errors import AssetError, CheckpointError
-from attm_core.generation.pipeline import FixedNetworks, GenerationConfig, generate
+from attm_core.generation.pipeline import FixedNetworks, generate
 from attm_core.precision import fast_dtype
 
 

@@ -23,7 +23,8 @@ from attm_companion.study.profile import Profile, load_profile
 from attm_companion.world.random_networks import random_mdx_extra
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mmaudio_vae import random_mmaudio_vae
-from attm_core.encoders.laion_clap import _CHECKPOINTS, ClapArchitecture, build_network
+from attm_core.configuration import ClapArchitecture
+from attm_core.encoders.laion_clap import _CHECKPOINTS, build_network
 from attm_core.generation.separation import DemucsSeparator
 from attm_core.randomness import torch_generator
 from attm_core.ranker.tunejury import TuneJuryHead

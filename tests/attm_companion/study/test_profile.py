@@ -18,8 +18,8 @@ from attm_companion.study.profile import (
 )
 from attm_companion.study.study import Study
 from attm_core.backbone.config import FluxAudioConfig
+from attm_core.configuration import SFTConfig
 from attm_core.errors import ConfigError
-from attm_core.training.sft import SFTConfig
 
 
 def raw(name: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from attm_companion.world.fitting import FitConfig, crop_at, fit, random_crops, shuffled_batches
+from attm_companion.world.config import FitConfig
+from attm_companion.world.fitting import crop_at, fit, random_crops, shuffled_batches
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from attm_companion.world.fitting import FitConfig
+from attm_companion.world.config import FitConfig, MiniCodecConfig
 from attm_companion.world.mini_codec import (
     MiniCodec,
-    MiniCodecConfig,
     kl_divergence,
     principal_components,
     train_mini_codec,

@@ -7,15 +7,9 @@ import pytest
 import torch
 from toy_instruments import toy_clips
 
-from attm_companion.world.fitting import FitConfig
-from attm_companion.world.mel_tower import MelTowerConfig, listen
-from attm_companion.world.mini_clap import (
-    MiniClap,
-    MiniClapConfig,
-    clap_quality,
-    info_nce,
-    train_mini_clap,
-)
+from attm_companion.world.config import FitConfig, MelTowerConfig, MiniClapConfig
+from attm_companion.world.mel_tower import listen
+from attm_companion.world.mini_clap import MiniClap, clap_quality, info_nce, train_mini_clap
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 

@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from attm_companion.world.config import MiniDemucsConfig, MiniDemucsTraining
 from attm_companion.world.mini_separator import (
     CONFIG_KEY,
-    MiniDemucsConfig,
-    MiniDemucsTraining,
     build_mini_demucs,
     draw_mixture,
     load_mini_demucs,

@@ -7,15 +7,9 @@ import pytest
 import torch
 from toy_instruments import toy_clips
 
-from attm_companion.world.fitting import FitConfig
-from attm_companion.world.mel_tower import MelTowerConfig, listen
-from attm_companion.world.mini_mert import (
-    MiniMert,
-    MiniMertConfig,
-    disjoint_crops,
-    probe_r2,
-    train_mini_mert,
-)
+from attm_companion.world.config import FitConfig, MelTowerConfig, MiniMertConfig
+from attm_companion.world.mel_tower import listen
+from attm_companion.world.mini_mert import MiniMert, disjoint_crops, probe_r2, train_mini_mert
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 

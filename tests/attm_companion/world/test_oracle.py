@@ -8,15 +8,14 @@ import pytest
 import torch
 from toy_instruments import toy_clips
 
-from attm_companion.world.fitting import FitConfig
+from attm_companion.world.config import FitConfig, MelTowerConfig, OracleConfig
 from attm_companion.world.listeners import ListenerConfig
-from attm_companion.world.mel_tower import MelTowerConfig, listen
+from attm_companion.world.mel_tower import listen
 from attm_companion.world.oracle import (
     CONCEPTS,
     HIDDEN,
     Opinion,
     Oracle,
-    OracleConfig,
     Taste,
     concept_table,
     concepts_of,

@@ -13,7 +13,7 @@ from attm_companion.world.random_networks import (
     random_mdx_extra,
     random_mert,
 )
-from attm_core.encoders.laion_clap import ClapArchitecture
+from attm_core.configuration import ClapArchitecture
 from attm_core.generation.separation import DemucsSeparator, _mdx_extra_bag, remove_vocals
 
 SMALL_T5 = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}

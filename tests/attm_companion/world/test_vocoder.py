@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from attm_companion.world.griffin_lim import GriffinLim, GriffinLimConfig
+from attm_companion.world.config import GriffinLimConfig
+from attm_companion.world.griffin_lim import GriffinLim
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 
 

@@ -12,8 +12,9 @@ from attm_core.backbone.fast_sampling import (
     _WinogradSwiGLU,
 )
 from attm_core.backbone.flux_audio import Conditions, FluxAudio
+from attm_core.configuration import GenerationConfig
 from attm_core.constants import HEAD_NAMES
-from attm_core.generation.pipeline import GenerationConfig, generate_latents
+from attm_core.generation.pipeline import generate_latents
 
 
 def relative_error(got: torch.Tensor, wanted: torch.Tensor) -> float:

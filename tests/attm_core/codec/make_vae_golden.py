@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
 
-from attm_core.codec.mmaudio_vae import MMAudioVAEConfig, load_mmaudio_vae
+from attm_core.codec.mmaudio_vae import load_mmaudio_vae
+from attm_core.configuration import MMAudioVAEConfig
 
 GOLDEN = Path(__file__).parent / "golden"
 PACKAGE = "mmaudio.ext.autoencoder"

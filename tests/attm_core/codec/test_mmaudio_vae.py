@@ -11,12 +11,12 @@ from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
 
 from attm_core.codec.mmaudio_vae import (
     MMAudioVAE,
-    MMAudioVAEConfig,
     _Level,
     _Middle,
     load_mmaudio_vae,
     random_mmaudio_vae,
 )
+from attm_core.configuration import MMAudioVAEConfig
 from attm_core.errors import CheckpointError
 from attm_core.files import save_tensors
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attm_core.codec.mmaudio_vae import MMAudioVAEConfig
+from attm_core.configuration import MMAudioVAEConfig
 
 TINY = MMAudioVAEConfig(n_mels=128, n_channels=3, width=8)
 

@@ -7,8 +7,9 @@ import pandas as pd
 import soundfile
 import torch
 
+from attm_core.configuration import WindowConfig
 from attm_core.data.extraction import ExtractionCast, ExtractionConfig
-from attm_core.data.jamendo import Caption, WindowConfig, window_table
+from attm_core.data.jamendo import Caption, window_table
 
 RATE_HZ = 4_000
 WINDOW_S = 0.5

@@ -9,10 +9,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attm_core.configuration import WindowConfig
 from attm_core.data.jamendo import (
     COLUMNS,
     Caption,
-    WindowConfig,
     _assign_tracks,
     _window_starts,
     read_captions,

@@ -24,6 +24,7 @@ from extraction_toys import (
 
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.configuration import SFTConfig
 from attm_core.data import extraction
 from attm_core.data.extraction import read_windows
 from attm_core.data.jamendo import COLUMNS
@@ -34,7 +35,7 @@ from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import REWARD_COLUMNS
 from attm_core.training.data import LatentSet, Mixture
 from attm_core.training.run import Run
-from attm_core.training.sft import SFTConfig, SFTObjective, sft, train_flow
+from attm_core.training.sft import SFTObjective, sft, train_flow
 
 SCRIPT = Path(__file__).with_name("killed_extraction.py")
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from published_files import MakesFolder, clap_checkpoint, redraw, write_roberta_tokenizer
 
+from attm_core.configuration import ClapArchitecture
 from attm_core.encoders.laion_clap import (
     _CHECKPOINTS,
     _POSITION_IDS,
     _WINDOW,
-    ClapArchitecture,
     LaionClap,
     _quantize,
     build_network,

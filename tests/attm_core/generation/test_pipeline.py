@@ -8,15 +8,10 @@ from toy_networks import N_SAMPLES, RATE_HZ, BrokenCodec, ToyStudio
 
 from attm_core.backbone.config import Conditions, FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.configuration import GenerationConfig, check_prompt
 from attm_core.errors import ConfigError, InputError
 from attm_core.generation.loudness import integrated_loudness
-from attm_core.generation.pipeline import (
-    GenerationConfig,
-    check_prompt,
-    generate,
-    generate_latents,
-    postprocess,
-)
+from attm_core.generation.pipeline import generate, generate_latents, postprocess
 from attm_core.generation.sampler import initial_noise, prompt_seeds
 
 CONFIG = GenerationConfig(s=5.0, w=4.0, n_steps=3, batch_size=2, prefix="good music, ")

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from attm_core.configuration import RankerTrainingConfig
 from attm_core.errors import ConfigError, InputError
 from attm_core.randomness import torch_generator
 from attm_core.ranker.training import (
     PairFeatures,
-    RankerTrainingConfig,
     batches,
     ranknet_loss,
     train_ranker,

@@ -10,10 +10,10 @@ import torch
 
 from attm_core.backbone.config import Conditions, FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.configuration import SFTConfig
 from attm_core.randomness import torch_generator
 from attm_core.training.data import LatentSet
 from attm_core.training.own_samples import Sampling
-from attm_core.training.sft import SFTConfig
 
 SHAPE = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
 

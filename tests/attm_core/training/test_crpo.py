@@ -6,22 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from attm_core.configuration import CRPOConfig, NullConfig, SFTConfig
 from attm_core.errors import InputError
 from attm_core.files import load_tensors
 from attm_core.precision import fast_autocast
 from attm_core.randomness import torch_generator
-from attm_core.training.crpo import (
-    CRPOConfig,
-    CRPOObjective,
-    build_pairs,
-    crpo,
-    crpo_loss,
-    preference_logit,
-)
-from attm_core.training.flow_matching import NullConfig
+from attm_core.training.crpo import CRPOObjective, build_pairs, crpo, crpo_loss, preference_logit
 from attm_core.training.loop import fit
 from attm_core.training.run import Run
-from attm_core.training.sft import SFTConfig
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from attm_core.configuration import ExpertIterationConfig
 from attm_core.errors import ConfigError, InputError
 from attm_core.files import load_tensors
 from attm_core.training.expert_iteration import (
-    ExpertIterationConfig,
     _expert_scores,
     blend,
     expert_iteration,

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
+from attm_core.configuration import SFTConfig
 from attm_core.errors import CheckpointError, ConfigError
 from attm_core.training.ema import _synthesize
 from attm_core.training.loop import TrainingError, _take_part, fit
 from attm_core.training.run import Run
-from attm_core.training.sft import SFTConfig, SFTObjective, sft
+from attm_core.training.sft import SFTObjective, sft
 
 KILLED = Path(__file__).with_name("killed_run.py")
 

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from attm_core.configuration import NullConfig
 from attm_core.errors import ConfigError
 from attm_core.randomness import torch_generator
-from attm_core.training.flow_matching import NullConfig, draw_nulls, null_score, null_text
+from attm_core.training.flow_matching import draw_nulls, null_score, null_text
 
 
 def test_text_and_score_are_dropped_independently_at_their_rates():

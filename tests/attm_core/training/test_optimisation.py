@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 from torch import nn
 
+from attm_core.configuration import TrainConfig
 from attm_core.errors import ConfigError
-from attm_core.training.optimisation import TrainConfig, learning_rate, make_optimizer
+from attm_core.training.optimisation import learning_rate, make_optimizer
 
 
 def test_warm_up_by_hand():

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import torch
 
+from attm_core.configuration import SFTConfig
 from attm_core.training.ema import _synthesize
 from attm_core.training.run import Run
-from attm_core.training.sft import SFTConfig, SFTObjective, sft, validation_loss
+from attm_core.training.sft import SFTObjective, sft, validation_loss
 
 
 def test_training_lowers_the_validation_loss_and_logs_every_step(
