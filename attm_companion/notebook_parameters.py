@@ -91,6 +91,8 @@ def check(given: Mapping[str, Any], known: Mapping[str, Any], where: str) -> Non
         if name not in known:
             near = difflib.get_close_matches(name, list(known), n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"it has: {', '.join(known) or 'none'}"
+            if "set" in known:
+                hint += "; numbers of the profile go into 'set', such as crpo.beta=200"
             raise ConfigError(f"{where} has no parameter '{name}'; {hint}")
         if not _fits(value, known[name]):
             raise ConfigError(

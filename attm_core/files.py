@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,14 +28,20 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     """Let ``write`` fill a temporary neighbour of ``path``, then rename it into place.
 
     The neighbour keeps the suffix of ``path`` (writers choose formats by it) and is removed if
-    ``write`` raises, so a reader sees the old file, the new file, or none, never half of one.
+    ``write`` raises, so a reader sees the old file, the new file, or none, never half of one. What
+    a writer of ``path`` on this machine left that was killed is removed first.
 
     Raises:
         StorageError: ``write`` failed and the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    start, end = f".{path.stem}.{platform.node()}-", f".part{path.suffix}"
+    for other in path.parent.glob(".*"):
+        owner = other.name.removeprefix(start).removesuffix(end)
+        if other.name == f"{start}{owner}{end}" and owner.isdigit() and not is_running(int(owner)):
+            other.unlink(missing_ok=True)
+    part = path.with_name(f"{start}{os.getpid()}{end}")
     try:
         write(part)
         with part.open("rb") as whole:
@@ -47,6 +54,17 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number on this machine."""
+    try:
+        os.kill(process, 0)  # asks only
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from attm_companion.book.layout import PACKAGES, Layout
 from attm_companion.book.staging import documents
 from attm_companion.strict_yaml import read_yaml, toc_problems
+from attm_companion.study.result_files import read_table
 
 ROOT = Path(__file__).parents[1]
 # PyPI name → conda-forge name, where they differ.
@@ -141,6 +142,17 @@ def test_readme_names_the_two_commands():
     text = (ROOT / "README.md").read_text()
     assert re.search(r"^make book\b", text, re.MULTILINE)
     assert re.search(r"^make test\b", text, re.MULTILINE)
+
+
+def test_the_p_value_of_the_page_is_that_of_the_table(monkeypatch, capsys):
+    page = (ROOT / "book" / "how-to-read.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 5
+    monkeypatch.chdir(ROOT)
+    exec(code, {})
+    table = read_table(ROOT / "results" / "mini" / "cumulative.csv", "mini")
+    (line,) = table.find("reward of row2 against row1 with seed 42")
+    assert float(capsys.readouterr().out) == pytest.approx(line.p)
 
 
 def test_contributing_names_modules_that_exist():

@@ -55,11 +55,13 @@ def _layout(profile: str) -> tuple[Layout, str]:
 def run_notebooks(arguments: argparse.Namespace) -> int:
     """Execute; raises PublishingError or ConfigError if something is wrong."""
     from attm_companion.book.execution import execute_all, plan
+    from attm_companion.study.opening import open_study
 
     names = [name for name, _ in arguments.parameters]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"parameter '{twice[0]}' is given twice")
     layout, profile = _layout(arguments.profile)
+    open_study(profile, set=dict(arguments.parameters).get("set", ""))  # an error before any kernel
     runs = plan(layout, arguments.only, dict(arguments.parameters), profile)
     executed = execute_all(layout, runs, arguments.jobs)
     print(f"{len(executed)} notebook(s) executed, {len(runs) - len(executed)} already current")

@@ -26,7 +26,7 @@ from attm_companion.notebook_parameters import check, declared, parse_value, rea
 from attm_companion.study.opening import name_of_changes
 from attm_companion.study.result_files import results_hash
 from attm_core.errors import ConfigError
-from attm_core.files import write_atomic
+from attm_core.files import is_running, write_atomic
 from attm_core.progress import track
 
 CELL_TIMEOUT_S = 1800
@@ -105,7 +105,9 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
     Raises:
         PublishingError: some notebooks failed; lists each with its cell and traceback.
     """
-    _clear(layout.executed)
+    runs = list(runs)
+    for folder in {layout.executed, *(run.output.parent for run in runs)}:
+        _clear(folder)
     missing = [run for run in runs if not run.is_current]
     missing.sort(key=lambda run: -run.source.stat().st_size)  # so that no long one is left alone
     failures: dict[str, str] = {}
@@ -131,12 +133,8 @@ def execute_all(layout: Layout, runs: Iterable[NotebookRun], jobs: int = 2) -> l
 def _clear(executed: Path) -> None:
     """Delete what runs that were killed have left in ``running/``."""
     for path in executed.glob("running/*-*"):
-        try:
-            os.kill(int(path.stem.rpartition("-")[2]), 0)  # asks only whether it runs
-        except (ProcessLookupError, OverflowError):
+        if not is_running(int(path.stem.rpartition("-")[2])):
             path.unlink(missing_ok=True)
-        except PermissionError:
-            continue  # another user's
 
 
 def execute(layout: Layout, run: NotebookRun, jobs: int = 1) -> str | None:

@@ -77,8 +77,6 @@ def _fetch_file(file: AssetFile, path: Path, client: httpx.Client) -> Path:
     if file_state(file, path) in HERE:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):  # of a killed run
-        leftover.unlink()
     free = shutil.disk_usage(path.parent).free
     if file.size is not None and free < file.size + SPARE_BYTES:
         raise AssetError(f"{path.parent} has {free / 2**30:.1f} GiB free, {file.path} needs more")
@@ -98,6 +96,7 @@ def _fetch_file(file: AssetFile, path: Path, client: httpx.Client) -> Path:
 def _download(file: AssetFile, part: Path, client: httpx.Client) -> None:
     """One attempt, into a new file: a link in its place would not be followed."""
     deadline = time.monotonic() + LIMIT_S
+    part.unlink(missing_ok=True)
     with client.stream("GET", file.url) as response, part.open("xb") as stream:
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise AssetError(f"{file.url} is not open to you ({response.status_code}): licence?")

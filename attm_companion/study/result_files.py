@@ -127,7 +127,11 @@ def read_run(name: str) -> dict[str, Result]:
     folder = results_folder(name)
     found = {path.stem: read_table(path, name) for path in sorted(folder.glob("*.csv"))}
     if not found:
-        raise ResultError(f"{folder} holds no results; run `attm study --profile {name}`")
+        known = ", ".join(sorted({path.parent.name for path in folder.parent.glob("*/*.csv")}))
+        raise ResultError(
+            f"{folder} holds no results; there are: {known or 'none'}; run `attm study --profile"
+            f" {name.partition('+')[0]}`, with --set or --seed where more is in the name"
+        )
     return found
 
 

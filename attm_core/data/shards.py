@@ -117,8 +117,6 @@ def _make_once(path: Path, make: Callable[[], Mapping[str, Tensor]]) -> None:
     """Write a shard unless it is there or another process is at it."""
     with file_lock(path.with_suffix(".lock")) as ours:
         if ours and not path.exists():
-            for leftover in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
-                leftover.unlink()  # of a killed process
             save_tensors(path, make())
 
 

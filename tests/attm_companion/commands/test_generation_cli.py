@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -165,6 +168,35 @@ def test_submission_twice_is_the_same_file(studio, tmp_path):
         words = ["--prompts", tmp_path / "p.json", "--profile", "smoke", "--out", tmp_path / name]
         assert run("submission", *words) == 0
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from attm_core.files import write_atomic
+def write(part):
+    part.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+write_atomic(Path(sys.argv[1]), write)
+"""
+
+
+def test_submission_clears_what_a_killed_one_left_and_nothing_else(studio, tmp_path):
+    out, other = tmp_path / "sub.zip", tmp_path / "sub.b.zip"
+    for path in (out, other):
+        subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    left = {path.name: path for path in tmp_path.glob(".*.part.zip")}
+    (mine,) = (path for name, path in left.items() if not name.startswith(".sub.b."))
+    dead = mine.name.split("-")[-1].removesuffix(".part.zip")
+    kept = [left[name] for name in left if name != mine.name]
+    for name in (str(os.getppid()), "elsewhere", f"host-{dead}"):  # at work, not ours, not here
+        kept.append(mine.with_name(mine.name.replace(dead, name)))
+        kept[-1].write_text("keep")
+    words = ["--prompts", tmp_path / "p.json", "--profile", "smoke", "--out", out]
+    (tmp_path / "p.json").write_text('["calm"]')
+    assert run("submission", *words) == 0
+    assert len(left) == 2
+    assert sorted(tmp_path.glob(".*.part.zip")) == sorted(kept)
 
 
 def test_submission_without_a_list_takes_the_profile_s_prompts(studio, tmp_path, monkeypatch):
