@@ -31,23 +31,16 @@ State = Literal["verified", "unverified", "absent", "wrong size", "wrong digest"
 
 @dataclass(frozen=True)
 class AssetFile:
-    """One file of an asset.
+    """One file of an asset."""
 
-    Attributes:
-        path: where it belongs below the asset's folder; relative, no ``..``.
-        url: where it comes from; https, or a loopback address.
-        size: bytes, None where the publisher does not say.
-        sha256: hexadecimal digest, None if not published; ``*`` stands for digits that the
-            publisher's page leaves out.
-        md5: the same for MD5, for publishers who state only that.
-        git_blob: the name git gives the file's content, for files pinned by a commit.
-    """
-
-    path: str
-    url: str
-    size: int | None = None
+    path: str  # where it belongs below the asset's folder; relative, no ``..``
+    url: str  # where it comes from; https, or a loopback address
+    size: int | None = None  # bytes, None where the publisher does not say
+    # hexadecimal digest, None if not published; ``*`` stands for digits that the publisher's page
+    # leaves out
     sha256: str | None = None
-    md5: str | None = None
+    md5: str | None = None  # the same for MD5, for publishers who state only that
+    # the name git gives the file's content, for files pinned by a commit
     git_blob: str | None = None
 
     def __post_init__(self) -> None:
@@ -66,26 +59,16 @@ class AssetFile:
 
 @dataclass(frozen=True)
 class Asset:
-    """A checkpoint or data set.
+    """A checkpoint or data set."""
 
-    Attributes:
-        name: key in the manifest.
-        role: what the project uses it for.
-        licence: as stated by its publisher.
-        homepage: where a person reads about it (and accepts its terms, if gated).
-        files: what it consists of; empty if it must be obtained by hand.
-        gated: whether the publisher asks for an account and consent first.
-        note: anything a user should know before fetching.
-        revisions: commits that the files belong to, by repository.
-    """
-
-    name: str
-    role: str
-    licence: str
-    homepage: str
-    files: tuple[AssetFile, ...] = ()
-    gated: bool = False
-    note: str = ""
+    name: str  # key in the manifest
+    role: str  # what the project uses it for
+    licence: str  # as stated by its publisher
+    homepage: str  # where a person reads about it (and accepts its terms, if gated)
+    files: tuple[AssetFile, ...] = ()  # what it consists of; empty if it must be obtained by hand
+    gated: bool = False  # whether the publisher asks for an account and consent first
+    note: str = ""  # anything a user should know before fetching
+    # commits that the files belong to, by repository
     revisions: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -25,19 +25,12 @@ _NOTES = frozenset({"place", "caption", "label"})
 
 @dataclass(frozen=True)
 class Cell:
-    """One printed number.
+    """One printed number."""
 
-    Attributes:
-        key: path in ``paper_numbers.yaml``, e.g. ``"table2.row4.fad"``.
-        text: as printed, without emphasis.
-        bold: printed in bold.
-        mark: ``"†"``, ``"*"`` or nothing.
-    """
-
-    key: str
-    text: str
-    bold: bool = False
-    mark: str = ""
+    key: str  # path in ``paper_numbers.yaml``, e.g. ``"table2.row4.fad"``
+    text: str  # as printed, without emphasis
+    bold: bool = False  # printed in bold
+    mark: str = ""  # ``"†"``, ``"*"`` or nothing
 
     @property
     def value(self) -> float:

@@ -33,19 +33,13 @@ StageName = Literal["sft", "expert", "crpo"]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `generate` and scoring need.
+    """What `generate` and scoring need."""
 
-    Attributes:
-        model: the backbone, ready for sampling.
-        networks: what is around it.
-        reward: the ranker with the evaluation CLAP model; None for untrained networks.
-        uid: identity of the weights, for the record.
-    """
-
-    model: VelocityModel
-    networks: FixedNetworks
+    model: VelocityModel  # the backbone, ready for sampling
+    networks: FixedNetworks  # what is around it
+    # the ranker with the evaluation CLAP model; None for untrained networks
     reward: RewardModel | None
-    uid: str
+    uid: str  # identity of the weights, for the record
 
 
 def weights_of(study: Study, stage: StageName, head: HeadName) -> Weights:

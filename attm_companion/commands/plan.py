@@ -33,15 +33,10 @@ GIGA, PETA = 1e9, 1e15
 
 @dataclass(frozen=True)
 class Prices:
-    """What one call of a part takes.
+    """What one call of a part takes."""
 
-    Attributes:
-        gflop: part → 10⁹ operations a call.
-        cpu_s: part → seconds a call on the machine that measured it.
-    """
-
-    gflop: Mapping[str, float]
-    cpu_s: Mapping[str, float]
+    gflop: Mapping[str, float]  # part → 10⁹ operations a call
+    cpu_s: Mapping[str, float]  # part → seconds a call on the machine that measured it
 
     @classmethod
     def read(cls, path: Path = PARTS_FILE) -> Prices | None:

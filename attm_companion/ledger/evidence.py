@@ -35,30 +35,21 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper or its repository, or a finding of ours.
+    """A statement of the paper or its repository, or a finding of ours."""
 
-    Attributes:
-        id: ``C01`` … ; findings of ours from ``C130``.
-        where: section, table, figure, footnote or page.
-        section: key of the ledger's section filter.
-        decided_by: ``"a"`` arithmetic, ``"b"`` public release, ``"c"`` only running the system.
-        statement: in our words; of a finding, its title.
-        check: module, function and arguments of the check, where arithmetic does not do.
-        figures: expressions by name, each may use those before it.
-        verdict: an expression of a verdict.
-        found: template of the figures' sentence; by verdict if the sentence depends on it.
-        mini: template of a sentence with values of the mini study; says nothing on the verdict.
-    """
-
-    id: str
-    where: str
-    section: str
-    decided_by: str
-    statement: str
+    id: str  # ``C01`` … ; findings of ours from ``C130``
+    where: str  # section, table, figure, footnote or page
+    section: str  # key of the ledger's section filter
+    decided_by: str  # ``"a"`` arithmetic, ``"b"`` public release, ``"c"`` only running the system
+    statement: str  # in our words; of a finding, its title
+    # module, function and arguments of the check, where arithmetic does not do
     check: str | None = None
+    # expressions by name, each may use those before it
     figures: Mapping[str, str] = field(default_factory=dict)
-    verdict: str | None = None
+    verdict: str | None = None  # an expression of a verdict
+    # template of the figures' sentence; by verdict if the sentence depends on it
     found: str | Mapping[str, str] = ""
+    # template of a sentence with values of the mini study; says nothing on the verdict
     mini: str = ""
 
     @property
@@ -113,16 +104,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that checks and readers looked at: nothing else enters a verdict.
+    """All that checks and readers looked at: nothing else enters a verdict."""
 
-    Attributes:
-        paper: the transcription.
-        audit: summary figures of the public release, computed now or last committed.
-        mini: tables of the mini study by experiment; empty where it was not run.
-    """
-
-    paper: Paper
-    audit: Audit
+    paper: Paper  # the transcription
+    audit: Audit  # summary figures of the public release, computed now or last committed
+    # tables of the mini study by experiment; empty where it was not run
     mini: Mapping[str, StudyResult] = field(default_factory=dict)
 
 

@@ -37,29 +37,17 @@ BASES = ("the paper's printed numbers", "the public release, measured", "public 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger.
+    """One line of the ledger."""
 
-    Attributes:
-        claim: the statement, or the finding's title.
-        verdict: on the statement as the paper prints it; None for a finding.
-        reason: what was found.
-        figures: what the check computed, by name.
-        proof: file and name of the check, or file and id of the reading.
-        line: of ``proof`` in its file, from 1.
-        basis: what the line rests on.
-        places: public places that bear on it.
-        mini: what the mini study says; never enters the verdict.
-    """
-
-    claim: Claim
-    verdict: Verdict | None
-    reason: str
-    figures: Figures
-    proof: str
-    line: int
-    basis: str
-    places: tuple[Place, ...] = ()
-    mini: str = ""
+    claim: Claim  # the statement, or the finding's title
+    verdict: Verdict | None  # on the statement as the paper prints it; None for a finding
+    reason: str  # what was found
+    figures: Figures  # what the check computed, by name
+    proof: str  # file and name of the check, or file and id of the reading
+    line: int  # of ``proof`` in its file, from 1
+    basis: str  # what the line rests on
+    places: tuple[Place, ...] = ()  # public places that bear on it
+    mini: str = ""  # what the mini study says; never enters the verdict
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; no line of ours, which moves with the file."""

@@ -23,17 +23,11 @@ POWER = 0.8
 
 
 class Bound(NamedTuple):
-    """What can be said of a printed difference without its pairs.
+    """What can be said of a printed difference without its pairs."""
 
-    Attributes:
-        change: mean of the later row minus mean of the earlier one.
-        needed_r: correlation from which on it is significant; −1: always; 1: never.
-        needed_sd: per-prompt deviation of both rows above which r = −1 would hide it.
-    """
-
-    change: float
-    needed_r: float
-    needed_sd: float
+    change: float  # mean of the later row minus mean of the earlier one
+    needed_r: float  # correlation from which on it is significant; −1: always; 1: never
+    needed_sd: float  # per-prompt deviation of both rows above which r = −1 would hide it
 
 
 def bound(

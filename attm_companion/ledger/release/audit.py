@@ -30,15 +30,10 @@ SIGNIFICANT_DIGITS = 6
 
 @dataclass(frozen=True)
 class Audit:
-    """Summary figures of the release and how they came to be here.
+    """Summary figures of the release and how they came to be here."""
 
-    Attributes:
-        figures: the tree that ``results/released_audit.json`` holds.
-        measured_now: computed in this run; else read from the last committed result.
-    """
-
-    figures: dict[str, Any]
-    measured_now: bool
+    figures: dict[str, Any]  # the tree that ``results/released_audit.json`` holds
+    measured_now: bool  # computed in this run; else read from the last committed result
 
     def __getitem__(self, path: str) -> Any:
         """The figure at a dotted path, e.g. ``"scores.clap.systems.sub1.mean"``.

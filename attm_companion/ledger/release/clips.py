@@ -29,23 +29,16 @@ N_FFT = 8192
 
 @dataclass(frozen=True)
 class MeasuredClip:
-    """What was measured on one clip.
+    """What was measured on one clip."""
 
-    Attributes:
-        measures: ``system``, ``prompt_id``, ``sample_rate_hz``, ``n_channels`` and ``duration_s``
-            of the file; ``loudness_lufs`` (BS.1770-4, gated), ``sample_peak_db``,
-            ``true_peak_dbtp``; ``full_scale``, samples at the ends of 16 bits, the sign of
-            clipping; ``trailing_zeros``, the trace of padding; ``nyquist_line_db`` and
-            ``bandwidth_hz``, see the functions.
-        top_frequency_hz: lines of the spectrum near Nyquist (K,).
-        top_level_db: their levels (K,).
-        detail: what shows shared noise, see `fine_detail`.
-    """
-
+    # ``system``, ``prompt_id``, ``sample_rate_hz``, ``n_channels`` and ``duration_s`` of the file;
+    # ``loudness_lufs`` (BS.1770-4, gated), ``sample_peak_db``, ``true_peak_dbtp``; ``full_scale``,
+    # samples at the ends of 16 bits, the sign of clipping; ``trailing_zeros``, the trace of
+    # padding; ``nyquist_line_db`` and ``bandwidth_hz``, see the functions
     measures: dict[str, Any]
-    top_frequency_hz: Wave
-    top_level_db: Wave
-    detail: Wave
+    top_frequency_hz: Wave  # lines of the spectrum near Nyquist (K,)
+    top_level_db: Wave  # their levels (K,)
+    detail: Wave  # what shows shared noise, see `fine_detail`
 
 
 def measure(clip: Clip) -> MeasuredClip:

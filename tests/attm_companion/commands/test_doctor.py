@@ -18,7 +18,7 @@ from attm_companion.commands.doctor import (
     paper_assets,
 )
 from attm_companion.study.profile import load_profile
-from attm_companion.study.stage import Stage, ancestry
+from attm_companion.study.stage import ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables.experiments import all_stages
 from attm_core import assets
@@ -33,15 +33,6 @@ def test_a_machine_that_can_run_says_what_would_run_and_makes_nothing(own_folder
     assert "Corpus: 0 of 1 cached, 1 to run" in said
     assert said.splitlines()[-1] == "profile smoke can run: `attm study --profile smoke`"
     assert list(own_folders.iterdir()) == []
-
-
-def test_cached_stages_are_told_from_those_to_run(monkeypatch):
-    done = {Study("smoke").frozen.corpus.uid, Study("smoke").frozen.conditioning_clap.uid}
-    monkeypatch.setattr(Stage, "done", property(lambda stage: stage.uid in done))
-    texts = [finding.text for finding in doctor.stages(Study("smoke"))]
-    assert "Corpus: 1 of 1 cached, 0 to run" in texts
-    assert "Clap: 1 of 2 cached, 1 to run" in texts
-    assert texts[-1] == f"{len(STAGES)} in all, {len(STAGES) - 2} to run"
 
 
 def test_an_unknown_profile_is_a_problem_with_a_remedy(capsys):
@@ -151,8 +142,3 @@ def test_assets_are_found_whole_in_part_or_not(monkeypatch, tmp_path):
     assert levels() == ["problem", "ok"]  # two bytes where five million belong
     os.truncate(tmp_path / "toy/part/model.bin", 5 * 2**20)
     assert levels() == ["ok", "ok"]
-
-
-def test_a_finding_is_one_line():
-    assert doctor.Finding("ok", "python", "3.11").describe() == "ok       python     3.11"
-    assert doctor.Finding("note", "disk", "full", "tidy").describe().endswith("full → tidy")

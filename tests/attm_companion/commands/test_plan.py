@@ -48,24 +48,6 @@ def test_the_work_of_the_training_stages_follows_from_their_settings():
     assert crpo["velocity"] == 2_000 * 5 * 25 * 2 + 2 * pairs
 
 
-def test_the_work_of_a_condition_is_that_of_its_prompts():
-    study = Study("paper")
-    deployed = work_of(study.condition(study.crpo(), study.evaluation, s=5.0))
-    assert deployed["velocity"] == 100 * 50
-    assert deployed["separation"] == 300
-    plain = work_of(study.condition(study.crpo(), study.validation, s=5.0))
-    assert plain["separation"] == 0  # nothing reads the level of the voice
-
-
-def test_every_kind_of_work_has_a_price():
-    used = {part for item in plan(Study("paper")) for part in item.work}
-    assert used <= set(PARTS)
-    committed = Prices.read()
-    assert committed is not None
-    assert used <= set(committed.gflop)
-    assert used <= set(committed.cpu_s)
-
-
 def test_stage_1_takes_the_hours_that_the_paper_says():
     """By construction: its rate is what the others are priced at."""
     work = work_of(Study("paper").baseline())

@@ -157,13 +157,6 @@ def test_declared_joint_changes_are_needed_and_enough(claim_id: str, evidence: E
     assert [" and " in change for change, _ in found] == [True]
 
 
-def test_no_check_answers_without_asking(evidence: Evidence):
-    for claim in COMPUTED:
-        watched = Watched(evidence)
-        run_check(claim, watched)
-        assert watched.cells or watched.paths, claim.id
-
-
 @pytest.mark.parametrize(
     ("key", "printed", "expected"),
     [

@@ -20,10 +20,6 @@ def noise(seconds: float, *name: object, level: float = 0.1) -> np.ndarray:
     return level * generator.standard_normal(round(seconds * RATE))
 
 
-def test_full_scale_is_the_extreme_16_bit_value():
-    assert clips.FULL_SCALE == 32767 / 32768
-
-
 def test_trailing_zeros_of_padded_clip_and_of_silence():
     padded = np.concatenate([np.ones(440320), np.zeros(680)])
     assert clips.trailing_zeros(padded) == 680
@@ -59,12 +55,6 @@ def test_bandwidth_of_low_passed_noise():
     filtered = sosfilt(butter(20, 8000, fs=RATE, output="sos"), noise(5.0, "band"))
     found = clips.bandwidth_hz(*clips.power_spectrum(filtered, RATE))
     assert 8000 < found < 12500
-
-
-def test_decibel_floor():
-    assert clips.decibel(1.0) == 0.0
-    assert clips.decibel(0.5) == pytest.approx(-6.0206, abs=1e-4)
-    assert clips.decibel(0.0) == clips.FLOOR_DB
 
 
 @pytest.fixture(scope="module")
