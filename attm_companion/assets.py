@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -47,7 +48,9 @@ class AssetFile:
         _check_path(self.path)
         check_url(self.url)
         for name, digest in self.digests().items():
-            _check_digest(self.path, name, digest)
+            whole = len(digest) == DIGEST_LENGTH[name]
+            if not HEX_PATTERN.match(digest) or not (whole or "*" in digest):
+                raise AssetError(f"{self.path}: {digest!r} is not a {name} digest")
         if self.size is not None and self.size < 0:
             raise AssetError(f"{self.path}: a size of {self.size} bytes is impossible")
 
@@ -98,21 +101,15 @@ def check_url(url: str) -> None:
         AssetError: another scheme, or no host.
     """
     parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname in LOOPBACK:
-        return
-    raise AssetError(f"{url} is not an https address")
+    if not parts.hostname or (
+        parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK)
+    ):
+        raise AssetError(f"{url} is not an https address")
 
 
-def _check_digest(path: str, name: str, digest: str) -> None:
-    whole = len(digest) == DIGEST_LENGTH[name]
-    if not HEX_PATTERN.match(digest) or not (whole or "*" in digest):
-        raise AssetError(f"{path}: {digest!r} is not a {name} digest")
-
-
+@cache
 def load_manifest(path: Path = MANIFEST_FILE) -> dict[str, Asset]:
-    """Read the manifest.
+    """Read the manifest (once).
 
     Raises:
         AssetError: malformed, an unknown field, an unsafe path, or an address that is not https.
@@ -145,13 +142,13 @@ def _listed_files(path: Path) -> Iterator[AssetFile]:
             yield AssetFile(local, f"{base}/{remote}", int(size), sha256)
 
 
-def find_asset(name: str, manifest: Mapping[str, Asset] | None = None) -> Asset:
+def find_asset(name: str) -> Asset:
     """The asset called ``name``.
 
     Raises:
         AssetError: unknown; the message lists what there is.
     """
-    assets = load_manifest() if manifest is None else manifest
+    assets = load_manifest()
     if name not in assets:
         raise AssetError(f"no asset {name!r}; there are: {', '.join(assets)}")
     return assets[name]
@@ -170,26 +167,16 @@ def file_state(file: AssetFile, path: Path) -> State:
     digests = file.digests()
     if not digests:
         return "unverified"
-    computed = digests_of(path, tuple(digests))
-    matches = all(fnmatch.fnmatchcase(computed[name], digests[name]) for name in digests)
+    matches = all(fnmatch.fnmatchcase(_digest(path, n), digest) for n, digest in digests.items())
     return "verified" if matches else "wrong digest"
 
 
-def digests_of(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
-    """Hexadecimal digests of a file, read once."""
-    hashers = {name: _hasher(name, path) for name in algorithms}
+def _digest(path: Path, algorithm: str) -> str:
+    is_git = algorithm == "git_blob"
+    begun = hashlib.new("sha1" if is_git else algorithm, usedforsecurity=False)
+    begun.update(f"blob {path.stat().st_size}\0".encode() if is_git else b"")
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            for hasher in hashers.values():
-                hasher.update(block)
-    return {name: hasher.hexdigest() for name, hasher in hashers.items()}
-
-
-def _hasher(algorithm: str, path: Path) -> hashlib._Hash:
-    if algorithm != "git_blob":
-        return hashlib.new(algorithm, usedforsecurity=False)
-    header = f"blob {path.stat().st_size}\0".encode()
-    return hashlib.new("sha1", header, usedforsecurity=False)
+        return hashlib.file_digest(stream, lambda: begun).hexdigest()
 
 
 def verify(asset: Asset, folder: Path | None = None) -> dict[str, State]:
@@ -215,11 +202,10 @@ def absent_files(asset: Asset) -> list[str] | None:
     return [file.path for file in asset.files if not is_whole(file)]
 
 
-def missing_assets(names: Iterable[str], manifest: Mapping[str, Asset] | None = None) -> list[str]:
+def missing_assets(names: Iterable[str]) -> list[str]:
     """Those of some assets that are not here, or not whole; quick, see `absent_files`.
 
     Raises:
         AssetError: an unknown name.
     """
-    known = load_manifest() if manifest is None else manifest
-    return [name for name in names if absent_files(find_asset(name, known)) != []]
+    return [name for name in names if absent_files(find_asset(name)) != []]

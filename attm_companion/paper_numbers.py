@@ -48,17 +48,12 @@ class Cell:
         return 0.5 * 10.0**-self.decimals
 
 
+@dataclass(frozen=True)
 class Paper:
-    """Typed access to the transcription; immutable.
+    """Typed access to the transcription."""
 
-    Args:
-        cells: all printed numbers by key.
-        labels: row labels, captions and quoted words by key.
-    """
-
-    def __init__(self, cells: Mapping[str, Cell], labels: Mapping[str, str]) -> None:
-        self._cells = dict(cells)
-        self._labels = dict(labels)
+    cells: Mapping[str, Cell]  # all printed numbers by key
+    labels: Mapping[str, str]  # row labels, captions and quoted words by key
 
     def cell(self, key: str) -> Cell:
         """The printed number at ``key``.
@@ -66,9 +61,9 @@ class Paper:
         Raises:
             InputError: no such key.
         """
-        if key not in self._cells:
+        if key not in self.cells:
             raise InputError(f"paper_numbers.yaml has no number {key!r}")
-        return self._cells[key]
+        return self.cells[key]
 
     def __getitem__(self, key: str) -> float:
         """The number at ``key`` as a float."""
@@ -80,16 +75,16 @@ class Paper:
         Raises:
             InputError: no such key.
         """
-        if key not in self._labels:
+        if key not in self.labels:
             raise InputError(f"paper_numbers.yaml has no words {key!r}")
-        return self._labels[key]
+        return self.labels[key]
 
     def column(self, prefix: str, name: str) -> dict[str, Cell]:
         """All cells ``<prefix>.<row>.<name>``, by row; rows may be nested (``"sft.v1_v1"``)."""
         start, end = f"{prefix}.", f".{name}"
         return {
             key.removeprefix(start).removesuffix(end): cell
-            for key, cell in self._cells.items()
+            for key, cell in self.cells.items()
             if key.startswith(start) and key.endswith(end)
         }
 

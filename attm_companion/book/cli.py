@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attm_companion.book.layout import Layout, project_root
-from attm_companion.commands import worker_count
+from attm_companion.commands import add_profile, worker_count
 from attm_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def add_parsers(subparsers: Subparsers) -> None:
     """Add both commands; each parser's ``run`` default takes the parsed arguments."""
     notebooks = subparsers.add_parser("notebooks", help="execute the notebooks that changed")
-    _add_profile(notebooks)
+    add_profile(notebooks)
     notebooks.add_argument("--only", action="append", default=[], metavar="NAME")
     notebooks.add_argument(
         "--jobs", type=worker_count, default=2, help="how many at a time (default 2)"
@@ -28,14 +28,8 @@ def add_parsers(subparsers: Subparsers) -> None:
     )  # fmt: skip
     notebooks.set_defaults(run=run_notebooks)
     book = subparsers.add_parser("book", help="build the book from executed notebooks")
-    _add_profile(book)
+    add_profile(book)
     book.set_defaults(run=run_book)
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile", default="mini", help="a name (mini by default), or the path of a .yaml file"
-    )
 
 
 def _layout(profile: str) -> tuple[Layout, str]:

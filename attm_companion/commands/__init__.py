@@ -1,5 +1,7 @@
 """The `attm` command."""
 
+import argparse
+
 MAX_JOBS = 1024
 
 
@@ -17,3 +19,15 @@ def _within(low: int, high: int, text: str) -> int:
     if not low <= int(text) <= high:
         raise ValueError(text)
     return int(text)
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """``--profile``: which study."""
+    words = "smoke, mini (default), paper or FILE.yaml"
+    parser.add_argument("--profile", default="mini", help=words)
+
+
+def add_jobs(parser: argparse.ArgumentParser) -> None:
+    """``--jobs``: how many worker processes."""
+    words = "worker processes; the number of cores if left out"
+    parser.add_argument("--jobs", type=worker_count, help=words)

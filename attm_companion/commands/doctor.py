@@ -24,7 +24,7 @@ from attm_core.codec.mmaudio import SAMPLES_PER_LATENT
 from attm_core.errors import ConfigError
 
 LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
-PYTHON = (3, 11)
+PYTHON = "3.11"
 GIB = 2**30
 TRACKS_KEPT = 3  # mix, instrumental, vocals, 2 bytes per sample
 WAVES_LOADED = 4  # a CLAP stage holds mix and instrumental, float32, and once more as one tensor
@@ -79,11 +79,10 @@ def examine(name: str) -> Iterator[Finding]:
 def environment(lock: Path = LOCK) -> Iterator[Finding]:
     """Whether Python and its packages are those of the lock."""
     found = platform.python_version()
-    if found.startswith(f"{PYTHON[0]}.{PYTHON[1]}."):
+    if found.startswith(f"{PYTHON}."):
         yield Finding("ok", "python", found)
     else:
-        wanted = ".".join(map(str, PYTHON))
-        yield Finding("problem", "python", f"{found}, not {wanted}", "run `make environment`")
+        yield Finding("problem", "python", f"{found}, not {PYTHON}", "run `make environment`")
     if not lock.exists():
         yield Finding("note", "packages", "no requirements.lock beside the package to compare with")
         return
@@ -171,10 +170,9 @@ def gpu() -> Finding:
 
 def stages(study: Study) -> Iterator[Finding]:
     """For each kind of stage how many are cached, and the number that would run."""
-    wanted, done = Counter[str](), Counter[str]()
-    for stage in ancestry(all_stages(study)):
-        wanted[stage.label] += 1
-        done[stage.label] += stage.done
+    chain = ancestry(all_stages(study))
+    wanted = Counter(stage.label for stage in chain)
+    done = Counter(stage.label for stage in chain if stage.done)
     for label, total in wanted.items():
         text = f"{done[label]} of {total} cached, {total - done[label]} to run"
         yield Finding("ok", "stage", f"{label}: {text}")

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attm_companion.commands import add_profile
 from attm_core.constants import HEADS, SUBMITTED_FORWARD
 from attm_core.errors import InputError
 
@@ -62,9 +63,7 @@ def add_parsers(subparsers: Any) -> None:
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile", default="mini", help="smoke, mini (default), paper or FILE.yaml"
-    )
+    add_profile(parser)
     parser.add_argument("--no-train", action="store_true", help="fail if a model is not cached")
 
 
@@ -104,10 +103,8 @@ def run_generate(args: argparse.Namespace) -> int:
     if loaded.reward is not None:
         scores = _scores(loaded.reward, clips.waves, rate, prompts)
     paths = _write_clips(args.out, clips, scores, _record(args, config, loaded))
-    cells = [report.describe() if report else "left as generated" for report in clips.loudness]
-    header = ("file", "seed", "reward", "CLAP", "loudness")
-    rows = zip(paths, seeds, scores, cells, strict=True)
-    print(text_table(header, [(str(p), str(n), *_printed(s), c) for p, n, s, c in rows]))
+    levels = [report.describe() if report else "left as generated" for report in clips.loudness]
+    _print_table(paths, scores, seed=seeds, loudness=levels)
     return 0
 
 
@@ -127,14 +124,13 @@ def run_score(args: argparse.Namespace) -> int:
     sounds = [_mono(path) for path in args.files]  # before any training: a bad file costs nothing
     reward = casting.trained_reward(study, not args.no_train)
     scores = [_scores(reward, wave[None], rate, [args.prompt])[0] for wave, rate in sounds]
-    pairs = list(zip(map(str, args.files), scores, strict=True))
     if args.json:
+        pairs = zip(map(str, args.files), scores, strict=True)
         files = [{"file": name, "reward": one, "clap_score": fit} for name, (one, fit) in pairs]
         tree = {"profile": args.profile, "prompt": args.prompt or None, "files": files}
         print(json.dumps(tree, indent=1, ensure_ascii=False))
     else:
-        rows = [(name, *_printed(score)) for name, score in pairs]
-        print(text_table(("file", "reward", "CLAP"), rows))
+        _print_table(args.files, scores)
     return 0
 
 
@@ -274,21 +270,13 @@ def _mono(path: Path) -> tuple[Tensor, int]:
     return to_mono(wave), rate
 
 
-def _printed(score: tuple[float | None, float | None]) -> tuple[str, str]:
-    reward, fit = score
-    return "–" if reward is None else f"{reward:+.3f}", "–" if fit is None else f"{fit:.3f}"
+def _print_table(files: Sequence[Path], scores: Scores, **columns: Sequence[object]) -> None:
+    import pandas as pd
 
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Left-aligned columns of plain text.
-
-    >>> print(text_table(("a", "b"), [("long", "x")]))
-    a     b
-    long  x
-    """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (header, *rows)
-    )
-    return "\n".join(lines)
+    reward, fit = zip(*scores, strict=True)
+    shown = {
+        "reward": ["–" if value is None else f"{value:+.3f}" for value in reward],
+        "CLAP": ["–" if value is None else f"{value:.3f}" for value in fit],
+    }
+    table = pd.DataFrame({"file": list(map(str, files)), **shown, **columns})
+    print(table.to_string(index=False))

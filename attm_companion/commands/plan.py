@@ -16,7 +16,7 @@ from typing import Any
 
 import pydantic
 
-from attm_companion.assets import load_manifest, missing_assets
+from attm_companion.assets import missing_assets
 from attm_companion.commands.work import work_of
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.profile import PaperCast
@@ -75,13 +75,8 @@ class Planned:
 def plan(study: Study) -> list[Planned]:
     """Every stage of a study, dependencies first."""
     priced = isinstance(study.profile.cast, PaperCast)  # other casts have other sizes
-    manifest = load_manifest()
     return [
-        Planned(
-            stage,
-            work_of(stage) if priced else Counter(),
-            tuple(missing_assets(stage.assets, manifest)),
-        )
+        Planned(stage, work_of(stage) if priced else Counter(), tuple(missing_assets(stage.assets)))
         for stage in ancestry(all_stages(study))
     ]
 

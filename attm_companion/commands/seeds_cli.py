@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attm_companion.commands import seed, worker_count
+from attm_companion.commands import add_jobs, add_profile, seed
 
 
 def add_parsers(subparsers: Any) -> None:
@@ -17,12 +17,10 @@ def add_parsers(subparsers: Any) -> None:
     )
     for (name, words, n_seeds), run in zip(known, (run_seeds, run_open), strict=True):
         parser = subparsers.add_parser(name, help=words)
-        parser.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
+        add_profile(parser)
         default = list(range(1, n_seeds + 1))
         parser.add_argument("--seeds", type=seed, nargs="+", default=default, metavar="SEED")
-        parser.add_argument(
-            "--jobs", type=worker_count, help="worker processes; the number of cores if left out"
-        )
+        add_jobs(parser)
         parser.set_defaults(run=run)
 
 

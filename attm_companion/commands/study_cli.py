@@ -5,21 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from attm_companion.commands import worker_count
+from attm_companion.commands import add_jobs, add_profile
 
 
 def add_parsers(subparsers: Any) -> None:
     """Add both subcommands."""
     study = subparsers.add_parser("study", help="run all stages and write results/<profile>/")
-    study.add_argument("--profile", default="mini", help="a name, or the path of a .yaml file")
+    add_profile(study)
     study.add_argument("--seed", type=int, help="training seed instead of the profile's")
     study.add_argument(
         "--set", default="", metavar="PLACE=VALUE,…",
         help="other numbers than the profile's, such as crpo.beta=200; results get their own name",
     )  # fmt: skip
-    study.add_argument(
-        "--jobs", type=worker_count, help="worker processes; the number of cores if left out"
-    )
+    add_jobs(study)
     study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
     study.add_argument(
         "--dry-run",
@@ -28,7 +26,7 @@ def add_parsers(subparsers: Any) -> None:
     )
     study.set_defaults(run=run_study_command)
     doctor = subparsers.add_parser("doctor", help="what is missing, and what would run")
-    doctor.add_argument("--profile", default="mini")
+    add_profile(doctor)
     doctor.set_defaults(run=run_doctor)
 
 

@@ -49,31 +49,24 @@ SECTIONS = {
 }
 
 
-def ledger_view(entries: list[Entry], source_folder: str = SOURCE_FOLDER) -> HtmlView:
-    """The whole ledger with its filters.
-
-    Args:
-        entries: as built by :func:`attm_companion.ledger.ledger.build_ledger`.
-        source_folder: where the pages of our code are, seen from the page with the ledger.
-    """
+def ledger_view(entries: list[Entry]) -> HtmlView:
+    """The whole ledger with its filters."""
     caption = f"{len(entries)} lines with verdict, reason and proof"
-    table = _table(entries, caption, "claim", source_folder)
+    table = _table(entries, caption, "claim")
     filters = FILTERS.read_text(encoding="utf-8")
     html = f'<div class="ledger" id="claim-ledger">{_form()}{table}{filters}</div>'
     return HtmlView(html, f"{len(entries)} lines: {count_verdicts(entries)}")
 
 
-def chosen_view(
-    entries: Iterable[Entry], ids: Iterable[str], caption: str, source_folder: str = SOURCE_FOLDER
-) -> HtmlView:
+def chosen_view(entries: Iterable[Entry], ids: Iterable[str], caption: str) -> HtmlView:
     """Some lines with their proofs, in the order of ``ids``; without filters."""
     by_id = {entry.claim.id: entry for entry in entries}
-    table = _table([by_id[claim_id] for claim_id in ids], caption, "chosen", source_folder)
+    table = _table([by_id[claim_id] for claim_id in ids], caption, "chosen")
     return HtmlView(f'<div class="ledger">{table}</div>', f"{caption}: {', '.join(ids)}")
 
 
-def _table(entries: Iterable[Entry], caption: str, prefix: str, source_folder: str) -> str:
-    rows = "".join(_row(entry, prefix, proof_link(entry, source_folder)) for entry in entries)
+def _table(entries: Iterable[Entry], caption: str, prefix: str) -> str:
+    rows = "".join(_row(entry, prefix) for entry in entries)
     head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
     return (
         f'<table class="attm-table"><caption>{escape(caption)}</caption>'
@@ -81,16 +74,16 @@ def _table(entries: Iterable[Entry], caption: str, prefix: str, source_folder: s
     )
 
 
-def proof_link(entry: Entry, source_folder: str = SOURCE_FOLDER) -> str:
+def proof_link(entry: Entry) -> str:
     """Address of the line of the check, or of the reading."""
-    return f"{source_folder}/{entry.proof.partition('#')[0]}.html#L-{entry.line}"
+    return f"{SOURCE_FOLDER}/{entry.proof.partition('#')[0]}.html#L-{entry.line}"
 
 
-def answer_form(root: Path, source_folder: str = SOURCE_FOLDER) -> HtmlView:
+def answer_form(root: Path) -> HtmlView:
     """A link to the form in which the authors can answer: on the tracker, or as a page here."""
     address = repository_url(root)
     link = f"{address}/issues/new?template={FORM}" if address else None
-    link = link or f"{source_folder}/{FORMS.lstrip('.')}/{FORM}.html"
+    link = link or f"{SOURCE_FOLDER}/{FORMS.lstrip('.')}/{FORM}.html"
     text = "the form for an answer: which line, what is so, and where it stands"
     return HtmlView(f'<p class="ledger-answer"><a href="{escape(link)}">{text}</a></p>', link)
 
@@ -118,18 +111,18 @@ def _select(name: str, label: str, options: Mapping[str, str]) -> str:
     )
 
 
-def _row(entry: Entry, prefix: str, link: str) -> str:
+def _row(entry: Entry, prefix: str) -> str:
     claim, verdict = entry.claim, entry.verdict or "found"
     return (
         f'<tr id="{prefix}-{claim.id}" data-verdict="{verdict}" data-section="{claim.section}"'
         f' data-kind="{claim.kind}"><th scope="row">{claim.id}</th>'
         f"<td>{escape(claim.where)}</td><td><p>{escape(claim.statement)}</p>"
-        f"<p><em>{escape(entry.reason)}</em></p>{_details(entry, link)}</td>"
+        f"<p><em>{escape(entry.reason)}</em></p>{_details(entry)}</td>"
         f'<td class="verdict">{WORDS[verdict]}</td></tr>'
     )
 
 
-def _details(entry: Entry, link: str) -> str:
+def _details(entry: Entry) -> str:
     sources = load_sources()
     figures = _list(
         escape(f"{name.replace('_', ' ')}: {f'{value:.4g}' if isinstance(value, float) else value}")
@@ -145,7 +138,7 @@ def _details(entry: Entry, link: str) -> str:
     return (
         f"<details><summary>proof of {entry.claim.id}</summary>{figures}{places}{mini}"
         f"<p>{KINDS[entry.claim.kind].capitalize()}, from {escape(entry.basis)}: "
-        f'<a href="{escape(link)}">{escape(entry.proof)}</a>. Decided by '
+        f'<a href="{escape(proof_link(entry))}">{escape(entry.proof)}</a>. Decided by '
         f"{DECIDED_BY[entry.claim.decided_by]}.</p></details>"
     )
 

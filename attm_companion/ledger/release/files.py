@@ -33,13 +33,9 @@ class Clip:
 
 @dataclass(frozen=True)
 class Release:
-    """The public artefacts in one folder.
+    """The public artefacts in one folder; what reads a file that is absent raises AssetError."""
 
-    Args:
-        folder: holds ``ttm-humanpref/`` and ``tunejury/``.
-    """
-
-    folder: Path
+    folder: Path  # holds ``ttm-humanpref/`` and ``tunejury/``
 
     def __post_init__(self) -> None:
         if not (self.folder / "ttm-humanpref").is_dir():
@@ -49,11 +45,7 @@ class Release:
             )
 
     def path(self, name: str) -> Path:
-        """Path of a file inside the folder.
-
-        Raises:
-            AssetError: the file is absent.
-        """
+        """Path of a file inside the folder."""
         path = self.folder / name
         if not path.is_file():
             raise AssetError(f"{name} is missing from the public release in {self.folder}")
@@ -90,19 +82,11 @@ class Release:
         return sorted(Clip(*key, path) for key, path in found.items())
 
     def table(self, name: str) -> pd.DataFrame:
-        """A CSV file of the ranker's release.
-
-        Raises:
-            AssetError: the file is absent.
-        """
+        """A CSV file of the ranker's release."""
         return pd.read_csv(self.path(f"tunejury/{name}.csv"))
 
     def json(self, name: str) -> Any:
-        """A JSON file.
-
-        Raises:
-            AssetError: the file is absent.
-        """
+        """A JSON file."""
         return read_json(self.path(name))
 
 

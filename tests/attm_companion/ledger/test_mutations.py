@@ -49,7 +49,7 @@ class Watched:
                 cells.update(f"{prefix}.{row}.{name}" for row in found)
                 return found
 
-        return Asked(source._cells, source._labels)
+        return Asked(source.cells, source.labels)
 
     @property
     def audit(self) -> "Watched":
@@ -89,14 +89,14 @@ def moved(value: Any) -> Iterator[Any]:
 
 
 def with_number(paper: Paper, key: str, printed: str) -> Paper:
-    return Paper({**paper._cells, key: parse_cell(key, printed)}, paper._labels)
+    return Paper({**paper.cells, key: parse_cell(key, printed)}, paper.labels)
 
 
 def with_figures(evidence: Evidence, figures: dict[str, Any]) -> Evidence:
     """The evidence with some printed numbers, or figures of the audit, changed."""
     paper, tree = evidence.paper, None
     for path, value in figures.items():
-        if path in paper._cells:
+        if path in paper.cells:
             paper = with_number(paper, path, value)
             continue
         tree = tree or copy.deepcopy(evidence.audit.figures)
