@@ -60,10 +60,8 @@ def is_running(process: int) -> bool:
     """Whether there is a process of this number on this machine."""
     try:
         os.kill(process, 0)  # asks only
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # another user's
+    except (OSError, OverflowError) as error:
+        return isinstance(error, PermissionError)  # another user's
     return True
 
 
@@ -80,17 +78,12 @@ def file_lock(path: Path, wait_s: float = 0.0) -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
     with path.open("ab") as file:
-        while not (ours := try_lock(file.fileno(), path)) and time.monotonic() < deadline:
+        while not (ours := _try_lock(file.fileno(), path)) and time.monotonic() < deadline:
             time.sleep(_LOCK_POLL_S)
         yield ours
 
 
-def try_lock(descriptor: int, path: Path) -> bool:
-    """Lock an open file; whether that worked, or another process holds it.
-
-    Raises:
-        StorageError: the file system knows no locks.
-    """
+def _try_lock(descriptor: int, path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # the two ways to say "held by another"
@@ -174,9 +167,8 @@ def _sort_metadata(path: Path) -> None:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
         known = dict(sorted(header.pop("__metadata__", {}).items()))
-        text = json.dumps(
-            {"__metadata__": known, **header}, separators=(",", ":"), ensure_ascii=False
-        )
+        whole = {"__metadata__": known, **header}
+        text = json.dumps(whole, separators=(",", ":"), ensure_ascii=False)
         content = text.encode().ljust(size)
         if len(content) == size:
             file.seek(8)

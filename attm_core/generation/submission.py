@@ -66,8 +66,9 @@ def write_submission(
         raise InputError("a submission needs at least one clip")
     check_ids(clips)
     files = {f"{name}.wav": _wav(name, clips[name], sample_rate_hz) for name in sorted(clips)}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     listed = [
-        {"id": name, "n_samples": clips[name].shape[1], "sha256": _digest(files[f"{name}.wav"])}
+        {"id": name, "n_samples": clips[name].shape[1], "sha256": digests[f"{name}.wav"]}
         for name in sorted(clips)
     ]
     content = {
@@ -108,7 +109,3 @@ def _write(path: Path, files: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path) as archive:
         if {name: archive.read(name) for name in archive.namelist()} != dict(files):
             raise InputError(f"{path} was written but reads back differently; check the disk")
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
