@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +35,7 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    start, end = f".{path.stem}.{platform.node()}-", f".part{path.suffix}"
+    start, end = f".{path.stem}.{os.uname().nodename}-", f".part{path.suffix}"
     for other in path.parent.glob(".*"):
         owner = other.name.removeprefix(start).removesuffix(end)
         if other.name == f"{start}{owner}{end}" and owner.isdigit() and not is_running(int(owner)):

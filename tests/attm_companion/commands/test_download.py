@@ -1,6 +1,5 @@
 import hashlib
 import os
-import platform
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,7 +122,7 @@ def test_a_broken_transfer_starts_over(server, tmp_path: Path, sha256: str | Non
 
 @pytest.mark.parametrize("kind", ["symbolic link", "hard link", "pipe"])
 def test_what_lies_in_the_place_of_a_part_is_not_written_to(server, tmp_path: Path, kind: str):
-    name = f"deep/.file.{platform.node()}-{os.getpid()}.part.bin"
+    name = f"deep/.file.{os.uname().nodename}-{os.getpid()}.part.bin"
     part, victim = tmp_path / name, tmp_path / "victim"
     part.parent.mkdir()
     victim.write_text("mine")
