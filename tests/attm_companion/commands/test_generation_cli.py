@@ -62,7 +62,7 @@ def test_generate_writes_clips_records_and_a_table(studio, tmp_path, capsys):
     out = tmp_path / "out"
     assert run("generate", "calm", "--prompt", "fast", "--profile", "smoke", "--out", out) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["file", "seed", "reward", "CLAP", "loudness"]
+    assert lines[0].split() == ["file", "reward", "CLAP", "seed", "loudness"]
     assert len(lines) == 3
     for line, prompt in zip(lines[1:], ("calm", "fast"), strict=True):
         record = json.loads(Path(line.split()[0]).with_suffix(".json").read_text())
