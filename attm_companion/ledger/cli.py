@@ -64,6 +64,5 @@ def describe(entries: list[Entry], verdict: str | None = None) -> str:
         for kind, counts in count_verdicts(entries).items()
     ]
     shown = [entry for entry in entries if verdict and entry.verdict == verdict]
-    return "\n".join(
-        [*lines, *(f"{e.claim.id} {e.claim.statement}\n    {e.reason}" for e in shown)]
-    )
+    lines += [f"{entry.claim.id} {entry.claim.statement}\n    {entry.reason}" for entry in shown]
+    return "\n".join(lines)

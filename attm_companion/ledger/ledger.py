@@ -184,20 +184,16 @@ def count_verdicts(entries: list[Entry]) -> dict[str, dict[str, int]]:
     return {**table, "finding": {"found": counts["finding", None]}}
 
 
-def ledger_document(entries: list[Entry], evidence: Evidence) -> dict[str, Any]:
-    """The whole file: counts, lines and what they were computed from.
+def write_ledger(entries: list[Entry], evidence: Evidence, path: Path) -> Path:
+    """Write ``claims.json`` atomically: counts, lines and what they were computed from.
 
-    Values of the mini study are left out, so that the file does not depend on a run; the page
-    shows them beside the lines.
+    The same evidence gives the same bytes. Values of the mini study are left out, so that the file
+    does not depend on a run; the page shows them beside the lines.
     """
-    return {
+    document = {
         "claims": {entry.claim.id: entry.to_dict() for entry in entries},
         "counts": count_verdicts(entries),
         "sources": {name: vars(source) for name, source in load_sources().items()},
         "release_audit": evidence.audit["provenance"],
     }
-
-
-def write_ledger(entries: list[Entry], evidence: Evidence, path: Path) -> Path:
-    """Write ``claims.json`` atomically; the same bytes from the same evidence."""
-    return write_json(path, ledger_document(entries, evidence))
+    return write_json(path, document)

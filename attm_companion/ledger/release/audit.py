@@ -65,15 +65,9 @@ def audit_clips(measured: Sequence[MeasuredClip], paper: Paper) -> dict[str, Any
     }
 
 
-def compute_audit(release: Release, measured: Sequence[MeasuredClip] | None = None) -> Audit:
-    """Compute the audit from the public files (30 clips: about half a minute on two cores).
-
-    Args:
-        release: the public artefacts; any subset of the clips.
-        measured: clips already measured, so that a notebook need not measure twice.
-    """
+def compute_audit(release: Release, measured: Sequence[MeasuredClip]) -> Audit:
+    """Compute the audit from the public files and whatever clips of them were measured."""
     paper = load_paper()
-    measured = measured if measured is not None else clip_audit.measure_all(release.clips())
     revisions = dict(load_manifest()["released"].revisions)
     figures = {
         "scores": audit_scores(release),

@@ -142,42 +142,31 @@ def top_spectra(measured: Sequence[MeasuredClip], n_points: int = 50) -> dict[st
 
 
 def summarize(table: pd.DataFrame, target_lufs: float, ceiling_dbtp: float) -> dict[str, Any]:
-    """Counts and ranges per system: what the ledger reads and the project commits.
-
-    Args:
-        table: as from :func:`table_of`.
-        target_lufs: loudness promised.
-        ceiling_dbtp: true-peak ceiling promised.
-    """
+    """Counts and ranges per system, against the loudness and the true-peak ceiling promised."""
     found = {name: table[table.system == name] for name in SYSTEMS}
-    return {
-        name: _system_summary(rows, target_lufs, ceiling_dbtp)
-        for name, rows in found.items()
-        if len(rows)
-    }
+    return {n: _summary(t, target_lufs, ceiling_dbtp) for n, t in found.items() if len(t)}
 
 
-def _system_summary(rows: pd.DataFrame, target_lufs: float, ceiling_dbtp: float) -> dict[str, Any]:
+def _summary(rows: pd.DataFrame, target_lufs: float, ceiling_dbtp: float) -> dict[str, Any]:
     off_target = (rows.loudness_lufs - target_lufs).abs()
     on_target = off_target <= TARGET_TOLERANCE_LU
+    forms = {f"{r.sample_rate_hz} Hz, {r.n_channels} channel(s), {r.duration_s:g} s"
+             for r in rows.itertuples()}  # fmt: skip
+    ranges = ("loudness_lufs", "true_peak_dbtp", "nyquist_line_db", "bandwidth_hz")
     return {
         "n": len(rows),
         "ids": sorted(int(number) for number in rows.prompt_id),
-        "formats": sorted({f"{r.sample_rate_hz} Hz, {r.n_channels} channel(s), {r.duration_s:g} s"
-                           for r in rows.itertuples()}),
+        "formats": sorted(forms),
         "on_target": int(on_target.sum()),
         "quieter_than_target": int((rows.loudness_lufs < target_lufs - TARGET_TOLERANCE_LU).sum()),
         "largest_miss_lu": float(off_target.max()),
-        "loudness_lufs": _range(rows.loudness_lufs),
-        "true_peak_dbtp": _range(rows.true_peak_dbtp),
         "above_ceiling": int((rows.true_peak_dbtp > ceiling_dbtp).sum()),
         "missed_peak_db": _range(rows.sample_peak_db[~on_target]),
         "clips_at_full_scale": int((rows.full_scale > 0).sum()),
         "trailing_zeros": sorted({int(count) for count in rows.trailing_zeros}),
-        "nyquist_line_db": _range(rows.nyquist_line_db),
         "with_nyquist_line": int((rows.nyquist_line_db > NYQUIST_LINE_DB).sum()),
-        "bandwidth_hz": _range(rows.bandwidth_hz),
-    }  # fmt: skip
+        **{name: _range(rows[name]) for name in ranges},
+    }
 
 
 def _range(values: pd.Series[float]) -> dict[str, float] | None:

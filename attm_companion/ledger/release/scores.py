@@ -18,19 +18,9 @@ TABLES = {"jamendo": "mtg_jamendo_scores_rescored", "sdd": "sdd_scores"}
 
 
 def describe_scores(table: pd.DataFrame) -> dict[str, Any]:
-    """Mean, deviation (n − 1) and standard error of each system, and all paired tests.
-
-    Args:
-        table: a row per prompt, a column per system.
-    """
-    systems = {
-        name: {
-            "mean": float(table[name].mean()),
-            "sd": float(table[name].std()),
-            "se": float(table[name].std() / len(table) ** 0.5),
-        }
-        for name in SYSTEMS
-    }
+    """Mean, deviation (n − 1) and standard error of each system, and all paired tests."""
+    described = {"mean": table.mean(), "sd": table.std(), "se": table.sem()}
+    systems = {n: {name: float(row[n]) for name, row in described.items()} for n in SYSTEMS}
     return {"n": len(table), "systems": systems, "pairs": compare_all(table)}
 
 
@@ -111,9 +101,7 @@ def track_numbers(table: pd.DataFrame, column: str) -> pd.Series[int]:
 def audit_score_tables(release: Release, thresholds: Mapping[str, float]) -> dict[str, Any]:
     """Both score tables, and how many Song Describer tracks are in the Jamendo list.
 
-    Args:
-        release: the public artefacts.
-        thresholds: rewards to place among the tracks, by name.
+    ``thresholds`` are rewards to place among the tracks, by name.
     """
     rewards = release.scores("reward")
     levels = {**thresholds, "mean_sub1": float(rewards["sub1"].mean())}

@@ -54,14 +54,6 @@ def test_a_run_is_held_against_what_is_expected(capsys):
     assert main(["compare", "one"]) == 1
 
 
-def test_a_run_nothing_is_expected_of_is_an_error(capsys):
-    run("one", 1.0, "higher")
-    main(["compare", "one", "--write"])
-    run("two", 1.0, "higher")
-    assert main(["compare", "two"]) == 1
-    assert "expects nothing of 'two', only of one; name a second run" in capsys.readouterr().err
-
-
 def test_what_is_committed_as_expected_is_what_is_committed(monkeypatch):
     monkeypatch.setenv("ATTM_RESULTS", str(ROOT / "results"))
     expected = json.loads((ROOT / "results" / "expected.json").read_text())
