@@ -24,6 +24,7 @@ PALETTE = (
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DOTS_PER_INCH = 144
+GREY = "#777777"  # letters that can be read on white and on black
 
 
 def use_style() -> None:
@@ -70,19 +71,31 @@ def show_figure(figure: Figure, alt: str, caption: str = "") -> None:
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    for axes in figure.axes:
-        if axes.images:
-            axes.grid(visible=False)  # white lines over a spectrogram
     plot = not any(axes.images for axes in figure.axes)  # may be shown light on dark
+    if not plot:
+        _on_any_ground(figure)
     described = {"image/png": {"alt": alt, "caption": caption, "plot": plot}}
     plain = {"text/plain": f"Figure. {caption or alt}"}
     display({"image/png": png_bytes(figure), **plain}, raw=True, metadata=described)
     plt.close(figure)
 
 
+def _on_any_ground(figure: Figure) -> None:
+    """A picture keeps its colours in the dark theme, so nothing around it may be white or black."""
+    from matplotlib.text import Text
+
+    figure.patch.set_alpha(0.0)
+    for axes in figure.axes:
+        axes.grid(visible=False)  # white lines over a spectrogram
+        axes.tick_params(colors=GREY)
+    for text in figure.findobj(Text):
+        text.set_color(GREY)
+
+
 def png_bytes(figure: Figure) -> bytes:
     """The figure as a PNG that depends on nothing but the figure."""
     stream = io.BytesIO()
-    options: dict[str, Any] = {"metadata": {"Software": None}, "facecolor": "white"}
+    ground = "none" if figure.patch.get_alpha() == 0.0 else "white"
+    options: dict[str, Any] = {"metadata": {"Software": None}, "facecolor": ground}
     figure.savefig(stream, format="png", dpi=DOTS_PER_INCH, **options)
     return stream.getvalue()

@@ -12,6 +12,7 @@ from attm_companion.book.tables import HtmlView, live, paragraph
 from attm_companion.study.results import Result
 from attm_core.evaluation.statistics import pearson
 
+UNPROCESSED = "no_post"  # the condition without the deployed post-processing
 ENOUGH = 0.9  # correlation over conditions from which on Reward is read as utility
 METRICS = {name: words.rstrip(" ↑↓") for name, words in METRIC_NAMES.items()}
 
@@ -40,7 +41,10 @@ def reward_sentence(result: Result) -> HtmlView:
     values = {
         line.row: (line.value, result[f"utility of {line.row}"].value)
         for line in result.values
-        if line.metric == "reward" and not line.against and result.find(f"utility of {line.row}")
+        if line.metric == "reward"
+        and not line.against
+        and line.row != UNPROCESSED
+        and result.find(f"utility of {line.row}")
     }
     reward, utility = np.array(list(values.values())).T
     found = pearson(reward, utility)

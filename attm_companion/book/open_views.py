@@ -64,10 +64,11 @@ def per_seed(
 
 
 def plot_seeds(axis: Axes, table: pd.DataFrame, label: str) -> None:
-    """The mean over training seeds as a line, every seed as dots of its colour."""
+    """The mean over training seeds as a line, every seed as dots of its colour; "": no legend."""
     if table.empty:
         return
     line = axis.plot(table.columns, table.mean(), label=label)[0]
     for values in table.to_numpy():
         axis.scatter(table.columns, values, s=14, alpha=0.6, color=line.get_color())
-    axis.legend()
+    if label:
+        axis.legend()

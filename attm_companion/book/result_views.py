@@ -71,16 +71,26 @@ def is_the_papers(result: Result) -> bool:
     return set(result.provenance.get("changed", ())) <= {"seed"}
 
 
-def tests_table(result: Result, query: str = "", digits: int = 3) -> pd.DataFrame:
-    """The paired tests of an experiment: difference with interval, p, n and verdict."""
+def tests_table(
+    result: Result, query: str = "", rows: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """The paired tests of an experiment: difference with interval, p, n and verdict.
+
+    Args:
+        result: the table of an experiment.
+        query: which tests, all if empty.
+        rows: label → row, as in `comparison`; a row without a label keeps its name.
+    """
+    named = {row: label for label, row in (rows or {}).items()}
     tests = result.frame[result.frame["p"].notna()]
     tests = tests.query(query) if query else tests
     lines: dict[str, dict[str, Any]] = {}
     for place in tests.index:
         value = result.values[place]
         name = METRIC_NAMES.get(value.metric, value.metric).rstrip(" ↑↓")
-        lines[f"{name}: {value.row} − {value.against}"] = {
-            "difference [95 %]": number_of(result, value, f"+.{digits}f"),
+        pair = " − ".join(named.get(row, row) for row in (value.row, value.against))
+        lines[f"{name}: {pair}"] = {
+            "difference [95 %]": number_of(result, value, "+.3f"),
             "p": p_text(value.p or 0.0),
             "test": value.test.removeprefix("paired t, "),
             "n": value.n,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from attm_companion.book.tables import HtmlView, live, paragraph
+from attm_companion.book.tables import SIGN, HtmlView, live, paragraph
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.results import Result
 from attm_companion.tables.training_seeds import (
@@ -37,6 +37,7 @@ ROWS = {
     "v1_v2": "v1, v2 forward",
     "v2_v1": "v2, v1 forward",
 }
+SHORT = {"crpo": "CRPO"}
 AT = {"s0": "s = 0", "s2": "s = 2", "s5": "s = 5", "low": "s = −0.5", "high": "s = 1.5"}
 STEP = (("control", "v1"), ("random_64", "control"), ("experts", "random_64"))
 PARTS = {
@@ -50,7 +51,7 @@ def named(row: str) -> str:
     """A condition in words; the published constants are said behind it."""
     base = row.removeprefix("published.")
     model, _, at = base.partition(".")
-    words = f"{model} at {AT[at]}" if at in AT else ROWS.get(base, base)
+    words = f"{SHORT.get(model, model)} at {AT[at]}" if at in AT else ROWS.get(base, base)
     return words + (", paper's constants" if base != row else "")
 
 
@@ -90,14 +91,13 @@ def verdict_answer(result: Result) -> HtmlView:
     found = conclude(result).iloc[: len(MECHANISMS)]
     agreed, open_ = _as_paper(found), found["verdict"].eq("undecided")
     text = f"<strong>Answer.</strong> Over {found['seeds'].max()} training seeds, {agreed.sum()} "
-    text += f"of {len(found)} mechanisms come out as the paper has them"
-    text += f": {'; '.join(found.index[agreed])}." if agreed.any() else "."
+    text += f"of {len(found)} mechanisms come out as the paper has them (table below)."
     if len(others := found[~agreed & ~open_]):
         listed = (
             f"{name} ({line['verdict']}: {_live(result, *line[['row', 'against', 'metric']])})"
             for name, line in others.iterrows()
         )
-        text += f" Otherwise: {'; '.join(listed)}."
+        text += f" Not so: {'; '.join(listed)}."
     if open_.any():
         text += f" Undecided: {'; '.join(found.index[open_])}."
     return paragraph(text)
@@ -176,7 +176,7 @@ def _better(result: Result) -> str:
         for metric, word in good.items()
         if _said(result, *pair, metric) == word
     ]
-    return f" The chosen do better in {' and '.join(said)}." if said else ""
+    return SIGN.sub("−", f" The chosen do better in {' and '.join(said)}.") if said else ""
 
 
 def _published(result: Result) -> str:
@@ -218,13 +218,11 @@ def consequence(result: Result) -> HtmlView:
     schedule += "of Table II would be one of the schedule."
     chosen = {"shows": "Choosing by Reward and CLAP score adds to what samples as such give."}
     unseen = "That the <em>best</em> samples are needed for Reward is not seen here."
-    unseen += _better(result)
     return paragraph(
         f"In Table II this step is {paper:+.3f} in Reward (the paper's, level C). Here the largest "
         f"of its three parts is {PARTS[largest]} ({gains[largest]:+.3f}). "
         f"{reads.get(_said(result, 'experts', 'control', 'reward'), schedule)} "
-        f"{chosen.get(_said(result, 'experts', 'random_64', 'reward'), unseen)}"
-        f"{_published(result)} Table II itself "
+        f"{chosen.get(_said(result, 'experts', 'random_64', 'reward'), unseen)} Table II itself "
         "cannot tell the three apart, for it has no arm between its rows. It shows that the step "
         "helps; that the experts help is an assumption until an arm without samples and one with "
         "samples at random are run at full size."

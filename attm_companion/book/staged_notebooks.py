@@ -30,7 +30,8 @@ def page_level(notebook: Any, source: Any) -> str:
     """``A``, ``B`` or ``C``, as the source states it, else as the page prints it, else A."""
     if stated := source.metadata.get("attm", {}).get("level"):
         return str(stated)
-    printed = (PRINTED.search(output.get("text", "")) for output in _outputs(notebook))
+    said = (o.get("text") or o.get("data", {}).get("text/plain", "") for o in _outputs(notebook))
+    printed = (PRINTED.search("".join(text)) for text in said)
     return next((match.group(1) for match in printed if match), "A")
 
 
@@ -46,8 +47,8 @@ def describe_pictures(notebook: Any, level: str) -> None:
             if not words.get("alt"):
                 continue
             options = cell.metadata.setdefault("mystnb", {})
-            kind = {"classes": "attm-plot"} if words.get("plot") else {}
-            options["image"] = {"alt": words["alt"], **kind}
+            kind = "attm-plot" if words.get("plot") else "attm-picture"
+            options["image"] = {"alt": words["alt"], "classes": kind}
             caption = words.get("caption") or words["alt"]
             options["figure"] = {"caption": f"Level {level}. {caption}"}
 

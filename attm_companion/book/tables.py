@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
+from html import escape, unescape
 from typing import TYPE_CHECKING, Any
 
 from attm_companion.book.numbers import Number, number_of
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from attm_companion.study.results import Result, Value
 
 MISSING = "—"
-LONGEST_WORDS = 28  # characters of a cell that still stands at the right, like a number
+LONGEST_WORDS = 28  # characters of a cell that takes the width it needs
+FIGURE = re.compile(r"(—|[<≤≥]? ?[+−]?[\d.,]+([eE][+-]?\d+)?( ?[%×] ?| \w{1,4})?)?( ?\[.*\])?")
 DEFAULT_FORMAT = ".4g"
 SIGN = re.compile(r"(?<![\w.\-])-(?=[\d.])")  # of a number, in prose or in an interval
 _CELLS = itertools.count(1)  # ids of the cells of a page
@@ -73,7 +74,7 @@ def show_table(
         raise InputError(f"no column {', '.join(sorted(unknown))} to format")
     columns = list(frame.columns)
     forms = [formats.get(column, "") for column in columns]
-    head = [str(frame.index.name or ""), *map(str, columns)]
+    head = [SIGN.sub("−", str(name)) for name in (frame.index.name or "", *columns)]
     rows = [
         [escape(str(name)), *(_cell(value, form) for value, form in zip(row, forms, strict=True))]
         for name, *row in frame.itertuples(index=True, name=None)
@@ -113,22 +114,38 @@ def _whole(html: str) -> str:
     return INTERVAL.sub(r'<span class="attm-interval">\g<0></span>', html)
 
 
-def _reading(cell: str) -> str:
-    """Sentences are read from the left; numbers and short words stand at the right."""
-    words = "" if "attm-number" in cell else TAG.sub("", cell)
-    return ' class="attm-text"' if len(words) > LONGEST_WORDS and " " in words else ""
+def _reading(tag: str, cell: str, words: bool) -> str:
+    """The start of a cell: words are read from the left, numbers stand at the right."""
+    text = TAG.sub("", cell)
+    long = len(text) > LONGEST_WORDS and " " in text and "attm-number" not in cell
+    names = [name for name, given in (("attm-words", words), ("attm-text", long)) if given]
+    return f'{tag} class="{" ".join(names)}">' if names else f"{tag}>"
+
+
+def _is_figure(cell: str) -> bool:
+    return "attm-number" in cell or bool(FIGURE.fullmatch(unescape(TAG.sub("", cell)).strip()))
 
 
 def table_html(head: list[str], rows: list[list[str]], caption: str, prose: bool = False) -> str:
     """An accessible table of HTML cells; the first of each row is its header.
 
-    A corner without a name is a plain cell: an empty header would be announced as one. ``prose``
-    is read from the left.
+    A corner without a name is a plain cell: an empty header would be announced as one. A column
+    with words in it, and all of ``prose``, is read from the left.
     """
-    top = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
+    words = [not all(map(_is_figure, column)) for column in list(zip(*rows, strict=True))[1:]]
+    words = [not prose and known for known in words or [False] * (len(head) - 1)]
+    top = "".join(
+        _reading('<th scope="col"', "", known) + f"{escape(name)}</th>" if name else "<td></td>"
+        for name, known in zip(head, [True, *words], strict=True)
+    )
     lines = (
-        f'<tr><th scope="row">{row[0]}</th>'
-        + "".join(f"<td{'' if prose else _reading(cell)}>{cell}</td>" for cell in row[1:])
+        "<tr>"
+        + _reading('<th scope="row"', row[0], words=False)
+        + f"{row[0]}</th>"
+        + "".join(
+            _reading("<td", cell, known) + f"{cell}</td>"
+            for cell, known in zip(row[1:], words, strict=True)
+        )
         + "</tr>"
         for row in rows
     )

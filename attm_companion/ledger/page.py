@@ -154,7 +154,7 @@ def source_rows() -> dict[str, dict[str, str]]:
         name: {
             "what": source.name,
             "address": source.url.removeprefix("https://"),
-            "read at": f"{source.commit[:7]} ({source.date})" if source.commit else source.date,
+            "read at": " ".join(filter(None, (source.commit[:7], source.date))),
         }
         for name, source in load_sources().items()
     }

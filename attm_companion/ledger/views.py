@@ -28,7 +28,9 @@ SHAPES = dict(zip(SYSTEMS, MARKERS, strict=False))
 def describe_audit(audit: Audit) -> str:
     """Where the figures come from, in a sentence."""
     seen = audit["provenance.clips_seen"]
-    how = "measured in this run" if audit.measured_now else "as last measured, not in this run"
+    how = "measured in this run (Level A)"
+    if not audit.measured_now:
+        how = "as last measured, not in this run (Level B)"
     revisions = ", ".join(f"{k} {v[:7]}" for k, v in audit["provenance.revisions"].items())
     return f"The release {how}: {seen} of 300 public clips ({revisions})."
 
@@ -149,7 +151,7 @@ def plot_score_histogram(axis: Axes, audit: Audit, metric: str) -> None:
         axis.plot(centres, counts, color=COLOURS[name], marker=SHAPES[name], label=NAMES[name])
         axis.axvline(load_paper()[f"table2.{TABLE2_ROWS[name]}.{metric}"], color=COLOURS[name],
                      linestyle=":", marker="")  # fmt: skip
-    axis.set(xlabel=metric, ylabel="prompts")
+    axis.set(xlabel={"clap": "CLAP score"}.get(metric, "Reward"), ylabel="prompts")
     axis.legend()
 
 

@@ -24,6 +24,17 @@
     for (const math of document.querySelectorAll("mjx-container[display]")) math.tabIndex = 0;
   }));
 
+  // Wide figures scroll on a narrow screen instead of shrinking until no letter can be read.
+  addEventListener("load", () => {
+    for (const picture of document.querySelectorAll(".bd-article figure img")) {
+      const least = Math.round(0.42 * picture.naturalWidth), box = picture.closest("figure");
+      if (least <= box.clientWidth) continue;
+      Object.assign(picture.style, { minWidth: `${least}px`, maxWidth: "none", width: `${least}px` });
+      box.classList.add("attm-wide");
+      box.tabIndex = 0;
+    }
+  });
+
   // ---- statistics ----------------------------------------------------------------------------
 
   /** P(X ≥ k) for X of B(n, 1/2). */

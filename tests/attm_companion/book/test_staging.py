@@ -90,7 +90,7 @@ def test_texts_of_pictures_go_where_the_renderer_reads_them(project):
     staged_notebooks.describe_pictures(notebook, "B")
     options = notebook.cells[2].metadata["mystnb"]
     assert options == {
-        "image": {"alt": "A rising line"},
+        "image": {"alt": "A rising line", "classes": "attm-picture"},
         "figure": {"caption": "Level B. Reward"},
     }
     nbformat.validate(notebook)

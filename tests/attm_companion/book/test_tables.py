@@ -41,6 +41,13 @@ def test_the_plain_form_is_for_terminals():
     assert repr(show_table(FRAME, "Values")).startswith("Values\n")
 
 
+def test_a_column_with_words_is_read_from_the_left():
+    frame = pd.DataFrame({"p": ["< 0.0001", "0.2"], "verdict": ["—", "tied"]}, index=["a", "b"])
+    html = show_table(frame, "c").html
+    assert '<th scope="col">p</th><th scope="col" class="attm-words">verdict</th>' in html
+    assert '<td>&lt; 0.0001</td><td class="attm-words">—</td>' in html
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -58,6 +65,7 @@ def test_an_interval_stays_on_one_line_and_its_signs_are_minus_signs():
     frame = pd.DataFrame({"Reward": ["-0.004 [-0.059, 0.050]"], "run": ["seed-42, 2026-11-24"]})
     html = show_table(frame, "Rewards")._repr_html_()
     interval = '<span class="attm-interval">[−0.059, 0.050]</span>'
-    assert f"<td>−0.004 {interval}</td><td>seed-42, 2026-11-24</td>" in html
+    assert f"<td>−0.004 {interval}</td>" in html
+    assert '<td class="attm-words">seed-42, 2026-11-24</td>' in html
     listed = show_table(pd.DataFrame({"names": ["[a, b]"]}), "Lists")._repr_html_()
     assert "attm-interval" not in listed
