@@ -15,6 +15,8 @@ from attm_core.training.ema import SIGMA_RELS, gamma_of
 
 Keep = Literal["top", "random", "none"]
 Label = Literal["own", "sampling", "null"]
+Role = Literal["conditioning", "evaluation"]  # of the two published CLAP checkpoints
+CLIP_SAMPLES = 441_000  # 10 s at 44.1 kHz
 BETA = 2000.0
 LAMBDA_FM = 1.0
 _MAX_PROMPT_CHARACTERS = 2000

@@ -33,8 +33,9 @@ from attm_companion.world.random_networks import (
 )
 from attm_core.backbone.flux_audio import Conditions
 from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan, vocode
-from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
+from attm_core.codec.mmaudio import MMAudioCodec
 from attm_core.codec.mmaudio_vae import RANDOM_BAND_MEAN, RANDOM_BAND_STD, random_mmaudio_vae
+from attm_core.configuration import CLIP_SAMPLES
 from attm_core.files import read_json, write_json
 from attm_core.randomness import torch_generator
 

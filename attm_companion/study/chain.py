@@ -18,24 +18,19 @@ from attm_companion.study.features import SPLITS, FeaturesStage, ShardedFeatures
 from attm_companion.study.frozen import QUALITY, WEIGHTS
 from attm_companion.study.launch import launch_processes
 from attm_companion.study.profile import Generation
-from attm_companion.study.sampling import own_sampling
 from attm_companion.study.stage import Stage
-from attm_core.backbone.checkpoint import cross_load, load_model, save_model
 from attm_core.backbone.config import FluxAudioConfig
-from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import CRPOConfig, ExpertIterationConfig, SFTConfig
 from attm_core.constants import HeadName
 from attm_core.files import write_json
 from attm_core.randomness import torch_generator
-from attm_core.training.crpo import crpo
-from attm_core.training.data import LatentSet
-from attm_core.training.ema import load_ema
-from attm_core.training.expert_iteration import expert_iteration
-from attm_core.training.run import Run
-from attm_core.training.sft import sft, validation_loss
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from attm_core.backbone.flux_audio import FluxAudio
+    from attm_core.training.data import LatentSet
+    from attm_core.training.run import Run
 
 Features = Annotated[FeaturesStage | ShardedFeaturesStage, pydantic.Field(discriminator="kind")]
 RewardColumn = Literal["instrumental_reward_score", "reward_score", "track_reward_score"]
@@ -75,6 +70,9 @@ class TrainedStage(Stage):
 
     def train(self, accelerator: Accelerator | None) -> None:
         """One process' part; the first writes the facts, and the weights last."""
+        from attm_core.backbone.checkpoint import save_model
+        from attm_core.training.run import Run
+
         run = Run(self.folder / "run", self.seed, accelerator)
         model, facts = self.trained(run)
         if run.index == 0:
@@ -83,6 +81,9 @@ class TrainedStage(Stage):
 
     def model(self, sigma_rel: float | None = None) -> FluxAudio:
         """The trained model under its own forward, or the average of its training's weights."""
+        from attm_core.backbone.checkpoint import load_model
+        from attm_core.training.ema import load_ema
+
         model = load_model(self.artefact(WEIGHTS))
         if sigma_rel is not None:
             load_ema(model, self.artefact(self.AVERAGES), sigma_rel)
@@ -103,6 +104,9 @@ class SFTStage(TrainedStage):
 
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:
         """Flow matching on the training split."""
+        from attm_core.backbone.flux_audio import FluxAudio
+        from attm_core.training.sft import sft, validation_loss
+
         config = flux_config(self.backbone, self.head, self.features.shapes())
         # The same stream of initial weights for every head, so that models differ by the head.
         model = FluxAudio(config, torch_generator(self.seed, "backbone"))
@@ -146,6 +150,9 @@ class ExpertStage(LaterStage):
 
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:
         """Expert iteration on the Stage 1 model, its raw or its averaged weights."""
+        from attm_companion.study.sampling import own_sampling
+        from attm_core.training.expert_iteration import expert_iteration
+
         model = self.start.model(self.start_sigma_rel)
         sampling = own_sampling(self.features, self.generation.config(None))
         result = expert_iteration(model, sampling, *first_stage(self).clips(), self.config, run)
@@ -174,6 +181,10 @@ class CrpoStage(LaterStage):
 
     def trained(self, run: Run) -> tuple[FluxAudio, dict[str, Any]]:
         """CRPO from the cross-loaded model."""
+        from attm_companion.study.sampling import own_sampling
+        from attm_core.backbone.checkpoint import cross_load
+        from attm_core.training.crpo import crpo
+
         model = cross_load(self.start.model(self.start_sigma_rel), self.forward)
         valid = first_stage(self).clips()[1]
         sampling = own_sampling(self.features, self.generation.config(None), with_reward=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pydantic
@@ -16,21 +16,18 @@ from attm_companion.study.arrays import Array
 from attm_companion.study.chain import Features, Weights
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.roles import Frozen, RankerRole
-from attm_companion.study.sampling import sampling_model
 from attm_companion.study.stage import Stage
 from attm_core.audio import clipped_share, level_dbfs
-from attm_core.backbone.checkpoint import cross_load
-from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import GenerationConfig
 from attm_core.constants import HeadName
 from attm_core.errors import ConfigError
-from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_atomic
-from attm_core.generation.pipeline import Clips, generate, postprocess
-from attm_core.generation.sampler import prompt_seeds
-from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
-from attm_core.ranker.reward_model import embed_audio
+
+if TYPE_CHECKING:
+    from attm_core.backbone.flux_audio import FluxAudio
+    from attm_core.generation.pipeline import Clips
+    from attm_core.protocols import ClapModel
 
 SCORES = "scores.npz"
 AUDIO = "audio.npy"
@@ -75,6 +72,10 @@ class InferenceProtocol(pydantic.BaseModel):
 
     def clips(self, model: FluxAudio, features: Features) -> Clips:
         """One clip per prompt of a model, with the networks that its features were made with."""
+        from attm_companion.study.sampling import sampling_model
+        from attm_core.generation.pipeline import generate
+        from attm_core.generation.sampler import prompt_seeds
+
         captions = self.captions(features.frozen)
         networks = features.networks(separator=self.config.n_passes > 0)
         seeds = prompt_seeds(self.seed, len(captions), self.one_seed)
@@ -97,10 +98,14 @@ class Evaluator(pydantic.BaseModel):
 
     def embed(self, waves: Tensor) -> Tensor:
         """Evaluation-CLAP embeddings (n, P) of waves (n, C, S)."""
+        from attm_core.ranker.reward_model import embed_audio
+
         return embed_audio(self.clap, waves, self.frozen.corpus.sample_rate_hz)
 
     def score(self, waves: Tensor, captions: list[str], vocals: bool = False) -> Scores:
         """All scores of waves (n, C, S); the vocal level only if asked for."""
+        from attm_core.evaluation.clap_score import cosine_per_item
+
         audio, rate = self.embed(waves), self.frozen.corpus.sample_rate_hz
         reward = self.ranker.reward_model.score(waves, rate, captions, audio)
         return Scores(
@@ -155,6 +160,8 @@ class ConditionStage(Stage):
         return load_clips(self.artefact(AUDIO))
 
     def _model(self) -> FluxAudio:
+        from attm_core.backbone.checkpoint import cross_load
+
         model = self.weights.model(self.protocol.sigma_rel)
         if self.forward != model.config.score_head:
             model = cross_load(model, self.forward)
@@ -184,6 +191,8 @@ class AnchorStage(Stage):
         _save(folder / "text.npy", self.evaluator.clap.embed_text(captions).double().numpy())
 
     def _waves(self, n: int) -> dict[str, Tensor]:
+        from attm_core.generation.pipeline import postprocess
+
         codec = self.evaluator.frozen.codec.model()
         real = self.evaluator.frozen.corpus.waves(self.protocol.split)[:n]
         generator = torch_generator(self.protocol.seed, "anchors")

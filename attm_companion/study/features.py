@@ -18,16 +18,15 @@ from attm_companion.study.ranking import RankerStage
 from attm_companion.study.roles import Frozen, RankerRole
 from attm_companion.study.stage import Stage
 from attm_core.backbone.config import Conditions
-from attm_core.data.extraction import ExtractionCast, ExtractionConfig
-from attm_core.data.shards import extract, open_latents, open_table
 from attm_core.errors import ConfigError
 from attm_core.files import load_tensors, save_tensors
-from attm_core.generation.pipeline import FixedNetworks
-from attm_core.protocols import ClapModel, Codec, TextEncoder
-from attm_core.training.data import LatentSet
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from attm_core.generation.pipeline import FixedNetworks
+    from attm_core.protocols import ClapModel, Codec, TextEncoder
+    from attm_core.training.data import LatentSet
 
 SPLITS = ("train", "valid")
 SHARDS = "shards"
@@ -73,6 +72,8 @@ class TrainingData(Stage):
 
     def networks(self, separator: bool = False) -> FixedNetworks:
         """What `generate` needs besides the backbone; the separator if it is wanted."""
+        from attm_core.generation.pipeline import FixedNetworks
+
         loaded = self.frozen.separator.model() if separator else None
         return FixedNetworks(self.encode_text, self.frozen.codec.model(), loaded)
 
@@ -115,6 +116,8 @@ class FeaturesStage(TrainingData):
 
     def latents(self, split: str, reward: str) -> LatentSet:
         """Training clips of a split with one of the three reward columns as score."""
+        from attm_core.training.data import LatentSet
+
         stored = load_tensors(self.artefact(f"{split}.safetensors"))
         rows = self.frozen.corpus.rows(split)
         score = torch.tensor(self.rewards.loc[rows, reward].to_numpy(), dtype=torch.float32)
@@ -142,11 +145,16 @@ class ShardedFeaturesStage(TrainingData):
         Raises:
             AssetError: a shard is still missing afterwards.
         """
+        from attm_core.data.shards import open_table
+
         launch_processes(self.extract, self.launch, self.device.type != "cpu")
         open_table(folder / SHARDS)
 
     def extract(self, accelerator: Accelerator | None) -> None:
         """Take shards that nobody else is at until none is left."""
+        from attm_core.data.extraction import ExtractionCast, ExtractionConfig
+        from attm_core.data.shards import extract
+
         corpus, frozen = self.frozen.corpus, self.frozen
         if not isinstance(corpus, JamendoStage):
             raise ConfigError(f"{self.label} reads windows of tracks, not {corpus.label}")
@@ -165,6 +173,8 @@ class ShardedFeaturesStage(TrainingData):
 
     def latents(self, split: str, reward: str) -> LatentSet:
         """Usable windows of a split; their latents stay on disk."""
+        from attm_core.data.shards import open_latents
+
         return open_latents(self.artefact(SHARDS), split, reward)
 
     @property

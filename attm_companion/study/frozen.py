@@ -8,29 +8,18 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Generator, Tensor
 
 from attm_companion.study.arrays import Rows
 from attm_companion.study.stage import Stage
-from attm_companion.world.build import build_corpus
 from attm_companion.world.config import (
     CorpusConfig,
     MiniCodecConfig,
     MiniDemucsConfig,
     MiniDemucsTraining,
 )
-from attm_companion.world.mini_codec import MiniCodec, train_mini_codec
-from attm_companion.world.mini_separator import (
-    build_mini_demucs,
-    load_mini_demucs,
-    save_mini_demucs,
-    separation_quality,
-    train_mini_demucs,
-)
-from attm_companion.world.minilm import MiniLM
-from attm_companion.world.store import ClipStore, Track
 from attm_core.files import (
     load_tensors,
     read_json,
@@ -39,9 +28,14 @@ from attm_core.files import (
     write_json,
     write_text,
 )
-from attm_core.generation.separation import DemucsSeparator
 from attm_core.randomness import torch_generator
 from attm_core.weights import build
+
+if TYPE_CHECKING:
+    from attm_companion.world.mini_codec import MiniCodec
+    from attm_companion.world.minilm import MiniLM
+    from attm_companion.world.store import ClipStore, Track
+    from attm_core.generation.separation import DemucsSeparator
 
 WEIGHTS = "model.safetensors"
 QUALITY = "quality.json"
@@ -59,11 +53,15 @@ class CorpusStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Build the corpus and note its hash."""
+        from attm_companion.world.build import build_corpus
+
         build_corpus(self.config, folder / "corpus", self.workers)
         write_text(folder / "data-hash.txt", _hash_folder(folder / "corpus"))
 
     def store(self) -> ClipStore:
         """The clips."""
+        from attm_companion.world.store import ClipStore
+
         return ClipStore(self.artefact("corpus"))
 
     def data_hash(self) -> str:
@@ -95,6 +93,8 @@ class CorpusStage(Stage):
 @cache
 def _text_encoder(captions: Path, states: Path, n_tokens: int) -> MiniLM:
     """The one MiniLM of a process, knowing what a `TextStage` has read."""
+    from attm_companion.world.minilm import MiniLM
+
     encoder = MiniLM(n_tokens)
     stored = load_tensors(states)
     encoder.remember(read_json(captions), stored["tokens"], stored["pooled"])
@@ -110,6 +110,8 @@ class TextStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Read all captions."""
+        from attm_companion.world.minilm import MiniLM
+
         captions = sorted({str(text) for text in self.corpus.store().table["caption"]})
         tokens, pooled = MiniLM(self.n_tokens).encode_both(captions)
         save_tensors(folder / TEXT, {"tokens": tokens, "pooled": pooled})
@@ -122,6 +124,8 @@ class TextStage(Stage):
 
     def untrained(self, generator: Generator) -> MiniLM:
         """MiniLM as published: nobody trains it here, so it has no other state."""
+        from attm_companion.world.minilm import MiniLM
+
         return MiniLM(self.n_tokens)
 
 
@@ -135,16 +139,22 @@ class CodecStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Train on the instrumental training clips."""
+        from attm_companion.world.mini_codec import train_mini_codec
+
         waves = self.corpus.waves("train")[:, 0]
         codec = train_mini_codec(waves, self.config, torch_generator(self.seed, "codec"))
         codec.save(folder / WEIGHTS)
 
     def model(self) -> MiniCodec:
         """The trained codec."""
+        from attm_companion.world.mini_codec import MiniCodec
+
         return MiniCodec.load(self.artefact(WEIGHTS))
 
     def untrained(self, generator: Generator) -> MiniCodec:
         """The network with random weights."""
+        from attm_companion.world.mini_codec import MiniCodec
+
         return build(lambda: MiniCodec(self.config), generator).eval()
 
 
@@ -159,6 +169,13 @@ class SeparatorStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Train on instrumental and sung stems of the training split; measure on validation."""
+        from attm_companion.world.mini_separator import (
+            save_mini_demucs,
+            separation_quality,
+            train_mini_demucs,
+        )
+        from attm_core.generation.separation import DemucsSeparator
+
         instrumental, vocals = self._stems("train")
         generator = torch_generator(self.seed, "separator")
         model = train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
@@ -168,10 +185,15 @@ class SeparatorStage(Stage):
 
     def model(self) -> DemucsSeparator:
         """The separator, run through ``demucs.apply``."""
+        from attm_companion.world.mini_separator import load_mini_demucs
+
         return load_mini_demucs(self.artefact(WEIGHTS))
 
     def untrained(self, generator: Generator) -> DemucsSeparator:
         """The network with random weights."""
+        from attm_companion.world.mini_separator import build_mini_demucs
+        from attm_core.generation.separation import DemucsSeparator
+
         return DemucsSeparator(build_mini_demucs(self.config, generator))
 
     def _stems(self, split: str) -> tuple[Tensor, Tensor]:

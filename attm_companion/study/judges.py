@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,15 @@ from attm_companion.study.frozen import QUALITY, WEIGHTS, CodecStage, CorpusStag
 from attm_companion.study.stage import Stage
 from attm_companion.world.config import MiniClapConfig, MiniMertConfig, OracleConfig
 from attm_companion.world.listeners import ListenerConfig
-from attm_companion.world.mel_tower import listen
-from attm_companion.world.mini_clap import MiniClap, clap_quality, train_mini_clap
-from attm_companion.world.mini_mert import MiniMert, probe_r2, train_mini_mert
-from attm_companion.world.oracle import Oracle, Taste, concepts_of, oracle_quality, train_oracle
-from attm_companion.world.store import Track
-from attm_core.evaluation.concept_coverage import concept_coverage
 from attm_core.files import load_tensors, read_json, save_tensors, write_json
 from attm_core.randomness import torch_generator
 from attm_core.weights import build
+
+if TYPE_CHECKING:
+    from attm_companion.world.mini_clap import MiniClap
+    from attm_companion.world.mini_mert import MiniMert
+    from attm_companion.world.oracle import Oracle
+    from attm_companion.world.store import Track
 
 TASTE = "taste.json"
 EMBEDDED = "embedded.safetensors"
@@ -49,6 +49,8 @@ class SpectrogramStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Spectrograms of every version."""
+        from attm_companion.world.mel_tower import listen
+
         codec, rate = self.codec.model(), self.corpus.sample_rate_hz
         for version in VERSIONS:
             track: Track = "mix" if version == "mix" else "instrumental"
@@ -95,6 +97,8 @@ class ClapStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Train on all versions of the training clips; measure on those of validation."""
+        from attm_companion.world.mini_clap import clap_quality, train_mini_clap
+
         generator = torch_generator(self.seed, "clap")
         mels, captions = self._captioned("train", VERSIONS)
         clap = train_mini_clap(mels, captions, self.text.encoder(), self.config, generator)
@@ -113,10 +117,14 @@ class ClapStage(Stage):
 
     def model(self) -> MiniClap:
         """The trained model."""
+        from attm_companion.world.mini_clap import MiniClap
+
         return MiniClap.load(self.artefact(WEIGHTS), self.text.encoder())
 
     def untrained(self, generator: Generator) -> MiniClap:
         """The network with random weights."""
+        from attm_companion.world.mini_clap import MiniClap
+
         text = self.text.untrained(generator)
         return build(lambda: MiniClap(self.config, text), generator).eval()
 
@@ -131,6 +139,8 @@ class MertStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Train, and probe how well the embedding tells the hidden production quality."""
+        from attm_companion.world.mini_mert import train_mini_mert
+
         mels, _ = self.spectrograms.of_split("train", ("mix", "round_trip"))
         mert = train_mini_mert(mels, self.config, torch_generator(self.seed, "mert"))
         mert.save(folder / WEIGHTS)
@@ -139,6 +149,8 @@ class MertStage(Stage):
 
     def model(self) -> MiniMert:
         """The trained model."""
+        from attm_companion.world.mini_mert import MiniMert
+
         return MiniMert.load(self.artefact(WEIGHTS))
 
     def embedded(self) -> dict[str, Tensor]:
@@ -147,6 +159,8 @@ class MertStage(Stage):
 
     def _probe(self, embedded: Tensor) -> dict[str, float]:
         """Linear probe of the hidden quality: fitted on training clips, read on held-out ones."""
+        from attm_companion.world.mini_mert import probe_r2
+
         store = self.spectrograms.corpus.store()
         train = store.rows("train")[:N_PROBE]
         rows = np.concatenate([train, store.rows("valid"), store.rows("test")])
@@ -180,6 +194,8 @@ class OracleStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Train on all versions of the training clips; measure on those held out."""
+        from attm_companion.world.oracle import Taste, oracle_quality, train_oracle
+
         mels, table = self._labelled("train", VERSIONS)
         generator = torch_generator(self.seed, "oracle")
         oracle = train_oracle(mels, table, self.config, generator)
@@ -212,6 +228,10 @@ class OracleStage(Stage):
             listeners on average, 0 for an ordinary clip under a random prompt; ``ccs``, share of
             the caption's concepts that it hears.
         """
+        from attm_companion.world.mel_tower import listen
+        from attm_companion.world.oracle import Taste, concepts_of
+        from attm_core.evaluation.concept_coverage import concept_coverage
+
         corpus = self.spectrograms.corpus
         table, rate = corpus.store().table, corpus.sample_rate_hz
         tags_of = dict(zip(table["caption"], table["tags"], strict=True))
@@ -227,4 +247,6 @@ class OracleStage(Stage):
 
     def model(self) -> Oracle:
         """The trained oracle."""
+        from attm_companion.world.oracle import Oracle
+
         return Oracle.load(self.artefact(WEIGHTS))

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from attm_core.training.loop import TrainingError
-from attm_core.training.run import launched_accelerator
-
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -42,6 +39,9 @@ def launch_processes(work: Work, launch: Launch, on_gpu: bool) -> None:
     Raises:
         TrainingError: a process failed.
     """
+    from attm_core.training.loop import TrainingError
+    from attm_core.training.run import launched_accelerator
+
     if launch.processes == 1:
         work(launched_accelerator() if on_gpu else None)
         return
@@ -58,6 +58,8 @@ def launch_processes(work: Work, launch: Launch, on_gpu: bool) -> None:
 def _work_as(rank: int, count: int, port: int, work: Work) -> None:
     """In process ``rank`` of ``count``: join the others and do this one's part."""
     import torch
+
+    from attm_core.training.run import launched_accelerator
 
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()}, MASTER_ADDR=HERE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,19 +13,15 @@ from torch import Tensor
 
 from attm_companion.study.arrays import Rows
 from attm_companion.study.stage import Stage
-from attm_companion.world.store import Track
 from attm_core.assets import asset_folder
 from attm_core.audio import fit_length, resample, to_mono
 from attm_core.codec.mel import MEL_44K
 from attm_core.configuration import WindowConfig
-from attm_core.data.extraction import read_windows
-from attm_core.data.jamendo import read_captions, window_table
-from attm_core.data.shards import table_digest
-from attm_core.data.song_describer import AUDIO, SongDescriberAudio, read_song_describer
-from attm_core.data.song_describer import CAPTIONS as SDD_CAPTIONS
-from attm_core.data.song_describer import reference_tracks as tracks_of
 from attm_core.errors import InputError
 from attm_core.files import read_json, write_atomic, write_text
+
+if TYPE_CHECKING:
+    from attm_companion.world.store import Track
 
 CAPTIONS = "jamendo_qwen.json"
 PROMPTS = "tunejury/sdd100.json"
@@ -44,6 +40,9 @@ class JamendoStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Read captions and audio headers, and deal the tracks."""
+        from attm_core.data.jamendo import read_captions, window_table
+        from attm_core.data.shards import table_digest
+
         root = asset_folder("mtg_jamendo")
         table = window_table(read_captions(root / CAPTIONS), root, self.windows)
         write_text(folder / "skipped.txt", "\n".join(table.attrs.pop("skipped")))
@@ -105,6 +104,8 @@ class JamendoStage(Stage):
 
         Those of ``valid`` are the first window of each held-out track.
         """
+        from attm_core.data.song_describer import AUDIO, SongDescriberAudio
+
         if split == "valid":
             # PAPER-SILENT: the reference of Table I. The first window of each held-out track, as
             # it is: with voices where it has some.
@@ -122,6 +123,10 @@ class JamendoStage(Stage):
     @cached_property
     def reference_tracks(self) -> pd.DataFrame:
         """SDD-706, a row a track."""
+        from attm_core.data.song_describer import CAPTIONS as SDD_CAPTIONS
+        from attm_core.data.song_describer import read_song_describer
+        from attm_core.data.song_describer import reference_tracks as tracks_of
+
         path = asset_folder("song_describer") / SDD_CAPTIONS
         return tracks_of(read_song_describer(path))
 
@@ -131,6 +136,8 @@ class JamendoStage(Stage):
         return torch.stack([self._clip(*values) for values in zip(*columns, strict=True)])
 
     def _clip(self, path: str, start_s: float, duration_s: float) -> Tensor:
+        from attm_core.data.extraction import read_windows
+
         heard = read_windows(self.audio_root / path, [start_s], duration_s)
         wave = resample(to_mono(heard.waves[0]), heard.sample_rate_hz, self.sample_rate_hz)
         return fit_length(wave, self.n_samples)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
@@ -19,20 +19,20 @@ from torch import Generator, Tensor
 from attm_companion.assets import State, find_asset, verify
 from attm_companion.study.arrays import Array
 from attm_companion.study.stage import Stage
-from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mdx_extra
 from attm_core.assets import asset_folder
 from attm_core.codec.mel import MEL_44K
-from attm_core.codec.mmaudio import CLIP_SAMPLES, MMAudioCodec
-from attm_core.configuration import ClapArchitecture, MMAudioVAEConfig
-from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.encoders.laion_clap import LaionClap, Role
-from attm_core.encoders.mert import Mert
+from attm_core.configuration import CLIP_SAMPLES, ClapArchitecture, MMAudioVAEConfig, Role
 from attm_core.errors import AssetError
-from attm_core.evaluation.concept_coverage import AudioLanguageJudge, concept_coverage
 from attm_core.files import write_json
-from attm_core.generation.separation import DemucsSeparator, load_mdx_extra
-from attm_core.ranker.reward_model import RewardModel
-from attm_core.ranker.tunejury import FeatureWidths, load_head
+
+if TYPE_CHECKING:
+    from attm_core.codec.mmaudio import MMAudioCodec
+    from attm_core.encoders.flan_t5 import FlanT5
+    from attm_core.encoders.laion_clap import LaionClap
+    from attm_core.encoders.mert import Mert
+    from attm_core.evaluation.concept_coverage import AudioLanguageJudge
+    from attm_core.generation.separation import DemucsSeparator
+    from attm_core.ranker.reward_model import RewardModel
 
 FILES = "files.json"
 ACCEPTED: tuple[State, ...] = ("verified", "unverified")
@@ -87,11 +87,15 @@ class FlanT5Stage(AssetStage):
 
     def encoder(self) -> FlanT5:
         """The published encoder."""
+        from attm_core.encoders.flan_t5 import FlanT5
+
         encoder: FlanT5 = _once(FlanT5.load, asset_folder("flan_t5"), device=work_device())
         return encoder
 
     def untrained(self, generator: Generator) -> FlanT5:
         """The network with random weights and a stand-in tokenizer."""
+        from attm_companion.world.random_networks import random_flan_t5
+
         return random_flan_t5(generator)
 
 
@@ -109,6 +113,8 @@ class LaionClapStage(AssetStage):
 
     def model(self) -> LaionClap:
         """The published model."""
+        from attm_core.encoders.laion_clap import LaionClap
+
         places = (self.role, *map(asset_folder, self.assets))
         named = {"architecture": self.architecture, "device": work_device()}
         model: LaionClap = _once(LaionClap.load, *places, **named)
@@ -116,6 +122,8 @@ class LaionClapStage(AssetStage):
 
     def untrained(self, generator: Generator) -> LaionClap:
         """The network with random weights and a stand-in tokenizer."""
+        from attm_companion.world.random_networks import random_laion_clap
+
         return random_laion_clap(generator, self.architecture)
 
 
@@ -127,6 +135,8 @@ class PublishedMertStage(AssetStage):
 
     def model(self) -> Mert:
         """The published model."""
+        from attm_core.encoders.mert import Mert
+
         model: Mert = _once(Mert.load, asset_folder("mert"), device=work_device())
         return model
 
@@ -141,12 +151,16 @@ class MMAudioCodecStage(AssetStage):
 
     def model(self) -> MMAudioCodec:
         """The published codec."""
+        from attm_core.codec.mmaudio import MMAudioCodec
+
         vae, vocoder = (asset_folder(name) for name in self.assets)
         path = vae / find_asset("vae").files[0].path
         return MMAudioCodec.load(path, vocoder, self.n_samples, self.vae).to(work_device())
 
     def untrained(self, generator: Generator) -> MMAudioCodec:
         """The networks with random weights."""
+        from attm_core.codec.mmaudio import MMAudioCodec
+
         return MMAudioCodec.random(generator)
 
 
@@ -158,10 +172,14 @@ class MdxExtraStage(AssetStage):
 
     def model(self) -> DemucsSeparator:
         """The published bag of models."""
+        from attm_core.generation.separation import load_mdx_extra
+
         return load_mdx_extra(asset_folder("demucs"), work_device())
 
     def untrained(self, generator: Generator) -> DemucsSeparator:
         """Four networks with random weights."""
+        from attm_companion.world.random_networks import random_mdx_extra
+
         return random_mdx_extra(generator)
 
 
@@ -173,6 +191,8 @@ class ConceptJudgeStage(AssetStage):
 
     def scores(self, waves: Tensor, captions: Sequence[str]) -> dict[str, Array]:
         """``ccs`` (n,) of waves (n, C, S): share of each caption's concepts that it hears."""
+        from attm_core.evaluation.concept_coverage import AudioLanguageJudge, concept_coverage
+
         # PAPER-SILENT: how concepts are drawn from a prompt. Here each clause of it is one.
         clauses = ([part.strip() for part in re.split(r"[,.;:]", text)] for text in captions)
         concepts = [list(dict.fromkeys(filter(None, parts))) for parts in clauses]
@@ -193,6 +213,9 @@ class TuneJuryStage(AssetStage):
     @property
     def reward_model(self) -> RewardModel:
         """The released head with its encoders; its own units are the paper's."""
+        from attm_core.ranker.reward_model import RewardModel
+        from attm_core.ranker.tunejury import FeatureWidths, load_head
+
         path = asset_folder("tunejury") / find_asset("tunejury").files[0].path
         clap, mert = self.clap.model(), self.mert.model()
         widths = FeatureWidths(clap.width, mert.width, clap.width)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from attm_companion.study.conditions import ConditionStage
-from attm_companion.study.open_stages import Heard
 from attm_companion.study.result_files import result_path, results_folder, write_table
-from attm_companion.study.study import Study
 from attm_core.errors import ResultError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from attm_companion.study.conditions import ConditionStage
+    from attm_companion.study.open_stages import Heard
+    from attm_companion.study.study import Study
 
 LEADING = ("row", "s", "training_seed", "generation_seed", "prompt")
 FOLDER = "prompts"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import torch
@@ -17,14 +17,13 @@ from attm_companion.study.judges import VERSIONS, ClapStage, MertStage, Spectrog
 from attm_companion.study.profile import Ranker
 from attm_companion.study.stage import Stage
 from attm_companion.world.listeners import PreferenceConfig
-from attm_companion.world.preferences import bayes_ceiling, simulate_votes, tag_fit
-from attm_companion.world.vote_features import gather_pairs
 from attm_core.files import read_json, write_atomic, write_json
 from attm_core.randomness import torch_generator
-from attm_core.ranker.calibration import accuracy_by, calibration_report
-from attm_core.ranker.reward_model import RewardModel, reward_columns
-from attm_core.ranker.training import PairFeatures, train_ranker
-from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead, load_head, save_head
+
+if TYPE_CHECKING:
+    from attm_core.ranker.reward_model import RewardModel
+    from attm_core.ranker.training import PairFeatures
+    from attm_core.ranker.tunejury import TuneJuryHead
 
 HEAD_FILE = "head-{}.safetensors"
 HEAD_SEED_STEP = 10_000
@@ -45,6 +44,10 @@ class RankerStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Simulate the votes, train the heads, report them, and score all clips both ways."""
+        from attm_companion.world.preferences import simulate_votes, tag_fit
+        from attm_core.ranker.reward_model import RewardModel
+        from attm_core.ranker.tunejury import save_head
+
         corpus = self.spectrograms.corpus
         table, fit = corpus.store().table, tag_fit(corpus.store().table["tags"])
         # The same votes whatever the seed: rankers differ in what they hear and start from.
@@ -68,6 +71,9 @@ class RankerStage(Stage):
         return heard | {"round_trip": (first, second)}
 
     def _train(self, votes: pd.DataFrame, audio: Heard) -> list[TuneJuryHead]:
+        from attm_core.ranker.training import train_ranker
+        from attm_core.ranker.tunejury import TuneJuryHead
+
         train = votes[votes["split"] == "train"]
         heard = [train, _through_codec(train), self._codec_ties()]
         pairs = self._pairs(pd.concat(heard, ignore_index=True), audio)
@@ -91,6 +97,8 @@ class RankerStage(Stage):
         return pd.DataFrame({**sides, "prompt": prompts, "winner": "tie"})
 
     def _pairs(self, votes: pd.DataFrame, audio: Heard) -> PairFeatures:
+        from attm_companion.world.vote_features import gather_pairs
+
         texts = [text for text in votes["prompt"].unique() if text]
         prompts = dict(zip(texts, self.clap.model().embed_text(texts), strict=True))
         clap = {kind: both[0] for kind, both in audio.items()}
@@ -99,6 +107,9 @@ class RankerStage(Stage):
 
     def _report(self, model: RewardModel, votes: pd.DataFrame, audio: Heard) -> dict[str, Any]:
         """Held-out accuracy on real sound and on sound through the codec."""
+        from attm_companion.world.preferences import bayes_ceiling
+        from attm_core.ranker.calibration import accuracy_by, calibration_report
+
         test = votes[votes["split"] == "test"]
 
         def margin(some: pd.DataFrame) -> Array:
@@ -120,6 +131,9 @@ class RankerStage(Stage):
         }
 
     def _score_clips(self, model: RewardModel, table: pd.DataFrame, audio: Heard) -> None:
+        from attm_core.ranker.reward_model import reward_columns
+        from attm_core.ranker.tunejury import ClipFeatures
+
         text = model.text_features([str(caption) for caption in table["caption"]])
         mix, stem = (
             model.score_features(ClipFeatures(*audio[kind], text)).numpy()
@@ -143,6 +157,9 @@ class RankerStage(Stage):
     @cached_property
     def reward_model(self) -> RewardModel:
         """The trained ranker with its encoders, in the paper's units."""
+        from attm_core.ranker.reward_model import RewardModel
+        from attm_core.ranker.tunejury import load_head
+
         files = [self.artefact(HEAD_FILE.format(n)) for n in range(self.config.n_heads)]
         map_ = read_json(self.artefact("calibration.json"))
         heads = [load_head(file) for file in files]

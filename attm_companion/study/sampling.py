@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from attm_companion.study.arrays import Array
 from attm_companion.study.features import TrainingData
-from attm_core.backbone.fast_sampling import FastFluxAudio
-from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import GenerationConfig
-from attm_core.generation.pipeline import Clips, encode_distinct, generate
-from attm_core.precision import fast_dtype
-from attm_core.ranker.reward_model import embed_audio
-from attm_core.training.own_samples import Sampling
+
+if TYPE_CHECKING:
+    from attm_core.backbone.fast_sampling import FastFluxAudio
+    from attm_core.backbone.flux_audio import FluxAudio
+    from attm_core.generation.pipeline import Clips
+    from attm_core.training.own_samples import Sampling
 
 
 def own_sampling(
@@ -27,6 +28,10 @@ def own_sampling(
     Guidance and steps are those of ``config``, its prefix and post-processing are left out;
     rewards are NaN unless ``with_reward``, for then the ranker listens, too.
     """
+    from attm_core.generation.pipeline import encode_distinct, generate
+    from attm_core.ranker.reward_model import embed_audio
+    from attm_core.training.own_samples import Sampling
+
     plain, networks = replace(config.without_postprocessing(), prefix=""), features.networks()
     # PAPER-SILENT: which CLAP model ranks samples in Stages 2 and 3. We take the conditioning
     # model, so that the evaluation model's score is never optimised directly.
@@ -55,6 +60,9 @@ def sampling_model(model: FluxAudio, device: torch.device) -> FluxAudio | FastFl
 
     On the CPU it is laid out for it; on a GPU it is moved there.
     """
+    from attm_core.backbone.fast_sampling import FastFluxAudio
+    from attm_core.precision import fast_dtype
+
     if device.type == "cpu":
         return FastFluxAudio(model, fast_dtype())
     return model.to(device)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import torch
@@ -15,23 +15,14 @@ from attm_companion.study.frozen import QUALITY, WEIGHTS
 from attm_companion.study.paper_frozen import LaionClapStage, PublishedMertStage
 from attm_companion.study.profile import Votes
 from attm_companion.study.stage import Stage
-from attm_companion.world.vote_features import gather_pairs
 from attm_core.assets import asset_folder
 from attm_core.audio import load_audio
-from attm_core.data.preferences import (
-    assign_splits,
-    read_aime,
-    read_music_arena,
-    read_musicprefs,
-    read_songeval,
-)
-from attm_core.data.song_describer import centre
 from attm_core.files import load_tensors, save_tensors, write_json
 from attm_core.randomness import torch_generator
-from attm_core.ranker.calibration import calibration_report
-from attm_core.ranker.reward_model import RewardModel
-from attm_core.ranker.training import PairFeatures, train_ranker
-from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
+
+if TYPE_CHECKING:
+    from attm_core.ranker.reward_model import RewardModel
+    from attm_core.ranker.training import PairFeatures
 
 # Source → its asset and the files in it that the source's reader takes.
 VOTES = {
@@ -51,6 +42,14 @@ def votes_are_here() -> bool:
 
 def read_votes(songeval_pairs: int) -> pd.DataFrame:
     """The votes that the released split lists name, with source, split and audio files."""
+    from attm_core.data.preferences import (
+        assign_splits,
+        read_aime,
+        read_music_arena,
+        read_musicprefs,
+        read_songeval,
+    )
+
     readers: dict[str, Callable[..., pd.DataFrame]] = {
         "MusicArena": read_music_arena,
         "MusicPrefs": read_musicprefs,
@@ -81,6 +80,10 @@ class VotedRankerStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Embed every recording, source by source, then train and report."""
+        from attm_core.ranker.calibration import calibration_report
+        from attm_core.ranker.training import train_ranker
+        from attm_core.ranker.tunejury import TuneJuryHead, save_head
+
         votes = read_votes(self.votes.songeval_pairs)
         pairs = self._pairs(votes)
         train, valid, test = (
@@ -98,6 +101,8 @@ class VotedRankerStage(Stage):
         write_json(folder / QUALITY, {**asdict(report), "n_votes": len(test)})
 
     def _pairs(self, votes: pd.DataFrame) -> PairFeatures:
+        from attm_companion.world.vote_features import gather_pairs
+
         sides = {}
         for source in VOTES:
             part = votes[votes["source"] == source]
@@ -119,6 +124,8 @@ class VotedRankerStage(Stage):
 
     def _embed(self, source: str, files: list[str]) -> None:
         """Embeddings (n, P) and (n, M) of a source's recordings, unless they are there."""
+        from attm_core.data.song_describer import centre
+
         path, root = self._embedded(source), asset_folder(VOTES[source][0])
         if path.is_file():
             return
@@ -138,5 +145,8 @@ class VotedRankerStage(Stage):
     @cached_property
     def reward_model(self) -> RewardModel:
         """The trained head with its encoders; its own units are the paper's."""
+        from attm_core.ranker.reward_model import RewardModel
+        from attm_core.ranker.tunejury import load_head
+
         head = load_head(self.artefact(WEIGHTS))
         return RewardModel(self.clap.model(), self.mert.model(), [head])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 
 from threadpoolctl import threadpool_limits
 
@@ -15,18 +16,7 @@ from attm_companion.study.results import Result
 from attm_companion.study.scheduler import ensure
 from attm_companion.study.stage import Stage, ancestry
 from attm_companion.study.study import Study
-from attm_companion.tables import (
-    anchors,
-    compute,
-    cross_mechanism,
-    cumulative,
-    frozen_parts,
-    full_mix,
-    head_sweep,
-    metric_agreement,
-    score_sweep,
-    variants,
-)
+from attm_companion.tables import compute
 from attm_core.errors import ConfigError
 
 Conditions = Mapping[str, Stage | Mapping[int, Stage] | Mapping[float, Stage]]
@@ -56,28 +46,29 @@ class Experiment:
                 yield row, stage
 
 
-EXPERIMENTS = {
-    "frozen_parts": Experiment(frozen_parts.conditions, frozen_parts.tabulate),
-    "anchors": Experiment(anchors.conditions, anchors.tabulate),
-    "head_sweep": Experiment(head_sweep.conditions, head_sweep.tabulate),
-    "cumulative": Experiment(cumulative.conditions, cumulative.tabulate),
-    "cross_mechanism": Experiment(cross_mechanism.conditions, cross_mechanism.tabulate),
-    "score_sweep": Experiment(score_sweep.conditions, score_sweep.tabulate),
-    "full_mix": Experiment(full_mix.conditions, full_mix.tabulate),
-    "variants": Experiment(variants.conditions, variants.tabulate),
-    "metric_agreement": Experiment(metric_agreement.conditions, metric_agreement.tabulate),
-}
+EXPERIMENTS = (
+    "frozen_parts",
+    "anchors",
+    "head_sweep",
+    "cumulative",
+    "cross_mechanism",
+    "score_sweep",
+    "full_mix",
+    "variants",
+    "metric_agreement",
+)
 
 
 def find_experiment(name: str) -> Experiment:
-    """The experiment of a name.
+    """The experiment of a name, which is that of its module.
 
     Raises:
         ConfigError: there is none.
     """
     if name not in EXPERIMENTS:
         raise ConfigError(f"no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
-    return EXPERIMENTS[name]
+    module = import_module(f"attm_companion.tables.{name}")
+    return Experiment(module.conditions, module.tabulate)
 
 
 def run_experiment(study: Study, name: str, jobs: int | None = None) -> Result:
@@ -125,4 +116,4 @@ def all_stages(study: Study) -> list[Stage]:
 def experiments_of(study: Study) -> dict[str, Experiment]:
     """What a profile can tabulate: the published parts were not trained here, so no quality."""
     trained = isinstance(study.profile.cast, MiniCast)
-    return {k: one for k, one in EXPERIMENTS.items() if trained or k != "frozen_parts"}
+    return {k: find_experiment(k) for k in EXPERIMENTS if trained or k != "frozen_parts"}

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attm_companion.world.clip_making import TRACKS, Clip, ClipTask, make_clip
-from attm_companion.world.config import SPLITS, CorpusConfig
+from attm_companion.world.clip_making import Clip, ClipTask, make_clip
+from attm_companion.world.config import MANIFEST, SPLITS, TABLE, TRACKS, CorpusConfig
 from attm_companion.world.segments import assign_splits
 from attm_companion.world.sheet_music import choose_files, read_piece
 from attm_companion.world.workers import run_tasks
@@ -27,8 +27,6 @@ from attm_core.files import file_lock, read_json, write_atomic, write_json
 from attm_core.progress import track
 from attm_core.randomness import numpy_generator
 
-MANIFEST = "corpus.json"
-TABLE = "clips.parquet"
 ARRAYS = tuple(f"{name}.npy" for name in TRACKS)
 READER_VERSION = 1  # raise it when `read_piece` changes what it returns
 MAX_ATTEMPTS = 4

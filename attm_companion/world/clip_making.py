@@ -17,17 +17,15 @@ from numpy.typing import NDArray
 
 from attm_companion.world.arrangement import Arrangement, arrange
 from attm_companion.world.captions import write_caption
-from attm_companion.world.config import CorpusConfig
+from attm_companion.world.config import FULL_SCALE, CorpusConfig
 from attm_companion.world.production import draw_faults, draw_level_dbfs, produce, quality_of, rms
 from attm_companion.world.rendering import render
 from attm_companion.world.sheet_music import Piece
 from attm_core.randomness import numpy_generator
 
-TRACKS = ("mix", "instrumental", "vocals")
 VOICE_LEVELS_DB = (-7.0, 3.0)  # of the voice against the instruments
 CURATED_SPLIT = "reference"
 INSTRUMENTAL_SPLITS = ("reference", "prompts")
-FULL_SCALE = 32767
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,11 @@ from typing import Literal
 from attm_core.codec.mel import MEL_16K_MINI
 from attm_core.errors import ConfigError
 
-PATCH = 4
+MANIFEST = "corpus.json"
+TABLE = "clips.parquet"
+TRACKS = ("mix", "instrumental", "vocals")
+FULL_SCALE = 32767
+PATCH = 4  # mel bands and frames that the tower takes as one
 SPLITS = ("train", "valid", "test", "reference", "prompts")
 
 

@@ -23,11 +23,10 @@ from attm_core.codec.mmaudio_vae import (
     load_mmaudio_vae,
     random_mmaudio_vae,
 )
-from attm_core.configuration import MMAudioVAEConfig
+from attm_core.configuration import CLIP_SAMPLES, MMAudioVAEConfig
 from attm_core.errors import ConfigError, InputError
 
 SAMPLES_PER_LATENT = FRAMES_PER_LATENT * MEL_44K.hop
-CLIP_SAMPLES = 441_000  # 10 s
 
 
 class MMAudioCodec(nn.Module):

@@ -26,12 +26,11 @@ from torch import Tensor
 
 from attm_core.assets import require_files
 from attm_core.audio import resampled_rows
-from attm_core.configuration import ClapArchitecture
+from attm_core.configuration import ClapArchitecture, Role
 from attm_core.errors import AssetError, CheckpointError, ConfigError
 from attm_core.files import read_json
 from attm_core.weights import build, load_strictly, read_state_dict
 
-Role = Literal["conditioning", "evaluation"]
 _Crop = Literal["center", "start"]
 
 _CHECKPOINTS: dict[Role, tuple[str, str]] = {

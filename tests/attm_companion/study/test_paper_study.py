@@ -21,11 +21,12 @@ from paper_world import (
 )
 from published_files import write_audio_language_model
 
-from attm_companion.study import paper_corpus, paper_frozen
+from attm_companion.study import paper_frozen
 from attm_companion.study.paper_frozen import MdxExtraStage
 from attm_companion.study.stage import Stage, ancestry, run_stage
 from attm_companion.study.study import Study
 from attm_core import assets
+from attm_core.data import song_describer
 from attm_core.data.song_describer import reference_tracks
 from attm_core.errors import AssetError
 from attm_core.files import read_json
@@ -47,7 +48,7 @@ def study(published, monkeypatch) -> Study:
     monkeypatch.setattr(paper_frozen, "verify", lambda asset: {asset.name: "unverified"})
     monkeypatch.setattr(MdxExtraStage, "model", lambda stage: tiny_separator())
     any_number = partial(reference_tracks, n_expected=None)
-    monkeypatch.setattr(paper_corpus, "tracks_of", any_number)
+    monkeypatch.setattr(song_describer, "reference_tracks", any_number)
     return Study(tiny_profile())
 
 

@@ -10,9 +10,9 @@ from vocoder_settings import TINY_BIGVGAN
 
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mel import MEL_44K, LogMel
-from attm_core.codec.mmaudio import CLIP_SAMPLES, SAMPLES_PER_LATENT, MMAudioCodec
+from attm_core.codec.mmaudio import SAMPLES_PER_LATENT, MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAE, random_mmaudio_vae
-from attm_core.configuration import MMAudioVAEConfig
+from attm_core.configuration import CLIP_SAMPLES, MMAudioVAEConfig
 from attm_core.errors import CheckpointError, ConfigError, InputError
 from attm_core.protocols import Codec
 
