@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 TRACEBACK_HEAD = "Traceback (most recent call last)"
 ERROR_TAG = "papermill-error-cell-tag"
-SOURCE_TAGS = frozenset({"audio", "source", "img", "video", "track"})
+SOURCE = re.compile(
+    r"""<(?:audio|source|img|video|track)\s(?:[^>]*?\s)?src\s*=\s*("[^"]*"|'[^']*'|[^\s>]+)""",
+    re.IGNORECASE,
+)
 WORDLESS_ALT = re.compile(
     r"^\W*$|^[\w./-]*[0-9a-f]{12,}[\w./-]*$|\.(png|svg|jpe?g)$", re.IGNORECASE
 )
 
 
-class _Sources(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        value = dict(attrs).get("src")
-        if tag in SOURCE_TAGS and value:
-            self.found.append(value)
-
-
 def html_sources(html: str) -> list[str]:
     """The ``src`` of each audio, source, image and video element."""
-    parser = _Sources()
-    parser.feed(html)
-    return parser.found
+    return [unescape(found.strip("\"'")) for found in SOURCE.findall(html)]
 
 
 def outputs(notebook: Any) -> Iterator[tuple[int, Any]]:

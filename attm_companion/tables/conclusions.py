@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -24,47 +23,10 @@ from attm_core.evaluation.statistics import (
     Interval,
     as_vector,
     is_constant,
-    mean_interval,
-    paired_t_test,
 )
 
 Verdict = Literal["shows", "equivalent", "opposite", "undecided"]
 POWER = 0.8
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """One contrast over training seeds.
-
-    Attributes:
-        per_seed: the contrast of each seed (K,).
-        interval: mean with its t interval over seeds.
-        p_difference: two-sided t-test of "the mean is zero".
-        p_equivalence: two one-sided t-tests of "the mean lies outside ±margin".
-        detectable: the true effect that K such seeds find with a probability of 80 %.
-    """
-
-    per_seed: tuple[float, ...]
-    interval: Interval
-    p_difference: float
-    p_equivalence: float
-    detectable: float
-
-    @classmethod
-    def of(cls, per_seed: ArrayLike, margin: float) -> Contrast:
-        """All of it from K ≥ 2 values.
-
-        Raises:
-            InputError: fewer than two seeds, non-finite values, or a margin that is not positive.
-        """
-        x = as_vector(per_seed, "values per seed")
-        return cls(
-            tuple(map(float, x)),
-            mean_interval(x),
-            paired_t_test(np.zeros_like(x), x).p,
-            equivalence_p(x, margin),
-            minimum_detectable_effect(float(x.std(ddof=1)), x.size),
-        )
 
 
 def equivalence_p(values: ArrayLike, margin: float) -> float:
@@ -120,7 +82,7 @@ def two_way_bootstrap(
     too wide, for each resample also carries e_kp once more (Owen 2007), never too narrow.
 
     Args:
-        differences: one value per seed and prompt (K, P), both at least two.
+        differences: one finite value per seed and prompt (K, P), both at least two.
         generator: source of the resamples.
         level: coverage.
         n_resamples: number of resamples.
@@ -141,11 +103,7 @@ def two_way_bootstrap(
 
 
 def verdict(
-    contrast: Contrast,
-    direction: int,
-    p_difference: float | None = None,
-    p_equivalence: float | None = None,
-    alpha: float = ALPHA,
+    effect: float, direction: int, p_difference: float, p_equivalence: float, alpha: float = ALPHA
 ) -> Verdict:
     """The word for a contrast, by one rule.
 
@@ -155,19 +113,14 @@ def verdict(
     and a paper's change by ``shows``.
 
     Args:
-        contrast: the values.
+        effect: mean over seeds.
         direction: +1 or −1 as the paper has it, 0 for "no change".
-        p_difference: adjusted for the family of contrasts (Holm); the contrast's own if None.
-        p_equivalence: likewise.
+        p_difference: of the t-test against zero, adjusted for the family of contrasts (Holm).
+        p_equivalence: of the two one-sided tests, likewise.
         alpha: significance level of both tests.
-
-    Raises:
-        InputError: another direction.
     """
-    if direction not in (-1, 0, 1):
-        raise InputError(f"direction must be −1, 0 or +1, got {direction}")
-    if (contrast.p_equivalence if p_equivalence is None else p_equivalence) < alpha:
+    if p_equivalence < alpha:
         return "equivalent"
-    if (contrast.p_difference if p_difference is None else p_difference) >= alpha:
+    if p_difference >= alpha:
         return "undecided"
-    return "shows" if contrast.interval.estimate * direction > 0 else "opposite"
+    return "shows" if effect * direction > 0 else "opposite"

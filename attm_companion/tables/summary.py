@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
 from attm_companion.study.results import Result, Value
 
 
-@dataclass(frozen=True)
-class Mechanism:
-    """One mechanism, and the value that decides whether it shows.
+class Mechanism(NamedTuple):
+    """One mechanism, and the value that decides whether it shows."""
 
-    Attributes:
-        name: the mechanism in the paper's words.
-        experiment: whose table holds the value.
-        query: a difference with a 95 % interval, in the words of `Result.__getitem__`.
-        direction: +1 or −1 as the paper has it; 0 if the paper says "no effect".
-    """
-
-    name: str
-    experiment: str
-    query: str
-    direction: int
+    name: str  # in the paper's words
+    experiment: str  # whose table holds the value
+    query: str  # a difference with a 95 % interval, in the words of `Result.__getitem__`
+    direction: int  # +1 or −1 as the paper has it; 0 if the paper says "no effect"
 
     def value(self, results: Mapping[str, Result]) -> Value:
         """The value that decides."""

@@ -7,8 +7,8 @@ contrast is one number per training seed, the difference of two conditions on th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,14 +26,15 @@ from attm_companion.study.stage import ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables import selection
 from attm_companion.tables.conclusions import (
-    Contrast,
+    equivalence_p,
+    minimum_detectable_effect,
     sample_size_for,
     two_way_bootstrap,
     verdict,
 )
 from attm_core.errors import ResultError
 from attm_core.evaluation.frechet import frechet_distance
-from attm_core.evaluation.statistics import Interval, holm
+from attm_core.evaluation.statistics import Interval, holm, mean_interval, paired_t_test
 from attm_core.randomness import numpy_generator
 
 EXPERIMENT = "training_seeds"
@@ -43,23 +44,14 @@ OVER_BOTH = "training seeds and prompts"
 MARGINS = {"reward": 0.05, "clap": 0.02, "fad": 0.02}
 
 
-@dataclass(frozen=True)
-class Mechanism:
-    """One mechanism of the paper as a contrast of two conditions.
+class Mechanism(NamedTuple):
+    """One mechanism of the paper as a contrast of two conditions."""
 
-    Attributes:
-        name: in the paper's words.
-        row: the condition.
-        against: what it is compared with.
-        metric: ``reward``, ``clap`` or ``fad``.
-        direction: +1 or −1 as the paper has it, 0 for "no change".
-    """
-
-    name: str
-    row: str
-    against: str
-    metric: str
-    direction: int
+    name: str  # in the paper's words
+    row: str  # the condition
+    against: str  # what it is compared with
+    metric: str  # of `MARGINS`
+    direction: int  # +1 or −1 as the paper has it, 0 for "no change"
 
 
 MECHANISMS = (
@@ -135,14 +127,8 @@ def add_conditions(
             known["training_seed"] = seed
             fad = frechet_distance(scores.embeddings, reference(protocol))
             result.add(row, "fad", fad, UNITS["fad"], **known)
-            for metric, values in per_prompt(scores).items():
+            for metric, values in scores.per_prompt.items():
                 result.add(row, metric, values.mean(), UNITS.get(metric, "1"), **known)
-
-
-def per_prompt(scores: Scores) -> dict[str, Array]:
-    """The scores that are one finite number per prompt (n,)."""
-    columns = {name: values for name, values in vars(scores).items() if np.ndim(values) == 1}
-    return {name: values for name, values in columns.items() if np.isfinite(values).all()}
 
 
 def add_contrasts(result: Result, scored: Scored) -> None:
@@ -171,11 +157,7 @@ def add_contrasts(result: Result, scored: Scored) -> None:
 def over_both(scored: Scored, row: str, against: str, metric: str) -> tuple[Interval, int]:
     """A contrast with an interval over training seeds and prompts, and the number of differences.
 
-    Args:
-        scored: training seed → row → scores; two seeds at least must have both rows.
-        row: the condition.
-        against: what it is compared with.
-        metric: a score that is one number per prompt.
+    Two training seeds at least must have both rows; ``metric`` is one number per prompt.
     """
     differences = np.stack(
         [
@@ -220,40 +202,32 @@ def conclude(result: Result, seeds: Sequence[int] | None = None) -> pd.DataFrame
     """
     table = by_seed(result)
     table = table if seeds is None else table[table.index.isin(seeds)]
-    family = [_line(table, m.row, m.against, m.metric) for m in MECHANISMS]
-    for line, mechanism in zip(family, MECHANISMS, strict=True):
-        if line is None:
-            raise ResultError(f"{mechanism.name}: fewer than two training seeds are complete")
-    lines = [line for line in family if line is not None]
-    adjusted = zip(
-        lines,
-        MECHANISMS,
-        holm([line["p"] for line in lines]),
-        holm([line["p_equivalence"] for line in lines]),
-        strict=True,
-    )
-    for line, mechanism, p, p_equivalence in adjusted:
-        line["name"], line["paper"] = mechanism.name, mechanism.direction
-        line["verdict"] = verdict(line["contrast"], mechanism.direction, p, p_equivalence)
-        line["p"], line["p_equivalence"] = p, p_equivalence
-    judged = {(m.row, m.against, m.metric) for m in MECHANISMS}
-    others = [
-        _line(table, *place)
-        for place in ((*pair, metric) for pair in PAIRS for metric in MARGINS)
-        if place not in judged
-    ]
-    frame = pd.DataFrame([*lines, *(line for line in others if line is not None)])
+    family = {(m.row, m.against, m.metric): m for m in MECHANISMS}
+    beside = [(*pair, metric) for pair in PAIRS for metric in MARGINS]
+    lines = []
+    for place in dict.fromkeys([*family, *beside]):
+        values = contrast_of(table, *place)
+        if len(values) > 1:
+            lines.append(_line(*place, values))
+        elif place in family:
+            name = family[place].name
+            raise ResultError(f"{name}: fewer than two training seeds are complete")
+    for name in ("p", "p_equivalence"):
+        adjusted = holm([line[name] for line in lines[: len(MECHANISMS)]])
+        for line, p in zip(lines, adjusted, strict=False):
+            line[name] = p
+    for line, m in zip(lines, MECHANISMS, strict=False):
+        said = verdict(line["effect"], m.direction, line["p"], line["p_equivalence"])
+        line |= {"name": m.name, "paper": m.direction, "verdict": said}
+    frame = pd.DataFrame(lines)
     wanted = frame["verdict"] == "undecided"
     frame["seeds_needed"] = frame["seeds_needed"].where(wanted).astype("Int64")
-    return frame.drop(columns="contrast").set_index("name")
+    return frame.set_index("name")
 
 
-def _line(seeds: pd.DataFrame, row: str, against: str, metric: str) -> dict[str, Any] | None:
-    values = contrast_of(seeds, row, against, metric)
-    if len(values) < 2:
-        return None
-    contrast = Contrast.of(values.to_numpy(dtype=float), MARGINS[metric])
-    found = contrast.interval
+def _line(row: str, against: str, metric: str, values: pd.Series[float]) -> dict[str, Any]:
+    x, sd, margin = values.to_numpy(dtype=float), float(values.std()), MARGINS[metric]
+    found = mean_interval(x)
     return {
         "name": f"{row} − {against}: {metric}",
         "row": row,
@@ -263,13 +237,12 @@ def _line(seeds: pd.DataFrame, row: str, against: str, metric: str) -> dict[str,
         "effect": found.estimate,
         "low": found.low,
         "high": found.high,
-        "p": contrast.p_difference,
-        "p_equivalence": contrast.p_equivalence,
+        "p": paired_t_test(np.zeros_like(x), x).p,
+        "p_equivalence": equivalence_p(x, margin),
         "verdict": "",
-        "detectable": contrast.detectable,
-        "seeds": len(values),
-        "seeds_needed": sample_size_for(MARGINS[metric], float(values.std())),
-        "contrast": contrast,
+        "detectable": minimum_detectable_effect(float(x.std(ddof=1)), x.size),
+        "seeds": x.size,
+        "seeds_needed": sample_size_for(margin, sd),
     }
 
 
@@ -278,13 +251,8 @@ def halves(result: Result) -> pd.DataFrame:
     seeds = list(by_seed(result).index)
     half = len(seeds) // 2
     parts = {"all": seeds, "first half": seeds[:half], "second half": seeds[half:]}
-    names = [mechanism.name for mechanism in MECHANISMS]
-    said = {
-        part: conclude(result, of)["verdict"].loc[names]
-        for part, of in parts.items()
-        if len(of) > 1
-    }
-    table = pd.DataFrame(said)
+    said = {part: conclude(result, of)["verdict"] for part, of in parts.items() if len(of) > 1}
+    table = pd.DataFrame(said).loc[[mechanism.name for mechanism in MECHANISMS]]
     if "first half" in table:
         table["agree"] = table["first half"] == table["second half"]
     return table

@@ -78,20 +78,15 @@ def test_the_oracle_says_how_far_it_can_be_trusted(result):
 
 
 def test_the_ranker_stands_beside_the_papers(result):
-    accuracy, ece = (
-        result["accuracy_overall of ranker"],
-        result["expected_calibration_error of ranker"],
-    )
-    assert (accuracy.value, accuracy.n) == (0.71, 500)
-    assert accuracy.paper == paper_value("hyper.ranker.accuracy")
+    line = result["accuracy_overall of ranker"]
+    assert (line.value, line.n, line.paper) == (0.71, 500, paper_value("hyper.ranker.accuracy"))
+    ece = result["expected_calibration_error of ranker"]
     assert ece.paper == paper_value("hyper.ranker.ece")
-    assert (result["accuracy of ranker on AIME"].value, result["accuracy of ranker on AIME"].n) == (
-        0.65,
-        120,
-    )
+    by_source = result["accuracy of ranker on AIME"]
+    assert (by_source.value, by_source.n) == (0.65, 120)
     assert result["bayes_ceiling of ranker"].value == 0.8
-    assert result["accuracy of reliability bin 0"].value == 0.55
-    assert result["accuracy of reliability bin 0"].n == 30
+    in_bin = result["accuracy of reliability bin 0"]
+    assert (in_bin.value, in_bin.n) == (0.55, 30)
 
 
 def test_rewards_of_the_training_clips_stand_beside_the_papers(result):
