@@ -49,8 +49,11 @@ check: environment
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_house_rules.py tests/test_project_files.py
 
+# Kernels stand in the root, where results and caches are; their sound lies beside the notebooks.
+lab: export ATTM_STATIC_DIR ?= $(CURDIR)/notebooks/static
 lab: environment
-	$(BIN)/jupyter lab --notebook-dir notebooks --ip 127.0.0.1 --ServerApp.open_browser=False
+	$(BIN)/jupyter lab --notebook-dir notebooks --MappingKernelManager.root_dir="$(CURDIR)" \
+	  --ip 127.0.0.1 --ServerApp.open_browser=False
 
 serve: environment
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html

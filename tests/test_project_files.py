@@ -119,6 +119,11 @@ def test_make_book_goes_through_all_stages_in_order():
     assert dry_run("book", "PROFILE=smoke").count("--profile smoke") == 3
 
 
+def test_a_page_opened_in_the_lab_finds_results_and_caches() -> None:
+    done = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True)
+    assert f'root_dir="{ROOT}"' in done.stdout  # a kernel would stand in notebooks/ otherwise
+
+
 @pytest.mark.parametrize("target", ["test", "check", "lab", "serve", "lock", "screenshots"])
 def test_make_has_the_target_and_makes_the_environment_first(target):
     assert dry_run(target).startswith("scripts/environment")
