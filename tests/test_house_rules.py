@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 
 from attm_companion.book.departures import TAG
@@ -243,7 +244,7 @@ def test_importing_every_module_loads_nothing_heavy_and_says_nothing():
 def test_notebook_is_thin_and_clean(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    declared(notebook, path.name)
+    assert set(papermill.inspect_notebook(path)) == set(declared(notebook, path.name))
     assert notebook.metadata.get("kernelspec", {}).get("name") == "python3"
     assert "papermill" not in notebook.metadata
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -13,7 +13,6 @@ import select
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from attm_core import __version__
 from attm_core.errors import AttmError, InputError
@@ -92,14 +91,11 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _check_text(options: argparse.Namespace) -> None:
     """Refuse words and paths in another encoding: they end up in tables, JSON and messages."""
     for value in vars(options).values():
-        for word in value if isinstance(value, list) else [value]:
-            if isinstance(word, str | Path) and not str(word).isascii():
-                try:
-                    str(word).encode()
-                except UnicodeEncodeError as error:
-                    raise InputError(
-                        f"{str(word)!a} is not UTF-8; set your terminal to it"
-                    ) from error
+        for word in map(str, value if isinstance(value, list) else [value]):
+            try:
+                word.encode()
+            except UnicodeEncodeError as error:
+                raise InputError(f"{word!a} is not UTF-8; set your terminal to it") from error
 
 
 def _has_reader() -> bool:

@@ -50,14 +50,11 @@ def departures(entries: Iterable[Entry]) -> pd.DataFrame:
 
 def _table(by_id: Mapping[str, Entry], ids: Iterable[str]) -> pd.DataFrame:
     rows = {
-        claim_id: {
-            "where": by_id[claim_id].claim.where,
-            "statement": by_id[claim_id].claim.statement,
-            "verdict": (by_id[claim_id].verdict or "finding").replace("_", " "),
-            "what we found": by_id[claim_id].reason,
+        name: {
+            "statement": by_id[name].claim.statement,
+            "verdict": (by_id[name].verdict or "finding").replace("_", " "),
+            "what we found": by_id[name].reason,
         }
-        for claim_id in ids
+        for name in ids
     }
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index.name = "claim"
-    return table
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("claim")

@@ -110,7 +110,8 @@ def _changed(base: Profile, changes: dict[str, Any]) -> Profile:
             inner = inner.get(section) if isinstance(inner, dict) else None
         if not isinstance(inner, dict) or last not in inner or isinstance(inner[last], dict):
             known = [name for name, _ in _places(raw)]
-            near = difflib.get_close_matches(place, known, n=1, cutoff=0.4)
+            near = [name for name in known if name.endswith(f".{place}")]
+            near = near or difflib.get_close_matches(place, known, n=1, cutoff=0.4)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise ConfigError(f"profile {base.name!r} has no '{place}'{hint}")
         inner[last] = value

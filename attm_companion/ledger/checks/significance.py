@@ -101,25 +101,18 @@ def later_steps_are_noise(paper: Paper, audit: Audit) -> Result:
 
 def unmarked_cells(paper: Paper, audit: Audit) -> Result:
     """Cells of Table III without a star that are not significantly worse than Sub. 1."""
-    unmarked = [
-        (row, m)
+    bounds = {
+        (row, m): bound(paper, audit, f"table3.{row}", "table3.sub1", m, "two-sided")
         for m in PER_PROMPT
         for row, cell in paper.column("table3", m).items()
         if not cell.mark and row != "sub1"
-    ]
-    bounds = {
-        (row, m): bound(paper, audit, f"table3.{row}", "table3.sub1", m, "two-sided")
-        for row, m in unmarked
     }
-    better = [
-        f"{paper.label(f'table3.{row}.label')} ({m})"
-        for (row, m), b in bounds.items()
-        if b.change < 0
-    ]
+    better = [key for key, b in bounds.items() if b.change < 0]
+    names = [f"{paper.label(f'table3.{row}.label')} ({m})" for row, m in better]
     return holds(not better), {
-        "unmarked": len(unmarked),
+        "unmarked": len(bounds),
         "better": len(better),
-        "which": "; ".join(better) or "none",
+        "which": "; ".join(names) or "none",
         "open": sum(-1 < b.needed_r < 1 for b in bounds.values()),
     }
 

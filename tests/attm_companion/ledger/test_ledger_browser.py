@@ -92,7 +92,7 @@ def test_filters_work_from_the_keyboard_and_ask_nothing_of_the_network(tab, entr
     assert focus("value") == "bold"
     assert "claim-C109" in shown()
     assert len(shown()) < len(contradicted)
-    press("Tab", "Enter")
-    assert len(shown()) == len(entries)
+    press("Tab", "Enter")  # a reset takes effect after its event
+    tab.wait_for_function('!document.querySelector("tbody tr[hidden]")')
     press("Tab", "Enter")
     assert tab.evaluate('document.querySelector("details").open') is True
