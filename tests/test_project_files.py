@@ -40,12 +40,9 @@ def test_yaml_has_no_duplicate_key(name):
 
 
 def test_contents_and_sources_match():
+    assert read_yaml(ROOT / "_config.yml")["execute"]["execute_notebooks"] == "off"
     toc = read_yaml(ROOT / "_toc.yml")
     assert toc_problems(toc, documents(Layout(ROOT, "mini"))) == []
-
-
-def test_notebooks_are_never_executed_by_the_book():
-    assert read_yaml(ROOT / "_config.yml")["execute"]["execute_notebooks"] == "off"
 
 
 def without_dependencies() -> dict[str, str]:
@@ -130,6 +127,8 @@ def test_make_has_the_target_and_makes_the_environment_first(target):
 
 
 def test_ci_runs_rules_tests_and_the_smallest_book():
+    readme = (ROOT / "README.md").read_text()
+    assert all(re.search(f"^make {name}\\b", readme, re.MULTILINE) for name in ("book", "test"))
     text = (ROOT / ".ci/run").read_text()
     for step in ("make check", "make test", "make book PROFILE=smoke"):
         assert f"step {step}" in text
@@ -141,12 +140,6 @@ def test_actions_are_pinned_by_digest():
     used = re.findall(r"uses: (\S+)@(\S+)", text)
     assert used
     assert [name for name, version in used if not re.fullmatch(r"[0-9a-f]{40}", version)] == []
-
-
-def test_readme_names_the_two_commands():
-    text = (ROOT / "README.md").read_text()
-    assert re.search(r"^make book\b", text, re.MULTILINE)
-    assert re.search(r"^make test\b", text, re.MULTILINE)
 
 
 def test_the_p_value_of_the_page_is_that_of_the_table(monkeypatch, capsys):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from attm_companion.book.figures import MARKERS, PALETTE
 from attm_companion.ledger.release.audit import Audit
@@ -35,23 +36,27 @@ def describe_audit(audit: Audit) -> str:
     return f"The release {how}: {seen} of 300 public clips ({revisions})."
 
 
+def _look(name: str) -> dict[str, Any]:
+    return {"color": COLOURS[name], "marker": SHAPES[name], "label": NAMES[name]}
+
+
+def _centres(histogram: dict[str, Any]) -> NDArray[np.float64]:
+    edges = np.array(histogram["edges"])
+    centres: NDArray[np.float64] = (edges[:-1] + edges[1:]) / 2
+    return centres
+
+
 def plot_levels(
     axis: Axes, audit: Audit, measured: Sequence[MeasuredClip], measure: str, line: float
 ) -> None:
     """One measure of each clip by prompt, or its range by system, with the value promised.
 
-    Args:
-        axis: where to draw.
-        audit: summary figures.
-        measured: the clips, if they are here.
-        measure: ``"loudness_lufs"`` or ``"true_peak_dbtp"``.
-        line: what the paper promises.
+    ``measure`` is ``"loudness_lufs"`` or ``"true_peak_dbtp"``, ``line`` what the paper promises.
     """
     if measured:
         table = table_of(measured)
         for name, rows in table.groupby("system"):
-            axis.scatter(rows.prompt_id, rows[measure], s=22, color=COLOURS[str(name)],
-                         marker=SHAPES[str(name)], label=NAMES[str(name)])  # fmt: skip
+            axis.scatter(rows.prompt_id, rows[measure], s=22, **_look(str(name)))
         axis.set_xlabel("prompt")
     else:
         _plot_ranges(axis, audit, measure)
@@ -63,8 +68,8 @@ def _plot_ranges(axis: Axes, audit: Audit, measure: str) -> None:
     for position, name in enumerate(SYSTEMS):
         span = audit[f"clips.systems.{name}.{measure}"]
         axis.plot([position, position], [span["min"], span["max"]], color=COLOURS[name], marker="_")
-        axis.scatter([position], [span["median"]], color=COLOURS[name], marker=SHAPES[name],
-                     label=f"{NAMES[name]}: median and range")  # fmt: skip
+        label = f"{NAMES[name]}: median and range"
+        axis.scatter([position], [span["median"]], **_look(name) | {"label": label})
     axis.set_xticks(range(len(SYSTEMS)), [NAMES[name] for name in SYSTEMS])
 
 
@@ -73,8 +78,7 @@ def plot_top_spectra(axis: Axes, audit: Audit) -> None:
     spectra = audit["clips.top_spectra"]
     frequency = np.array(spectra["frequency_hz"]) / 1000
     for name, level in spectra["level_db"].items():
-        axis.plot(frequency, level, color=COLOURS[name], marker=SHAPES[name], markersize=4,
-                  label=NAMES[name])  # fmt: skip
+        axis.plot(frequency, level, markersize=4, **_look(name))
     axis.set(xlabel="frequency (kHz)", ylabel="level (dB re full scale² / Hz)")
     axis.legend()
 
@@ -145,12 +149,10 @@ def length_rows(audit: Audit) -> pd.DataFrame:
 def plot_score_histogram(axis: Axes, audit: Audit, metric: str) -> None:
     """Distribution of the public per-prompt scores, with the means printed in Table II."""
     histogram = audit[f"scores.{metric}.histogram"]
-    edges = np.array(histogram["edges"])
-    centres = (edges[:-1] + edges[1:]) / 2
     for name, counts in histogram["counts"].items():
-        axis.plot(centres, counts, color=COLOURS[name], marker=SHAPES[name], label=NAMES[name])
-        axis.axvline(load_paper()[f"table2.{TABLE2_ROWS[name]}.{metric}"], color=COLOURS[name],
-                     linestyle=":", marker="")  # fmt: skip
+        axis.plot(_centres(histogram), counts, **_look(name))
+        printed = load_paper()[f"table2.{TABLE2_ROWS[name]}.{metric}"]
+        axis.axvline(printed, color=COLOURS[name], linestyle=":", marker="")
     axis.set(xlabel={"clap": "CLAP score"}.get(metric, "Reward"), ylabel="prompts")
     axis.legend()
 
@@ -159,8 +161,8 @@ def plot_track_scores(axis: Axes, audit: Audit) -> None:
     """The ranker's scores of real tracks, with the submitted mean and the mean of kept clips."""
     for number, (name, label) in enumerate((("jamendo", "MTG-Jamendo"), ("sdd", "Song Describer"))):
         histogram = audit[f"tracks.{name}.histogram"]
-        edges, counts = np.array(histogram["edges"]), np.array(histogram["counts"])
-        axis.plot((edges[:-1] + edges[1:]) / 2, counts / counts.sum(), color=PALETTE[number + 4],
+        counts = np.array(histogram["counts"])
+        axis.plot(_centres(histogram), counts / counts.sum(), color=PALETTE[number + 4],
                   marker=MARKERS[number + 3], markersize=4, label=label)  # fmt: skip
     marks = {"Sub. 1": audit["scores.reward.systems.sub1.mean"],
              "kept clips": load_paper()["text.kept_reward_mean"]}  # fmt: skip

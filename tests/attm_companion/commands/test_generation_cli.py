@@ -119,31 +119,26 @@ def test_score_takes_any_rate_and_channels(studio, tmp_path, capsys):
     assert [line.split() for line in lines[1:]] == [[str(f), "+1.000", "–"] for f in files]
     assert studio.reward.rates == [44_100, 8_000]
     assert studio.asked[0][2] is False
-
-
-def test_score_with_a_prompt_prints_json(studio, tmp_path, capsys):
-    file = tone(tmp_path / "a.wav")
-    assert run("score", file, "--prompt", "calm", "--json", "--profile", "smoke") == 0
+    words = ["--prompt", "calm", "--json", "--profile", "smoke"]
+    assert run("score", files[0], *words) == 0
     tree = json.loads(capsys.readouterr().out)
-    assert (tree["profile"], tree["prompt"]) == ("smoke", "calm")
+    assert (tree["profile"], tree["prompt"], studio.reward.prompts[2:]) == (
+        "smoke",
+        "calm",
+        ["calm"],
+    )
     assert tree["files"][0]["reward"] == 1.0
     assert tree["files"][0]["clap_score"] == pytest.approx(0.5)
-    assert studio.reward.prompts == ["calm"]
 
 
 @pytest.mark.parametrize(
     ("words", "seed"),
-    [
-        ([], OWN.seeds[0]),
-        (["--sub", "1"], OWN.seeds[0]),
-        (["--sub", "2"], OWN.sub2_seed),
-        (["--seed", "9"], 9),
-    ],
+    [("", OWN.seeds[0]), ("--sub 1", OWN.seeds[0]), ("--sub 2", OWN.sub2_seed), ("--seed 9", 9)],
 )
 def test_submission_holds_one_clip_a_prompt(studio, tmp_path, capsys, words, seed):
     (tmp_path / "p.csv").write_text("id,prompt\nb,calm\na,fast\n")
     out = tmp_path / "new" / "sub.zip"
-    words = [*words, "--prompts", tmp_path / "p.csv", "--profile", "smoke", "--out", out]
+    words = [*words.split(), "--prompts", tmp_path / "p.csv", "--profile", "smoke", "--out", out]
     assert run("submission", *words) == 0
     assert capsys.readouterr().out == f"{out}: 2 clips of 0.500 s at {RATE_HZ} Hz\n"
     assert [clip["id"] for clip in metadata(out)["clips"]] == ["a", "b"]

@@ -88,16 +88,12 @@ def moved(value: Any) -> Iterator[Any]:
         yield "other"
 
 
-def with_number(paper: Paper, key: str, printed: str) -> Paper:
-    return Paper({**paper.cells, key: parse_cell(key, printed)}, paper.labels)
-
-
 def with_figures(evidence: Evidence, figures: dict[str, Any]) -> Evidence:
     """The evidence with some printed numbers, or figures of the audit, changed."""
     paper, tree = evidence.paper, None
     for path, value in figures.items():
         if path in paper.cells:
-            paper = with_number(paper, path, value)
+            paper = Paper({**paper.cells, path: parse_cell(path, value)}, paper.labels)
             continue
         tree = tree or copy.deepcopy(evidence.audit.figures)
         *folders, name = path.split(".")
@@ -121,10 +117,8 @@ def changes(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
     watched = Watched(evidence)
     run_check(claim, watched)
     if together := TOGETHER.get(claim.id):
-        yield (
-            " and ".join(f"{k} = {v}" for k, v in together.items()),
-            with_figures(evidence, together),
-        )
+        said = " and ".join(f"{key} = {value}" for key, value in together.items())
+        yield said, with_figures(evidence, together)
     others = {evidence.paper[key] for key in watched.cells}
     for key in sorted(watched.cells):
         for printed in reprinted(evidence.paper.cell(key), others):
