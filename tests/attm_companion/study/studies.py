@@ -1,12 +1,13 @@
 """A study whose conditions scored what the test says, so that every table's answer is known."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 
 from attm_companion.paper_numbers import load_paper
-from attm_companion.study.chain import CrpoStage, ExpertStage, Weights
+from attm_companion.study.chain import CrpoStage, Weights, first_stage
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.conditions import InferenceProtocol
 from attm_companion.study.profile import Profile
@@ -21,12 +22,13 @@ WIDTH = 3
 
 @dataclass(frozen=True)
 class Asked:
-    """What an experiment wanted generated."""
+    """What an experiment wanted generated, and scores that are known."""
 
     weights: Weights
     protocol: InferenceProtocol
     s: float | None
     forward: str
+    drawn: Scores | None = None
 
     @property
     def stage(self) -> str:
@@ -34,34 +36,14 @@ class Asked:
 
     @property
     def head(self) -> str:
-        weights = self.weights
-        while isinstance(weights, CrpoStage | ExpertStage):
-            weights = weights.start
-        return weights.head
+        return first_stage(self.weights).head
 
-
-@dataclass(frozen=True)
-class Drawn:
-    """A condition whose scores are known."""
-
-    asked: Asked
-    drawn: Scores
+    @property
+    def asked(self):
+        return self
 
     def scores(self) -> Scores:
         return self.drawn
-
-    def __getattr__(self, name: str):
-        return getattr(self.asked, name)
-
-
-@dataclass(frozen=True)
-class KnownAnchors:
-    """An anchor stage whose scores are known."""
-
-    by_name: dict[str, Scores]
-
-    def scores(self) -> dict[str, Scores]:
-        return self.by_name
 
 
 class KnownStudy(Study):
@@ -73,12 +55,12 @@ class KnownStudy(Study):
         self.anchor_scores: dict[str, Scores] = {}
 
     def condition(self, weights, protocol, s, forward=None):
-        own = weights.forward if isinstance(weights, CrpoStage) else head_of(weights)
+        own = weights.forward if isinstance(weights, CrpoStage) else first_stage(weights).head
         asked = Asked(weights, protocol, s, forward or own)
-        return Drawn(asked, self.draw(asked))
+        return replace(asked, drawn=self.draw(asked))
 
     def anchors(self, protocol=None):
-        return KnownAnchors(self.anchor_scores)
+        return SimpleNamespace(scores=lambda: self.anchor_scores)
 
     def reference(self, protocol):
         return cloud(0.0, "reference")
@@ -87,13 +69,8 @@ class KnownStudy(Study):
         return np.eye(N_PROMPTS)
 
     def result(self, experiment):
-        return Result(
-            experiment, self.profile.name, provenance={"code_commit": "test"}, training_seed=42
-        )
-
-
-def head_of(weights) -> str:
-    return weights.head if hasattr(weights, "head") else weights.start.head
+        origin = {"code_commit": "test"}
+        return Result(experiment, self.profile.name, provenance=origin, training_seed=42)
 
 
 def noise(name: str, scale: float = 1.0, n: int = N_PROMPTS) -> np.ndarray:
@@ -126,10 +103,10 @@ def assert_paper_beside(result: Result, table: str, start: str = "") -> None:
     prefix = f"{table}.{start}"
     columns = (load_paper().column(table, metric).values() for metric in PRINTED)
     cells = [cell for column in columns for cell in column if cell.key.startswith(prefix)]
-    paper = {cell.key: cell.value for cell in cells}
-    ours = [line for line in result.values if line.row.startswith(start) and not line.against]
-    shown: dict[str, float] = {}
-    for line in ours:
-        if line.paper is not None and line.generation_seed == result.values[0].generation_seed:
-            shown[f"{table}.{line.row}.{line.metric}"] = line.paper
-    assert shown == paper
+    shown = {
+        f"{table}.{line.row}.{line.metric}": line.paper
+        for line in result.values
+        if line.row.startswith(start) and not line.against and line.paper is not None
+        and line.generation_seed == result.values[0].generation_seed
+    }  # fmt: skip
+    assert shown == {cell.key: cell.value for cell in cells}

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from attm_companion.study.opening import LONGEST_NAME, open_study, parse_changes
@@ -67,13 +65,6 @@ def test_a_long_name_is_cut_and_still_its_own():
     }
     assert len(names) == 2
     assert all(len(name) == LONGEST_NAME for name in names)
-
-
-def test_a_profile_of_ones_own_is_opened_by_its_path(tmp_path):
-    shipped = Path("attm_companion/study/profiles/smoke.yaml").read_text()
-    own = tmp_path / "own.yaml"
-    own.write_text(shipped.replace("name: smoke", "name: own"))
-    assert open_study(str(own), set="crpo.beta=3").profile.name == "own+crpo.beta=3.0"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@ import copy
 import pickle
 import subprocess
 import sys
-from typing import ClassVar, Literal
+from typing import Literal
 
 import pytest
-from toy_stages import Basket, DoubleStage, NumberStage, Pair, SumStage, chain
+from toy_stages import DoubleStage, NumberStage, SumStage, chain
 
 from attm_companion.study.stage import (
     LOCK_NAME,
@@ -19,30 +19,11 @@ from attm_companion.study.stage import (
 from attm_core.files import file_lock, read_json, write_json
 
 
-def variant(default: int = 1, number: str = "1") -> Stage:
-    """A stage of a class whose code could have been edited between two runs."""
-
-    class EditedStage(Stage):
-        version: ClassVar[str] = number
-        kind: Literal["edited"] = "edited"
-        value: int = default
-
-        def run(self, folder) -> None:
-            pass
-
-    return EditedStage()
-
-
 def test_identity_is_the_same_in_another_process(tmp_path):
     code = "from toy_stages import chain; print(chain().uid)"
     command = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == chain().uid
-
-
-def test_a_changed_default_or_version_is_another_stage():
-    assert variant().uid == variant().uid
-    assert len({variant().uid, variant(default=2).uid, variant(number="2").uid}) == 3
 
 
 def test_a_change_or_a_version_deep_inside_reaches_every_descendant(monkeypatch):
@@ -192,15 +173,6 @@ def test_one_process_at_a_time_makes_a_stage(toy_log):
     assert not stage.done
     assert run_stage(stage, wait_s=0.0)
     assert read_json(stage.folder / RECORD_NAME)["uid"] == stage.uid
-
-
-def test_parents_are_found_in_fields_and_in_nested_plain_groups():
-    left, right = NumberStage(value=1), NumberStage(value=2)
-    total = SumStage(basket=Basket(pair=Pair(left=left, right=right)))
-    assert [parent.uid for parent in total.parents] == [left.uid, right.uid]
-    last = DoubleStage(start=total, extra=left)
-    assert [parent.uid for parent in last.parents] == [total.uid, left.uid]
-    assert left.parents == []
 
 
 def test_ancestry_is_unique_and_puts_dependencies_first():

@@ -16,14 +16,6 @@ from attm_companion.study.results import Result
 from attm_core.errors import InputError
 
 
-def test_scores_survive_a_file(tmp_path):
-    drawn = scores(clap=noise("a"), reward=noise("b"), shift=2.0)
-    loaded = Scores.load(drawn.save(tmp_path / "scores.npz"))
-    assert len(loaded) == N_PROMPTS
-    for name, values in vars(drawn).items():
-        np.testing.assert_array_equal(getattr(loaded, name), values)
-
-
 def test_files_that_hold_no_scores_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"none\.npz holds no scores"):
         Scores.load(tmp_path / "none.npz")
@@ -51,16 +43,6 @@ def test_fad_intervals_repeat_and_depend_on_the_seed_of_the_resampling():
     assert (other.low, other.high) != (first.low, first.high)
 
 
-def test_intervals_of_means():
-    reward = np.where(np.arange(N_PROMPTS) % 2 == 0, 1.0, 3.0)
-    row = intervals(scores(clap=0.25, reward=reward), cloud(0.0, "reference"))
-    assert row["clap"].low == row["clap"].estimate == row["clap"].high == 0.25
-    assert row["reward"].estimate == 2.0
-    # t(59) at 97.5 % is 2.001; the spread of ±1 has an unbiased deviation of √(60/59).
-    half = 2.000995 * np.sqrt(60 / 59) / np.sqrt(60)
-    assert row["reward"].high - 2.0 == pytest.approx(half, rel=1e-5)
-
-
 def test_a_row_stands_beside_the_papers():
     result = Result("toy", "test")
     reference, facts = cloud(0.0, "reference"), {"s": 5.0, "generation_seed": 42}
@@ -75,8 +57,15 @@ def test_a_row_stands_beside_the_papers():
         assert value.high >= value.value - 1e-12
 
 
-def test_what_was_not_measured_is_no_column(tmp_path):
-    drawn = replace(scores(vocals_db=np.nan), ccs=np.full(N_PROMPTS, 0.5))
+def test_scores_survive_a_file_and_what_was_not_measured_is_no_column(tmp_path):
+    drawn = replace(scores(noise("a"), vocals_db=np.nan), ccs=np.full(N_PROMPTS, 0.5))
     loaded = Scores.load(drawn.save(tmp_path / "scores.npz"))
+    assert len(loaded) == N_PROMPTS
+    for name, values in vars(drawn).items():
+        np.testing.assert_array_equal(getattr(loaded, name), values)
     assert list(loaded.per_prompt) == ["clap", "reward", "ccs"]
-    assert intervals(loaded, cloud(0.0))["ccs"].estimate == 0.5
+    row = intervals(loaded, cloud(0.0, "reference"))
+    assert row["ccs"].low == row["ccs"].estimate == row["ccs"].high == 0.5
+    # t(59) at 97.5 % is 2.001; the noise's deviation of 1 is √(60/59) without bias.
+    half = 2.000995 * np.sqrt(60 / 59) / np.sqrt(60)
+    assert row["clap"].high - row["clap"].estimate == pytest.approx(half, rel=1e-5)

@@ -35,18 +35,12 @@ def test_every_note_is_in_range_in_time_and_in_the_key(scale: Piece, seed: int) 
     degrees = {(step + arrangement.tonic) % 12 for step in (0, 2, 4, 5, 7, 9, 11)}
     pitched = [line for line in arrangement.instruments + arrangement.sung if line.program >= 0]
     assert pitched
+    assert len(arrangement.sung) == (seed % 2 == 0)
+    assert sum(len(line.notes) for line in arrangement.instruments) > 0
     for line in pitched:
         assert set(line.notes[:, 2].astype(int) % 12) <= degrees
         assert (line.notes[:, 0] >= 0).all() and (line.notes[:, 0] < DURATION_S + 0.05).all()
         assert ((line.notes[:, 2] >= 21) & (line.notes[:, 2] <= 108)).all()
-
-
-def test_the_top_part_is_sung_and_instruments_remain(scale: Piece) -> None:
-    for seed in range(30):
-        arrangement = arrange(scale, DURATION_S, True, numpy_generator(seed))
-        assert len(arrangement.sung) == 1
-        assert sum(len(line.notes) for line in arrangement.instruments) > 0
-    assert arrange(scale, DURATION_S, False, numpy_generator(0)).sung == ()
 
 
 def test_a_single_line_gets_chords_and_a_bass() -> None:

@@ -50,28 +50,20 @@ def test_the_folder_holds_what_is_promised(tiny_corpus: Path, tiny_config: Corpu
     for name in FILES[:3]:
         array = np.load(tiny_corpus / name, mmap_mode="r")
         assert array.dtype == np.int16 and array.shape == shape
-
-
-def test_two_workers_make_the_same_samples(
-    tiny_corpus: Path, tmp_path: Path, tiny_config: CorpusConfig
-) -> None:
-    build_corpus(tiny_config, _copy_pieces(tiny_corpus, tmp_path / "again"), workers=2)
-    assert _hashes(tmp_path / "again") == _hashes(tiny_corpus)
-
-
-def test_a_complete_corpus_is_left_alone(tiny_corpus: Path, tiny_config: CorpusConfig) -> None:
-    before = (tiny_corpus / "mix.npy").stat().st_mtime_ns
-    build_corpus(tiny_config, tiny_corpus, workers=1)
-    assert (tiny_corpus / "mix.npy").stat().st_mtime_ns == before
-
-
-def test_splits_share_no_piece_and_have_their_sizes(
-    tiny_corpus: Path, tiny_config: CorpusConfig
-) -> None:
     table = pd.read_parquet(tiny_corpus / "clips.parquet")
     assert table.groupby("piece_id")["split"].nunique().max() == 1
     assert table["split"].value_counts().to_dict() == tiny_config.split_sizes
     np.testing.assert_array_equal(table["clip_id"], np.arange(tiny_config.n_clips))
+
+
+def test_a_corpus_is_made_once_and_by_two_workers_as_by_one(
+    tiny_corpus: Path, tmp_path: Path, tiny_config: CorpusConfig
+) -> None:
+    before = (tiny_corpus / "mix.npy").stat().st_mtime_ns
+    build_corpus(tiny_config, tiny_corpus, workers=1)
+    assert (tiny_corpus / "mix.npy").stat().st_mtime_ns == before
+    build_corpus(tiny_config, _copy_pieces(tiny_corpus, tmp_path / "again"), workers=2)
+    assert _hashes(tmp_path / "again") == _hashes(tiny_corpus)
 
 
 def test_plan_shares_clips_over_pieces(tiny_config: CorpusConfig) -> None:

@@ -11,7 +11,6 @@ from attm_companion.world.listeners import (
     ListenerConfig,
     clip_worth,
     rate,
-    voice_presence,
     vote_probabilities,
 )
 from attm_core.errors import ConfigError, InputError
@@ -31,14 +30,11 @@ POOL = np.array([0, 1])
 FIT = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
 
 
-def test_scores_are_standard_over_the_pool():
+def test_scores_are_standard_over_the_pool_and_a_voice_is_an_amplitude():
     worth = clip_worth(TABLE, FIT, POOL)
     assert worth.quality.tolist() == pytest.approx([-1.0, 1.0, 6.0])  # mean 0.3, deviation 0.1
     assert worth.fit[0].tolist() == pytest.approx([1.0, -1.0, 0.0])  # mean and deviation 0.5
-
-
-def test_voice_is_an_amplitude_and_silent_where_nobody_sings():
-    assert voice_presence(TABLE).tolist() == pytest.approx([1.0, 0.0, 0.1])
+    assert worth.voice.tolist() == pytest.approx([1.0, 0.0, 0.1])  # 0 where nobody sings
 
 
 def test_utility_by_hand_and_stems_have_no_voice():
@@ -75,21 +71,10 @@ def test_ratings_are_likert_points_that_rise_with_utility():
     assert noisy[2].mean() == pytest.approx(3.0, abs=0.06)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"voice_level": [float("nan")] * 3}, "needs a finite voice_level"),
-        ({"quality": None}, r"lacks the columns \['quality'\]"),
-    ],
-)
-def test_unusable_tables_are_refused(change, message):
-    table = TABLE.assign(**change).drop(
-        columns=[name for name, value in change.items() if value is None]
-    )
-    with pytest.raises(InputError, match=message):
-        clip_worth(table, FIT, POOL)
-
-
-def test_an_empty_panel_is_refused():
+def test_unusable_tables_and_panels_are_refused():
+    with pytest.raises(InputError, match="needs a finite voice_level"):
+        clip_worth(TABLE.assign(voice_level=np.nan), FIT, POOL)
+    with pytest.raises(InputError, match=r"lacks the columns \['quality'\]"):
+        clip_worth(TABLE.drop(columns="quality"), FIT, POOL)
     with pytest.raises(ConfigError, match="panel of at least 1"):
         ListenerConfig(n_listeners=0)

@@ -44,10 +44,7 @@ def test_info_nce_by_hand() -> None:
     # Two distinct pairs with logits (a, 0; 0, a): each row and column costs log(1 + e^-a).
     logits = 2.0 * torch.eye(2)
     assert info_nce(logits, torch.tensor([0, 1])) == pytest.approx(math.log(1 + math.exp(-2)))
-
-
-def test_equal_captions_are_each_others_positives() -> None:
-    # All captions equal: the target is uniform, and so is the best answer, at log 2.
+    # Both captions equal: the target is uniform, and so is the best answer, at log 2.
     assert info_nce(torch.zeros(2, 2), torch.tensor([5, 5])) == pytest.approx(math.log(2))
     assert info_nce(3 * torch.eye(2), torch.tensor([5, 5])) > math.log(2)
 
@@ -68,9 +65,6 @@ def test_loudness_is_not_heard(trained: MiniClap) -> None:
     )
     assert torch.allclose(soft, middle, atol=1e-5)
     assert torch.allclose(loud, middle, atol=1e-5)
-
-
-def test_silence_is_not_blown_up() -> None:
     assert torch.isfinite(listen(torch.zeros(1, 16_384), 16_000)).all()
 
 

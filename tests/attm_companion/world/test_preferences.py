@@ -30,46 +30,35 @@ def make_table(n: int = N_CLIPS) -> pd.DataFrame:
     )
 
 
-@pytest.fixture(scope="module")
-def table() -> pd.DataFrame:
-    return make_table()
+TABLE = make_table()
+FIT = tag_fit(TABLE["tags"])
 
 
 @pytest.fixture(scope="module")
-def fit(table):
-    return tag_fit(table["tags"])
+def votes() -> pd.DataFrame:
+    return simulate_votes(TABLE, FIT, SMALL, seed=1)
 
 
 @pytest.fixture(scope="module")
-def votes(table, fit):
-    return simulate_votes(table, fit, SMALL, seed=1)
-
-
-@pytest.fixture(scope="module")
-def many(table, fit):
+def many() -> pd.DataFrame:
     """Enough votes to see probabilities in frequencies."""
-    return simulate_votes(table, fit, PreferenceConfig(n_pairs=12_000, n_replicates=100), seed=2)
+    return simulate_votes(TABLE, FIT, PreferenceConfig(n_pairs=12_000, n_replicates=100), seed=2)
 
 
 def test_four_sources_in_three_splits(votes):
-    counts = votes.groupby(["source", "split"]).size().unstack()
-    assert counts.loc["AIME", ["train", "valid", "test"]].tolist() == [458, 57, 57]
-    assert counts.loc["MusicArena", ["train", "valid", "test"]].tolist() == [21, 2, 3]
-    assert counts.loc["MusicPrefs", ["train", "valid", "test"]].tolist() == [74, 9, 9]
-    assert counts.loc["SongEval", ["train", "valid", "test"]].tolist() == [91, 9, 9]
+    counts = votes.groupby(["source", "split"]).size().unstack()[["train", "valid", "test"]]
+    wanted = {"AIME": [458, 57, 57], "MusicArena": [21, 2, 3], "MusicPrefs": [74, 9, 9]}
+    assert counts.T.to_dict("list") == wanted | {"SongEval": [91, 9, 9]}
     assert votes["pair_id"].is_unique
-
-
-def test_only_clips_of_the_chosen_splits_are_heard_and_never_one_against_itself(table, votes):
-    heard = table["split"].to_numpy()[votes[["row_a", "row_b"]].to_numpy()]
+    heard = TABLE["split"].to_numpy()[votes[["row_a", "row_b"]].to_numpy()]
     assert set(heard.ravel()) == {"train"}
     assert not ((votes["row_a"] == votes["row_b"]) & (votes["kind_a"] == votes["kind_b"])).any()
 
 
-def test_each_source_is_shaped_like_the_real_one(table, votes):
+def test_each_source_is_shaped_like_the_real_one(votes):
     source = dict(list(votes.groupby("source")))
     assert "tie" not in set(source["MusicArena"]["winner"])
-    quality = table["quality"].to_numpy()
+    quality = TABLE["quality"].to_numpy()
     arena = source["MusicArena"]
     assert (quality[arena["row_a"]] != quality[arena["row_b"]]).all()
     assert set(source["MusicPrefs"]["kind_a"]) == {"instrumental"}
@@ -82,16 +71,10 @@ def test_each_source_is_shaped_like_the_real_one(table, votes):
     assert (source["SongEval"]["prompt_row"] == -1).all()
 
 
-def test_songeval_splits_share_no_piece(table, many):
-    songs = many[many["source"] == "SongEval"]
-    piece = table["piece_id"].to_numpy()
-    pieces = {
-        split: set(piece[part[["row_a", "row_b"]].to_numpy().ravel()])
-        for split, part in songs.groupby("split")
-    }
-    assert not pieces["train"] & pieces["test"]
-    assert not pieces["train"] & pieces["valid"]
-    assert not pieces["valid"] & pieces["test"]
+def test_songeval_splits_share_no_piece(many):
+    songs = many[many["source"] == "SongEval"].melt("split", ["row_a", "row_b"])
+    pieces = TABLE["piece_id"].to_numpy()[songs["value"]]
+    assert songs["split"].groupby(pieces).nunique().max() == 1
 
 
 def test_p_bayes_is_the_frequency_of_wins(many):
@@ -103,20 +86,20 @@ def test_p_bayes_is_the_frequency_of_wins(many):
         assert abs(error) < 4 * 0.5 / np.sqrt(inside.sum())
 
 
-def test_no_rule_beats_the_ceiling_and_its_own_rule_reaches_it(table, many):
+def test_no_rule_beats_the_ceiling_and_its_own_rule_reaches_it(many):
     ceiling = bayes_ceiling(many)
     assert 0.78 <= ceiling <= 0.85
     decided = many[many["winner"] != "tie"]
     won = decided["winner"] == "model_a"
     assert ((decided["p_bayes"] > 0.5) == won).mean() == pytest.approx(ceiling, abs=0.015)
-    quality = table["quality"].to_numpy()
+    quality = TABLE["quality"].to_numpy()
     by_quality = quality[decided["row_a"]] > quality[decided["row_b"]]
     assert 0.65 < (by_quality == won).mean() < ceiling
 
 
-def voiced_side_wins(table: pd.DataFrame, votes: pd.DataFrame) -> float:
+def voiced_side_wins(votes: pd.DataFrame) -> float:
     """How often, of one side with a heard voice and one without, the former wins."""
-    sings = table["has_voice"].to_numpy()
+    sings = TABLE["has_voice"].to_numpy()
     a, b = (
         sings[votes[f"row_{side}"]] & (votes[f"kind_{side}"] == "mix").to_numpy() for side in "ab"
     )
@@ -124,13 +107,11 @@ def voiced_side_wins(table: pd.DataFrame, votes: pd.DataFrame) -> float:
     return float((a == (votes["winner"] == "model_a").to_numpy())[one].mean())
 
 
-def test_voices_are_liked_moderately_and_only_by_configuration(table, fit, many):
-    assert 0.53 < voiced_side_wins(table, many) < 0.68
+def test_voices_are_liked_moderately_and_only_by_configuration(many):
+    assert 0.53 < voiced_side_wins(many) < 0.68
     indifferent = ListenerConfig(voice_weight=0.0)
     config = PreferenceConfig(n_pairs=12_000, n_replicates=10, listeners=indifferent)
-    assert voiced_side_wins(table, simulate_votes(table, fit, config, 2)) == pytest.approx(
-        0.5, abs=0.035
-    )
+    assert abs(voiced_side_wins(simulate_votes(TABLE, FIT, config, 2)) - 0.5) < 0.035
 
 
 def test_ceiling_by_hand():
@@ -149,9 +130,9 @@ def test_tag_fit_by_hand():
     assert fit[3].tolist() == [0.0, 0.0, 0.0, 0.0]
 
 
-def test_too_few_clips_or_pairs_are_refused(table, fit):
+def test_too_few_clips_or_pairs_are_refused():
     with pytest.raises(InputError, match="0 clips in the splits"):
-        simulate_votes(table, fit, PreferenceConfig(clip_splits=("absent",)), 0)
+        simulate_votes(TABLE, FIT, PreferenceConfig(clip_splits=("absent",)), 0)
     with pytest.raises(ConfigError, match="100 or more"):
         PreferenceConfig(n_pairs=10)
 

@@ -14,8 +14,11 @@ from attm_companion.world.random_networks import (
     random_mert,
 )
 from attm_core.configuration import ClapArchitecture
-from attm_core.generation.separation import DemucsSeparator, _mdx_extra_bag, remove_vocals
+from attm_core.generation.separation import _mdx_extra_bag, remove_vocals
 
+SOURCES = ["drums", "bass", "other", "vocals"]
+SMALL_DEMUCS = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
+SMALL_DEMUCS |= {"samplerate": 8000}
 SMALL_T5 = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}
 SMALL_T5 |= {"num_heads": 3}
 SMALL_MERT = {
@@ -36,6 +39,7 @@ def n_parameters(make) -> int:
 
 
 def test_published_sizes() -> None:
+    from demucs.hdemucs import HDemucs
     from transformers import HubertConfig, HubertModel, T5Config, T5EncoderModel
 
     # 32,128 × 1024 words; 24 layers of attention, gated feed-forward and two norms; the table of
@@ -45,6 +49,8 @@ def test_published_sizes() -> None:
     assert n_parameters(lambda: T5EncoderModel(t5)) == 32_128 * 1024 + 24 * layer + 32 * 16 + 1024
     mert = HubertConfig(**MERT_V1_330M)
     assert round(n_parameters(lambda: HubertModel(mert)) / 1e6) == 315
+    # 83.6 million, as torchaudio's documentation of the same network says.
+    assert round(n_parameters(lambda: HDemucs(SOURCES, emb_smooth=False)) / 1e5) == 836
 
 
 @pytest.mark.parametrize(
@@ -83,46 +89,24 @@ def test_tokens_by_hand() -> None:
     assert all(4 <= number < 50_265 for number in words)
 
 
-SMALL_DEMUCS = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
-
-
-SMALL_DEMUCS |= {"samplerate": 8000}
-
-
-def separator(seed: int = 0) -> DemucsSeparator:
-    return random_mdx_extra(generator(seed), SMALL_DEMUCS)
-
-
 def test_the_bag_is_the_published_one() -> None:
     files, segment = _mdx_extra_bag()
-    bag = separator().model
+    bag = random_mdx_extra(generator(), SMALL_DEMUCS).model
     assert len(bag.models) == len(files)
     assert [model.segment for model in bag.models] == [segment] * 4 == [SEGMENT_S] * 4
-    assert bag.sources == ["drums", "bass", "other", "vocals"]
+    assert bag.sources == SOURCES
     assert bag.audio_channels == 2
     assert [model.cac for model in bag.models] == [True, True, False, False]
     assert all(model.channels == 4 and model.hybrid for model in bag.models)
 
 
-def test_the_published_size_of_a_separator() -> None:
-    from demucs.hdemucs import HDemucs
-
-    with torch.device("meta"):
-        model = HDemucs(["drums", "bass", "other", "vocals"], emb_smooth=False)
-    # 83.6 million, as torchaudio's documentation of the same network says.
-    assert round(sum(value.numel() for value in model.parameters()) / 1e5) == 836
-
-
-def test_it_separates_deterministically() -> None:
+def test_it_separates_deterministically_by_four_models_of_their_own() -> None:
     wave = 0.1 * torch.randn(1, 1, 8000, generator=generator())
-    left, again, other = (remove_vocals(wave, separator(seed)) for seed in (0, 0, 1))
+    one, same, another = (random_mdx_extra(generator(s), SMALL_DEMUCS) for s in (0, 0, 1))
+    left, again, other = (remove_vocals(wave, separator) for separator in (one, same, another))
     assert left.shape == wave.shape
     assert torch.isfinite(left).all()
     assert torch.equal(left, again)
     assert not torch.allclose(left, other)
-
-
-def test_the_four_models_have_weights_of_their_own() -> None:
-    bag = separator().model.models
-    first, second = (dict(model.named_parameters()) for model in bag[:2])
+    first, second = (dict(model.named_parameters()) for model in one.model.models[:2])
     assert not [n for n, v in first.items() if v.ndim > 1 and torch.equal(v, second[n])]

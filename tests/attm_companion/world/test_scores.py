@@ -29,13 +29,9 @@ def test_a_chorale_by_hand() -> None:
     )
     means = [part[:, 2].mean() for part in piece.parts]
     assert means == sorted(means, reverse=True)
-
-
-def test_a_tune_by_hand() -> None:
-    kind, relative = "fiddle tune", "ryansMammoth/SalemHornpipe.abc"
-    piece = read_piece(kind, relative)
-    assert piece.work_type == "hornpipe" and piece.piece_id == "ryansMammoth/SalemHornpipe"
-    assert len(piece.parts) == 1
+    tune = read_piece("fiddle tune", "ryansMammoth/SalemHornpipe.abc")
+    assert (tune.work_type, tune.piece_id) == ("hornpipe", "ryansMammoth/SalemHornpipe")
+    assert len(tune.parts) == 1
 
 
 def test_ties_are_joined_and_grace_notes_left_out() -> None:

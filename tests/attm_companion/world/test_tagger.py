@@ -71,16 +71,13 @@ def test_a_real_checkpoint_has_every_variable_of_the_network() -> None:
     assert found["batch_normalization_9/moving_variance"].min() > 0
 
 
-@pytest.mark.parametrize(
-    ("caption", "named"),
-    [
-        ("Electric piano, fretless bass and drums play softly.", {"drums"}),
-        ("A slow waltz for fiddle, banjo and nylon guitar, without voices.", {"violin", "guitar"}),
-        ("Harpsichord in a mass with voices singing ooh.", {"harpsichord", "choir"}),
-    ],
-)
-def test_captions_name_tags(caption, named) -> None:
-    assert instruments_named(caption) == named
+def test_captions_name_tags() -> None:
+    named = {
+        "Electric piano, fretless bass and drums play softly.": {"drums"},
+        "A slow waltz for fiddle, banjo and guitar, without voices.": {"violin"},
+        "Nylon guitar and harpsichord with voices.": {"guitar", "harpsichord", "choir"},
+    }
+    assert {caption: instruments_named(caption) for caption in named} == named
 
 
 def test_confirmation_by_hand() -> None:

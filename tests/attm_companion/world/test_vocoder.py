@@ -48,16 +48,11 @@ def test_iterations_bring_the_mel_closer(tones: Tensor) -> None:
     assert errors[1] < 0.9 * errors[0]
 
 
-def test_shape_range_and_determinism(tones: Tensor) -> None:
+def test_range_and_determinism_and_no_influence_of_companions(tones: Tensor) -> None:
     target = LogMel(MEL_16K_MINI)(tones)
-    vocoder = GriffinLim(MEL_16K_MINI)
+    vocoder = GriffinLim(MEL_16K_MINI, GriffinLimConfig(n_iterations=2))
     waves = vocoder(target)
     assert waves.shape == tones.shape
     assert waves.abs().max() <= 1.0
     assert torch.equal(waves, vocoder(target))
-
-
-def test_a_clip_does_not_depend_on_its_companions(tones: Tensor) -> None:
-    target = LogMel(MEL_16K_MINI)(tones)
-    vocoder = GriffinLim(MEL_16K_MINI, GriffinLimConfig(n_iterations=2))
-    assert torch.allclose(vocoder(target)[2:], vocoder(target[2:]), atol=1e-4)
+    assert torch.allclose(waves[2:], vocoder(target[2:]), atol=1e-4)
