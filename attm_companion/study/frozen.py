@@ -55,8 +55,11 @@ class CorpusStage(Stage):
         """Build the corpus and note its hash."""
         from attm_companion.world.build import build_corpus
 
-        build_corpus(self.config, folder / "corpus", self.workers)
-        write_text(folder / "data-hash.txt", _hash_folder(folder / "corpus"))
+        corpus = folder / "corpus"
+        build_corpus(self.config, corpus, self.workers)
+        files = sorted(path for path in corpus.rglob("*") if path.is_file())
+        hashes = [f"{sha256_file(path)}  {path.relative_to(corpus)}" for path in files]
+        write_text(folder / "data-hash.txt", "\n".join(hashes))
 
     def store(self) -> ClipStore:
         """The clips."""
@@ -83,11 +86,7 @@ class CorpusStage(Stage):
 
     def captions(self, split: str) -> list[str]:
         """Captions of a split, in the order of `waves`."""
-        return self.captions_of(self.rows(split))
-
-    def captions_of(self, rows: Rows) -> list[str]:
-        """Captions of some rows."""
-        return self.store().captions(rows)
+        return self.store().captions(self.rows(split))
 
 
 @cache
@@ -197,10 +196,4 @@ class SeparatorStage(Stage):
         return DemucsSeparator(build_mini_demucs(self.config, generator))
 
     def _stems(self, split: str) -> tuple[Tensor, Tensor]:
-        both = (self.corpus.waves(split, "instrumental"), self.corpus.waves(split, "vocals"))
-        return both[0][:, 0], both[1][:, 0]
-
-
-def _hash_folder(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return "\n".join(f"{sha256_file(path)}  {path.relative_to(folder)}" for path in files)
+        return self.corpus.waves(split)[:, 0], self.corpus.waves(split, "vocals")[:, 0]

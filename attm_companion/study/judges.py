@@ -113,7 +113,7 @@ class ClapStage(Stage):
 
     def _captioned(self, split: str, versions: Sequence[Version]) -> tuple[Tensor, list[str]]:
         mels, rows = self.spectrograms.of_split(split, versions)
-        return mels, self.spectrograms.corpus.captions_of(np.concatenate(rows))
+        return mels, self.spectrograms.corpus.store().captions(np.concatenate(rows))
 
     def model(self) -> MiniClap:
         """The trained model."""

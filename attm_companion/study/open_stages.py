@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 
 from attm_companion.study.arrays import Array
 from attm_companion.study.chain import Features, RewardColumn, SFTStage, flux_config
@@ -152,18 +151,16 @@ class SeparatorCheckStage(Stage):
         if not isinstance(corpus, CorpusStage):
             raise ConfigError("only the miniature's corpus knows its stems")
         store, rows = corpus.store(), np.asarray(corpus.rows(self.protocol.split))
+        separator = self.evaluator.frozen.separator.model()
+        config = replace(self.protocol.config, target_lufs=None)
         voiced = store.table.loc[rows, "has_voice"].to_numpy(dtype=bool)
         for kind, wanted in zip(KINDS, (voiced, ~voiced), strict=True):
             chosen = rows[wanted][:N_CLIPS]
             mix, stem = (store.waves(track, chosen)[:, None] for track in ("mix", "instrumental"))
-            versions = {"mix": mix, "separated": self._separated(mix), "stem": stem}
-            for version, waves in versions.items():
+            separated = postprocess(mix, corpus.sample_rate_hz, separator, config)[0]
+            for version, waves in zip(VERSIONS, (mix, separated, stem), strict=True):
                 scores = self.evaluator.score(waves, store.captions(chosen))
                 scores.save(folder / f"{kind} {version}.npz")
-
-    def _separated(self, mix: torch.Tensor) -> torch.Tensor:
-        frozen, config = self.evaluator.frozen, replace(self.protocol.config, target_lufs=None)
-        return postprocess(mix, frozen.corpus.sample_rate_hz, frozen.separator.model(), config)[0]
 
     def scores(self) -> dict[str, Scores]:
         """Kind and version of clips → what they scored."""

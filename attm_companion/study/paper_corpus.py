@@ -91,13 +91,9 @@ class JamendoStage(Stage):
 
     def captions(self, split: str) -> list[str]:
         """Captions of a split."""
-        return self.captions_of(self.rows(split))
-
-    def captions_of(self, rows: Rows) -> list[str]:
-        """Captions of some rows."""
-        n = len(self.table)
-        column = self.table["caption"].to_numpy()
-        return [str(column[row]) if row < n else self.prompts[row - n] for row in rows]
+        if split == "prompts":
+            return self.prompts
+        return [str(text) for text in self.table["caption"].to_numpy()[self.rows(split)]]
 
     def waves(self, split: str, track: Track = "instrumental") -> Tensor:
         """Clips (B, 1, S) of ``reference``, ``prompts`` or ``valid``, mono at 44.1 kHz.

@@ -199,17 +199,12 @@ def _measured() -> Iterator[dict[str, float]]:
     """Yield a dict; afterwards it holds wall time, CPU time and peak memory of what was done."""
     if PROCESS.exists():
         (PROCESS / "clear_refs").write_text("5")  # the peak counts from here
-    wall, cpu = time.monotonic(), _cpu_s()
+    wall, cpu = time.monotonic(), sum(os.times()[:4])  # its own and that of ended children
     cost: dict[str, float] = {}
     yield cost
     cost["wall_s"] = round(time.monotonic() - wall, 3)
-    cost["cpu_s"] = round(_cpu_s() - cpu, 3)
+    cost["cpu_s"] = round(sum(os.times()[:4]) - cpu, 3)
     cost["peak_memory_mb"] = _peak_kib() // 1024
-
-
-def _cpu_s() -> float:
-    """CPU time of this process and of its children that have ended."""
-    return sum(os.times()[:4])
 
 
 def _peak_kib() -> int:

@@ -144,7 +144,8 @@ def arrange(
     singer = SINGERS[generator.integers(len(SINGERS))] if has_voice else None
     doubled = singer is None or generator.random() < DOUBLED_SHARE
     lines = _share_out(parts, ensemble, first=0 if doubled else 1)
-    words = tuple(dict.fromkeys(_word(ensemble, line.program) for line in lines))
+    word_of = {player.program: player.word for player in ensemble.players}
+    words = tuple(dict.fromkeys(word_of[line.program] for line in lines))
     if ensemble.drums is not None:
         hits = drum_pattern(ensemble.drums, duration_s, beat_s)
         lines.append(Line(-1, DRUMS_DB[ensemble.drums], hits))
@@ -195,7 +196,3 @@ def _human(line: Line, generator: np.random.Generator) -> Line:
     velocity = np.clip(generator.normal(0.8, 0.08, len(line.notes)), 0.5, 1.0)
     notes = np.column_stack([starts, line.notes[:, 1:], velocity])
     return Line(line.program, line.level_db, notes)
-
-
-def _word(ensemble: Ensemble, program: int) -> str:
-    return next(player.word for player in ensemble.players if player.program == program)

@@ -106,7 +106,10 @@ def _read_pieces(
 ) -> tuple[dict[Path, tuple[str, str]], dict[str, str]]:
     """All readable scores in the order they were chosen, and why the others were not read."""
     files = choose_files(config.n_pieces, config.seed)
-    chosen = [(kind, relative, _piece_path(folder, relative)) for kind, relative in files]
+    chosen = []
+    for kind, relative in files:
+        digest = hashlib.sha256(f"{READER_VERSION}/{relative}".encode()).hexdigest()[:20]
+        chosen.append((kind, relative, folder / "pieces" / f"{digest}.json"))
     unread = _read_missing(chosen, workers, config.parse_limit_s)
     if unread:  # a worker may have died of something else than its score: once more, alone
         unread = _read_missing([task for task in chosen if task[1] in unread], 1, LAST_TRY_S)
@@ -131,11 +134,6 @@ def _read_missing(
         for index, result in track(answers, "Reading scores", total=len(missing))
         if isinstance(result, RenderError)
     }
-
-
-def _piece_path(folder: Path, relative: str) -> Path:
-    digest = hashlib.sha256(f"{READER_VERSION}/{relative}".encode()).hexdigest()[:20]
-    return folder / "pieces" / f"{digest}.json"
 
 
 def _render(

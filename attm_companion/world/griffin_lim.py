@@ -36,7 +36,10 @@ class GriffinLim:
     def __call__(self, log_mel: Float[Tensor, "B M L"]) -> Float[Tensor, "B S"]:
         """Waves whose log-mel spectrogram is close to ``log_mel``; equal for equal input."""
         magnitude = self.linear_magnitude(log_mel.float().exp()).transpose(1, 2)
-        phase = self._first_phase(magnitude.shape[1])
+        # Random unit phasors (L, F), the same for every clip and every run.
+        generator = torch_generator(0, "griffin-lim", "first phase")
+        angle = torch.rand(magnitude.shape[1:], generator=generator) * 2 * math.pi
+        phase = torch.polar(torch.ones_like(angle), angle)
         padding = self.mel.padding
         waves = [self._search(part, phase)[:, padding:-padding] for part in magnitude.split(CHUNK)]
         return torch.cat(waves).clamp(-1.0, 1.0)
@@ -50,12 +53,6 @@ class GriffinLim:
             predicted = torch.matmul(self.filters.T, torch.matmul(self.filters, magnitude))
             magnitude = magnitude * target / predicted.clamp_min(TINY)
         return magnitude
-
-    def _first_phase(self, n_frames: int) -> Complex[Tensor, "L F"]:
-        """Random unit phasors, the same for every clip and every run."""
-        generator = torch_generator(0, "griffin-lim", "first phase")
-        angle = torch.rand(n_frames, self.filters.shape[1], generator=generator) * 2 * math.pi
-        return torch.polar(torch.ones_like(angle), angle)
 
     def _search(self, magnitude: Tensor, phase: Tensor) -> Tensor:
         """Alternate between "is the spectrum of a wave" and "has these magnitudes"."""

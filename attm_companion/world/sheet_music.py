@@ -138,7 +138,10 @@ def read_piece(kind_name: str, relative: str) -> Piece:
     if sum(map(len, parts)) < MIN_NOTES:
         raise RenderError(f"score {relative} holds fewer than {MIN_NOTES} notes")
     parts.sort(key=lambda notes: -float(np.average(notes[:, 2], weights=notes[:, 1])))
-    return make_piece(kind_name, relative, _thin(parts))
+    if len(parts) > MAX_PARTS:  # the highest and the lowest always stay
+        kept = np.unique(np.linspace(0, len(parts) - 1, MAX_PARTS).round().astype(int))
+        parts = [parts[i] for i in kept]
+    return make_piece(kind_name, relative, parts)
 
 
 def make_piece(kind_name: str, relative: str, parts: Iterable[NDArray[np.float64]]) -> Piece:
@@ -198,14 +201,6 @@ def _add_note(
         held[pitch] = len(rows) - 1
     if tie not in ("start", "continue"):
         held.pop(pitch, None)
-
-
-def _thin(parts: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """At most `MAX_PARTS` parts, always with the highest and the lowest."""
-    if len(parts) <= MAX_PARTS:
-        return parts
-    keep = np.unique(np.linspace(0, len(parts) - 1, MAX_PARTS).round().astype(int))
-    return [parts[i] for i in keep]
 
 
 def _beat_quarters(notes: NDArray[np.float64]) -> float:
