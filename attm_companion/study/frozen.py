@@ -29,7 +29,7 @@ from attm_core.files import (
     write_text,
 )
 from attm_core.randomness import torch_generator
-from attm_core.weights import build
+from attm_core.weights import build, save_module
 
 if TYPE_CHECKING:
     from attm_companion.world.mini_codec import MiniCodec
@@ -142,7 +142,7 @@ class CodecStage(Stage):
 
         waves = self.corpus.waves("train")[:, 0]
         codec = train_mini_codec(waves, self.config, torch_generator(self.seed, "codec"))
-        codec.save(folder / WEIGHTS)
+        save_module(folder / WEIGHTS, codec, codec.config)
 
     def model(self) -> MiniCodec:
         """The trained codec."""

@@ -19,7 +19,7 @@ from attm_companion.world.config import MiniClapConfig, MiniMertConfig, OracleCo
 from attm_companion.world.listeners import ListenerConfig
 from attm_core.files import load_tensors, read_json, save_tensors, write_json
 from attm_core.randomness import torch_generator
-from attm_core.weights import build
+from attm_core.weights import build, save_module
 
 if TYPE_CHECKING:
     from attm_companion.world.mini_clap import MiniClap
@@ -102,7 +102,7 @@ class ClapStage(Stage):
         generator = torch_generator(self.seed, "clap")
         mels, captions = self._captioned("train", VERSIONS)
         clap = train_mini_clap(mels, captions, self.text.encoder(), self.config, generator)
-        clap.save(folder / WEIGHTS)
+        save_module(folder / WEIGHTS, clap, clap.config)
         _embed_all(clap, self.spectrograms, folder)
         held_out = self._captioned("valid", ("instrumental",))
         write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
@@ -143,7 +143,7 @@ class MertStage(Stage):
 
         mels, _ = self.spectrograms.of_split("train", ("mix", "round_trip"))
         mert = train_mini_mert(mels, self.config, torch_generator(self.seed, "mert"))
-        mert.save(folder / WEIGHTS)
+        save_module(folder / WEIGHTS, mert, mert.config)
         embedded = _embed_all(mert, self.spectrograms, folder)
         write_json(folder / QUALITY, self._probe(embedded["mix"]))
 
@@ -199,7 +199,7 @@ class OracleStage(Stage):
         mels, table = self._labelled("train", VERSIONS)
         generator = torch_generator(self.seed, "oracle")
         oracle = train_oracle(mels, table, self.config, generator)
-        oracle.save(folder / WEIGHTS)
+        save_module(folder / WEIGHTS, oracle, oracle.config)
         report: dict[str, Any] = {}
         for version in VERSIONS:
             parts = [self._labelled(split, (version,)) for split in ("valid", "test")]

@@ -22,7 +22,7 @@ from attm_companion.world.mel_tower import Ear, listen
 from attm_companion.world.minilm import MiniLM
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
-from attm_core.weights import build, load_module, save_module
+from attm_core.weights import build, load_module
 
 MAX_LOG_SCALE = math.log(100)  # as CLIP has it
 
@@ -61,13 +61,9 @@ class MiniClap(nn.Module):
         """Unit-norm audio embeddings of what `listen` gave."""
         return F.normalize(self.audio_head(self.ear.hear(mels)), dim=-1)
 
-    def save(self, path: Path) -> Path:
-        """Write weights and configuration (safetensors)."""
-        return save_module(path, self, self.config)
-
     @classmethod
     def load(cls, path: Path, text_encoder: MiniLM) -> MiniClap:
-        """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
+        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
         return load_module(path, MiniClapConfig, lambda config: cls(config, text_encoder))[0]
 
 

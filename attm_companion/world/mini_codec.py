@@ -20,7 +20,7 @@ from attm_companion.world.griffin_lim import GriffinLim
 from attm_core.audio import channel_mean
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 from attm_core.errors import InputError
-from attm_core.weights import build, load_module, save_module
+from attm_core.weights import build, load_module
 
 Conv = nn.Conv1d | nn.ConvTranspose1d
 CHUNK = 32
@@ -102,13 +102,9 @@ class MiniCodec(nn.Module):
         mean, log_variance = self.encoder(mel).chunk(2, dim=1)
         return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
 
-    def save(self, path: Path) -> Path:
-        """Write weights and configuration (safetensors)."""
-        return save_module(path, self, self.config)
-
     @classmethod
     def load(cls, path: Path) -> MiniCodec:
-        """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
+        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
         return load_module(path, MiniCodecConfig, cls)[0]
 
 
@@ -135,12 +131,9 @@ class ResidualBlock1d(nn.Module):
 class Half(nn.Module):
     """One half of the codec: a linear map of patches plus a residual network that improves on it.
 
-    Args:
-        linear: between mel frames and latents in one step.
-        last: from the network to what the half gives.
-        enter: to the network's first width.
-        change: to its second width and other rate.
-        blocks: residual blocks at each of the two rates.
+    ``linear`` goes between mel frames and latents in one step, ``enter`` to the network's first
+    width, ``change`` to its second width and other rate, ``last`` to what the half gives; at each
+    rate are as many residual blocks as ``blocks``.
     """
 
     def __init__(self, linear: Conv, last: Conv, enter: Conv, change: Conv, blocks: int) -> None:

@@ -25,7 +25,7 @@ from attm_companion.world.fitting import crop_at, fit
 from attm_companion.world.mel_tower import Ear, listen
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
-from attm_core.weights import build, load_module, save_module
+from attm_core.weights import build, load_module
 
 
 class MiniMert(nn.Module):
@@ -54,13 +54,9 @@ class MiniMert(nn.Module):
         """Embeddings of what `listen` gave."""
         return self.ear.hear(mels)
 
-    def save(self, path: Path) -> Path:
-        """Write weights and configuration (safetensors)."""
-        return save_module(path, self, self.config)
-
     @classmethod
     def load(cls, path: Path) -> MiniMert:
-        """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
+        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
         return load_module(path, MiniMertConfig, cls)[0]
 
 

@@ -25,10 +25,10 @@ from attm_companion.world.captions import MOODS
 from attm_companion.world.config import OracleConfig
 from attm_companion.world.fitting import fit, random_crops
 from attm_companion.world.listeners import ListenerConfig
-from attm_companion.world.mel_tower import Ear, listen
+from attm_companion.world.mel_tower import Ear
 from attm_companion.world.preferences import tag_fit
 from attm_companion.world.production import FAULTS
-from attm_core.weights import build, load_module, save_module
+from attm_core.weights import build, load_module
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,19 +71,9 @@ class Oracle(nn.Module):
         parts = (hidden, concepts.sigmoid(), self.common)
         return Opinion(*(part.double().numpy() for part in parts))
 
-    def answers(
-        self, waves: Float[Tensor, "B C S"], sample_rate_hz: int, concepts: Sequence[Sequence[str]]
-    ) -> list[list[bool]]:
-        """Whether each clip has its concepts; meets ``ConceptJudge``."""
-        return self.judge(listen(waves.mean(dim=1), sample_rate_hz)).answers(concepts)
-
-    def save(self, path: Path) -> Path:
-        """Write weights and configuration (safetensors)."""
-        return save_module(path, self, self.config)
-
     @classmethod
     def load(cls, path: Path) -> Oracle:
-        """Read what ``save`` wrote; raises ``CheckpointError`` if it does not fit."""
+        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
         return load_module(path, OracleConfig, cls)[0]
 
 

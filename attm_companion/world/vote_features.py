@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.errors import InputError
@@ -14,18 +13,6 @@ from attm_core.ranker.training import PairFeatures
 from attm_core.ranker.tunejury import ClipFeatures
 
 TARGET_OF_WINNER = {"model_a": 1.0, "model_b": 0.0, "tie": 0.5}
-
-
-def targets(winners: Iterable[str]) -> Float[Tensor, " n"]:
-    """Targets of winners ``model_a``, ``model_b``, ``tie``.
-
-    Raises:
-        InputError: any other winner.
-    """
-    winners = list(winners)
-    if unknown := sorted(set(winners) - set(TARGET_OF_WINNER)):
-        raise InputError(f"winners must be model_a, model_b or tie, got {unknown}")
-    return torch.tensor([TARGET_OF_WINNER[winner] for winner in winners])
 
 
 def gather_pairs(
@@ -44,6 +31,9 @@ def gather_pairs(
     """
     if missing := sorted(set(votes["prompt"]) - set(prompts) - {""}):
         raise InputError(f"{len(missing)} prompts have no embedding, the first {missing[0]!r}")
+    if unknown := sorted(set(votes["winner"]) - set(TARGET_OF_WINNER)):
+        raise InputError(f"winners must be model_a, model_b or tie, got {unknown}")
+    target = torch.tensor([TARGET_OF_WINNER[winner] for winner in votes["winner"]])
     known = {**prompts, "": torch.zeros(next(iter(clap_audio.values())).shape[1])}
     text = torch.stack([known[prompt] for prompt in votes["prompt"]])
 
@@ -53,4 +43,4 @@ def gather_pairs(
         clap, heard = (torch.stack([of[k][r] for k, r in places]) for of in (clap_audio, mert))
         return ClipFeatures(clap, heard, text)
 
-    return PairFeatures(side("a"), side("b"), targets(votes["winner"]))
+    return PairFeatures(side("a"), side("b"), target)

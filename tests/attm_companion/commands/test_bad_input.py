@@ -65,6 +65,7 @@ from attm_core.encoders.mert import Mert
 from attm_core.errors import AssetError, CheckpointError, InputError
 from attm_core.generation import separation
 from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
+from attm_core.weights import save_module
 
 SMALL_FLUX = FluxAudioConfig(width=16, n_heads=2, ffn_multiple=32, score_head="global_adaln")
 SMALL_CLAP = ClapArchitecture("HTSAT-tiny", 4 + 256 + 2, n_layers=1)
@@ -166,7 +167,7 @@ READERS = {
     ),
     "codec, ours": Reader(
         "codec.safetensors", "band_mean",
-        lambda path: MiniCodec(SMALL_CODEC).save(path),
+        lambda path: save_module(path, MiniCodec(SMALL_CODEC), SMALL_CODEC),
         MiniCodec.load, says_what_to_do=False,
     ),
     "FLAN-T5": Reader(

@@ -1,11 +1,11 @@
 """The paper's assets in miniature: files of the real kinds with random weights, and a profile."""
 
-import csv
 import json
 import zipfile
 from itertools import product
 from pathlib import Path
 
+import pandas as pd
 import soundfile
 import torch
 from published_files import (
@@ -80,12 +80,8 @@ def write_music(root: Path) -> None:
 
 def write_song_describer(folder: Path) -> None:
     columns = ("caption_id", "track_id", "caption", "is_valid_subset", "path", "duration")
-    with (folder / "song_describer.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        for number in range(N_REFERENCE):
-            place = f"{number:02d}/{900 + number}.mp3"
-            writer.writerow((number, 900 + number, WORDS[number], "True", place, 120))
+    rows = [(i, 900 + i, WORDS[i], True, f"{i:02d}/{900 + i}.mp3", 120) for i in range(N_REFERENCE)]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "song_describer.csv", index=False)
     with zipfile.ZipFile(folder / "audio.zip", "w") as archive:
         for number in range(N_REFERENCE):
             path = folder / f"{900 + number}.2min.mp3"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attm_companion.study import seed_study
-from attm_companion.study.seed_study import GRID, Reading, labels, primary, secondary, select
+from attm_companion.study.seed_study import GRID, Reading, primary, secondary, select
 from attm_companion.study.stage import ancestry
 from attm_companion.study.study import Study
 
@@ -43,16 +43,6 @@ def test_conditions_are_read_as_selected(rows):
     assert rows["v1_v2"].forward == rows["experts_v2"].forward == rows["crpo"].forward
     published = secondary(Study("smoke", 1), READING)["published.v1"].protocol.config
     assert (published.s, published.n_passes) == (5.0, 3)
-
-
-def test_the_positive_control_has_ten_times_the_rate(rows):
-    strong = secondary(Study("smoke", 1), READING)["crpo_x10"].weights.config.training
-    assert strong.lr == pytest.approx(10 * rows["crpo"].weights.config.training.lr)
-
-
-def test_labels_are_the_only_difference(rows):
-    found = labels(Study("smoke", 1), READING)
-    assert [stage.weights.config.label for stage in found.values()] == ["sampling", "null"]
 
 
 def test_the_rule_takes_the_lowest_distance(monkeypatch):

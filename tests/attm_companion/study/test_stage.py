@@ -96,10 +96,6 @@ def test_work_that_raises_leaves_no_record_and_may_be_tried_again(toy_log, monke
     assert stage.out()["value"] == 1
 
 
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-3])
-
-
 def flip(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -113,7 +109,7 @@ def replace(path):
 
 
 DAMAGES = {
-    "truncated": truncate,
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-3]),
     "empty": lambda path: path.write_bytes(b""),
     "flipped": flip,
     "swapped": replace,

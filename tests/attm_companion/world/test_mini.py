@@ -16,6 +16,7 @@ from attm_companion.world.mini_codec import (
 )
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
+from attm_core.weights import save_module
 
 CONFIG = MiniCodecConfig(
     n_samples=16_384,
@@ -73,7 +74,7 @@ def test_training_beats_the_linear_start() -> None:
 
 
 def test_file_round_trip_and_shapes(trained: MiniCodec, tmp_path: Path) -> None:
-    loaded = MiniCodec.load(trained.save(tmp_path / "codec.safetensors"))
+    loaded = MiniCodec.load(save_module(tmp_path / "codec.safetensors", trained, CONFIG))
     waves = melodies(3, 1)[:, None]
     mean, std = trained.encode(waves)
     assert mean.shape == std.shape == (3, trained.n_latents, trained.n_channels) == (3, 8, 8)

@@ -57,17 +57,6 @@ def test_training_removes_the_voice_and_spares_the_rest(trained: torch.nn.Module
     assert quality["clean_db"] > 12
 
 
-def test_same_generator_same_weights(trained: torch.nn.Module) -> None:
-    tiny = MiniDemucsTraining(n_steps=2, batch_size=2, crop_samples=512)
-    first, again, other = (
-        train_mini_demucs(*toy_stems(), generator(seed), SHAPE, tiny).state_dict()
-        for seed in (5, 5, 6)
-    )
-    for name, value in first.items():
-        assert torch.equal(value, again[name]), name
-        assert value.ndim < 2 or not torch.equal(value, other[name]), name
-
-
 def test_initial_weights_have_the_scale_of_demucs() -> None:
     # U(±b) has deviation b/√3; demucs divides the weights by √(deviation / 0.1).
     weight = build_mini_demucs(SHAPE, generator()).encoder[1][0].weight
@@ -92,17 +81,15 @@ def test_round_trip_through_a_file(trained: torch.nn.Module, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("tensors", "metadata", "message"),
+    ("metadata", "message"),
     [
-        ({"w": torch.zeros(1)}, {}, "no mini demucs"),
-        ({"w": torch.zeros(1)}, {CONFIG_KEY: "{}"}, "does not fit"),
-        ({"w": torch.zeros(1)}, {CONFIG_KEY: '{"width": 3}'}, "does not fit"),
+        ({}, "no mini demucs"),
+        ({CONFIG_KEY: "{}"}, "does not fit"),
+        ({CONFIG_KEY: '{"width": 3}'}, "does not fit"),
     ],
 )
-def test_wrong_files_are_refused(
-    tmp_path: Path, tensors: dict, metadata: dict, message: str
-) -> None:
-    path = save_tensors(tmp_path / "a.safetensors", tensors, metadata)
+def test_wrong_files_are_refused(tmp_path: Path, metadata: dict, message: str) -> None:
+    path = save_tensors(tmp_path / "a.safetensors", {"w": torch.zeros(1)}, metadata)
     with pytest.raises(CheckpointError, match=message):
         load_mini_demucs(path)
 

@@ -12,6 +12,7 @@ from attm_companion.world.mel_tower import listen
 from attm_companion.world.mini_mert import MiniMert, disjoint_crops, probe_r2, train_mini_mert
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
+from attm_core.weights import save_module
 
 CONFIG = MiniMertConfig(
     projection=16,
@@ -59,5 +60,5 @@ def test_embedding_shape_and_file_round_trip(trained: MiniMert, tmp_path: Path) 
     waves, _, _ = toy_clips(3, seed=2)
     embedding = trained.embed_audio(waves[:, None], 16_000)
     assert embedding.shape == (3, trained.width) == (3, CONFIG.tower.width)
-    loaded = MiniMert.load(trained.save(tmp_path / "mert.safetensors"))
+    loaded = MiniMert.load(save_module(tmp_path / "mert.safetensors", trained, CONFIG))
     assert torch.equal(loaded.embed_audio(waves[:, None], 16_000), embedding)

@@ -23,6 +23,7 @@ from attm_companion.world.oracle import (
     train_oracle,
 )
 from attm_core.randomness import torch_generator
+from attm_core.weights import save_module
 
 CONFIG = OracleConfig(
     tower=MelTowerConfig(channels=(8, 16)),
@@ -90,10 +91,7 @@ def test_hidden_hiss_is_learnt(trained: Oracle, tmp_path: Path) -> None:
     opinion = trained.judge(listen(waves, 16_000))
     heard = opinion.hidden[:, HIDDEN.index("hiss")]
     assert np.corrcoef(heard, hiss.numpy())[0, 1] > 0.9
-    again = Oracle.load(trained.save(tmp_path / "oracle.safetensors"))
+    again = Oracle.load(save_module(tmp_path / "oracle.safetensors", trained, CONFIG))
     assert np.array_equal(again.judge(listen(waves, 16_000)).hidden, opinion.hidden)
-    asked = [["piano"], ["slow", "voices"]]
-    answers = again.answers(waves[:2, None], 16_000, asked)
-    assert answers == Opinion(opinion.hidden[:2], opinion.concepts[:2], opinion.common).answers(
-        asked
-    )
+    concept = CONCEPTS[0]
+    assert opinion.answers([[concept]] * 60) == [[has] for has in opinion.heard[:, 0].tolist()]

@@ -1,4 +1,3 @@
-import json
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -7,7 +6,7 @@ import numpy as np
 import pytest
 
 from attm_companion.world import sheet_music as scores
-from attm_companion.world.sheet_music import KINDS, Piece, choose_files, estimate_key, read_piece
+from attm_companion.world.sheet_music import KINDS, choose_files, estimate_key, read_piece
 from attm_core.errors import RenderError
 
 
@@ -55,13 +54,6 @@ def test_key_of_a_scale_that_rests_on_its_triad(tonic: int, mode: str) -> None:
     weights = (4, 1, 2, 1, 3, 1, 1)
     notes = np.array([[0.0, w, 60 + tonic + s] for s, w in zip(steps, weights, strict=True)])
     assert estimate_key(notes) == (tonic, mode)
-
-
-def test_plain_values_round_trip(scale: Piece) -> None:
-    again = Piece.from_plain(json.loads(json.dumps(scale.to_plain())))
-    assert again.piece_id == scale.piece_id and again.mode == scale.mode
-    for one, other in zip(again.parts, scale.parts, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_an_unreadable_score_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

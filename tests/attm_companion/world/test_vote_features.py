@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from attm_companion.world.vote_features import gather_pairs, targets
+from attm_companion.world.vote_features import gather_pairs
 from attm_core.errors import InputError
 
 VOTES = pd.DataFrame(
@@ -34,11 +34,8 @@ def test_each_side_gets_the_features_of_its_row_and_kind():
     assert pairs.target.tolist() == [1.0, 0.5, 0.0]
 
 
-def test_a_prompt_without_embedding_is_named():
+def test_a_prompt_without_embedding_and_an_unknown_winner_are_named():
+    with pytest.raises(InputError, match="BOTH_BAD"):
+        gather_pairs(VOTES.assign(winner="BOTH_BAD"), CLAP, MERT, {"calm": torch.zeros(1)})
     with pytest.raises(InputError, match="1 prompts have no embedding, the first 'calm'"):
         gather_pairs(VOTES, CLAP, MERT, {})
-
-
-def test_unknown_winners_are_refused():
-    with pytest.raises(InputError, match="BOTH_BAD"):
-        targets(["model_a", "BOTH_BAD"])
