@@ -7,9 +7,8 @@ profile: speed is measured at full size, or at the mini study's, whatever the bo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -26,23 +25,14 @@ SAMPLING_RATIO, TRAINING_MS = 2.5, 60.0  # wanted
 Run = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Target:
-    """One figure that the project set out to reach.
+class Target(NamedTuple):
+    """One figure that the project set out to reach."""
 
-    Attributes:
-        name: what is measured.
-        wanted: the bound.
-        measured: what was found; None where the reference was not measured.
-        at_most: whether smaller is better.
-        unit: of both.
-    """
-
-    name: str
-    wanted: float
-    measured: float | None
-    at_most: bool
-    unit: str
+    name: str  # what is measured
+    wanted: float  # the bound
+    measured: float | None  # what was found; None where the reference was not measured
+    at_most: bool  # whether smaller is better
+    unit: str  # of both
 
     @property
     def verdict(self) -> str:
@@ -84,8 +74,7 @@ def run_with_reference(found: Run) -> Run | None:
     """The newest run with the reference: the file's own, or the one kept beside it."""
     if has_reference(found):
         return found
-    kept: Run | None = found.get("with_reference")
-    return kept
+    return found.get("with_reference")
 
 
 def sampling_table(run: Run) -> pd.DataFrame:
@@ -94,33 +83,30 @@ def sampling_table(run: Run) -> pd.DataFrame:
     The error is the relative L2 distance, in per cent, of the final latent from that of the first
     row. Rates count the operations of the reference, so that Winograd's fewer ones show as speed.
     """
-    return _frame(_sampling_row(row, run["machine"]) for row in run["rows"])
-
-
-def _sampling_row(row: Run, machine: Run) -> dict[str, Any]:
-    ratio = row["best_reference_over_this"]
-    return {
-        "": row["variant"],
-        "s a step": row["step_wall_s_best"],
-        RATIO: ratio and ratio["wall_s_best"],
-        "error, %": 100 * row["relative_l2_to_first"],
-        **shares(row["reference_gflops_a_second"], _rate_of(row["variant"], machine)),
-    }
+    return _frame(
+        {
+            "": row["variant"],
+            "s a step": row["step_wall_s_best"],
+            RATIO: (row["best_reference_over_this"] or {}).get("wall_s_best"),
+            "error, %": 100 * row["relative_l2_to_first"],
+            **shares(row["reference_gflops_a_second"], _rate_of(row["variant"], run["machine"])),
+        }
+        for row in run["rows"]
+    )
 
 
 def training_table(run: Run) -> pd.DataFrame:
     """A row a variant and width: milliseconds a step of 64 clips, ratio to the reference, rate."""
-    return _frame(_training_row(row, run["machine"]) for row in run["rows"])
-
-
-def _training_row(row: Run, machine: Run) -> dict[str, Any]:
-    ratio = row["reference_over_this"]
-    return {
-        "": row["variant"],
-        "ms a step": 1000 * row["wall_s_best"],
-        RATIO: ratio and ratio["wall_s_best"],
-        **shares(row["gflop"] / row["wall_s_best"], machine["matmul_gflops_bfloat16"]),
-    }
+    rate = run["machine"]["matmul_gflops_bfloat16"]
+    return _frame(
+        {
+            "": row["variant"],
+            "ms a step": 1000 * row["wall_s_best"],
+            RATIO: (row["reference_over_this"] or {}).get("wall_s_best"),
+            **shares(row["gflop"] / row["wall_s_best"], rate),
+        }
+        for row in run["rows"]
+    )
 
 
 def frechet_table(found: Run) -> pd.DataFrame:
@@ -151,7 +137,15 @@ def ratios_to_reference(sampling: Run, training: Run, frechet: Run) -> pd.Series
 
 def targets(sampling: Run, training: Run, frechet: Run) -> list[Target]:
     """What was wanted of the three benchmarks, and what the newest comparable runs found."""
-    return [*_sampling_targets(sampling), *_training_targets(training), *_frechet_targets(frechet)]
+    ours = next(row for row in training["rows"] if not row["variant"].startswith(REFERENCE))
+    step, ms = ours["variant"].removeprefix("ours "), 1000 * ours["wall_s_best"]
+    ratio, difference = frechet["ratio"], frechet["difference"]
+    return [
+        *_sampling_targets(sampling),
+        Target(f"training step, {step}", TRAINING_MS, ms, True, " ms"),
+        Target("Fréchet distance, over the square root", 15.0, ratio, False, " ×"),
+        Target("difference of the distances", 1e-6, difference, True, ""),
+    ]
 
 
 def target_table(found: list[Target]) -> pd.DataFrame:
@@ -198,17 +192,6 @@ def _sampling_targets(found: Run) -> Iterator[Target]:
     yield Target("error of its final latent", 1.0, error, True, " %")
     yield Target("sampling in float32, over the reference's", 1.3, alike, False, " ×")
     yield Target("error of its final latent in float32", 1e-4, distance, True, "")
-
-
-def _training_targets(found: Run) -> Iterator[Target]:
-    ours = next(row for row in found["rows"] if not row["variant"].startswith(REFERENCE))
-    name = f"training step, {ours['variant'].removeprefix('ours ')}"
-    yield Target(name, TRAINING_MS, 1000 * ours["wall_s_best"], True, " ms")
-
-
-def _frechet_targets(found: Run) -> Iterator[Target]:
-    yield Target("Fréchet distance, over the square root", 15.0, found["ratio"], False, " ×")
-    yield Target("difference of the distances", 1e-6, found["difference"], True, "")
 
 
 def _fastest(run: Run, kind: str, reference: bool = False) -> Run:

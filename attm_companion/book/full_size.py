@@ -6,7 +6,7 @@ of the study (`attm_companion.commands.plan`).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,10 +85,9 @@ def extraction_table(found: Mapping[str, Any]) -> pd.DataFrame:
     networks = found["at_scale"]["networks"]
     if networks is None:
         raise ConfigError(found["at_scale"]["networks_missing"])
-    frame = pd.DataFrame.from_dict(networks["parts"], orient="index")
-    frame.index = frame.index.str.replace("_", " ")
     names = {"machine_days": "days on the machine", "exaflop": "EFLOP"}
-    frame = frame.rename(columns=names).astype({"calls": int})
+    frame = pd.DataFrame.from_dict(networks["parts"], orient="index").astype({"calls": int})
+    frame = frame.rename(columns=names, index=lambda name: name.replace("_", " "))
     return frame.sort_values("days on the machine", ascending=False)
 
 
@@ -98,11 +97,10 @@ def plan_table(planned: list[Planned], prices: Prices) -> pd.DataFrame:
     Raises:
         ConfigError: no stage has a price: its cast is not the paper's.
     """
-    work: dict[str, Counter[str]] = {}
-    number: Counter[str] = Counter()
+    work: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    number = Counter(item.stage.label for item in planned)
     for item in planned:
-        work[item.stage.label] = work.get(item.stage.label, Counter()) + item.work
-        number[item.stage.label] += 1
+        work[item.stage.label] += item.work
     rows = {
         label: {
             "number": number[label],

@@ -50,23 +50,21 @@ def reward_sentence(result: Result) -> HtmlView:
     found = pearson(reward, utility)
     pairs = list(combinations(range(len(values)), 2))
     turned = sum((reward[i] - reward[j]) * (utility[i] - utility[j]) < 0 for i, j in pairs)
-    text = f"Over {len(values)} conditions, with the post-processing as deployed, mean Reward and "
-    text += (
-        f"mean true utility have r = {found.describe(2)}; {turned / len(pairs):.0%} of the pairs "
+    below = (
+        f"below {ENOUGH}: from a difference in Reward between two models it may not be concluded"
+        " that the listeners of this world prefer the one. A gain in Reward is reported in this"
+        " book as a gain in Reward, and nothing more."
     )
-    text += "of conditions are ordered differently by the two. "
-    if found.estimate >= ENOUGH:
-        text += (
-            f"That is at least {ENOUGH}, so a clear difference in Reward between two models may be "
-        )
-        text += "read as one in what the listeners of this world prefer."
-    else:
-        text += (
-            f"That is below {ENOUGH}: from a difference in Reward between two models it may not be "
-        )
-        text += "concluded that the listeners of this world prefer the one. A gain in Reward is "
-        text += "reported in this book as a gain in Reward, and nothing more."
-    return paragraph(text)
+    above = (
+        f"at least {ENOUGH}, so a clear difference in Reward between two models may be read as one"
+        " in what the listeners of this world prefer."
+    )
+    return paragraph(
+        f"Over {len(values)} conditions, with the post-processing as deployed, mean Reward and mean"
+        f" true utility have r = {found.describe(2)}; {turned / len(pairs):.0%} of the pairs of"
+        " conditions are ordered differently by the two. That is "
+        + (above if found.estimate >= ENOUGH else below)
+    )
 
 
 def _lines(result: Result, row: str) -> dict[str, Any]:

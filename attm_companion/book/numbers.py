@@ -34,19 +34,12 @@ _FILLED = itertools.count(1)  # ids of the numbers of a page
 
 @dataclass(frozen=True)
 class Number:
-    """A formatted value and where it comes from.
+    """A formatted value and where it comes from."""
 
-    Attributes:
-        text: as it is printed.
-        origin: one sentence on where it comes from.
-        level: ``"A"`` computed here, ``"B"`` from stored results, ``"C"`` quoted.
-        links: words → address of the code and of the line of data, from the book's first folder.
-    """
-
-    text: str
-    origin: str
-    level: str
-    links: Mapping[str, str]
+    text: str  # as it is printed
+    origin: str  # one sentence on where it comes from
+    level: str  # of `LEVELS`
+    links: Mapping[str, str]  # to the code and the line of data, from the book's first folder
 
     def html(self, identifier: str, depth: int = 1, badge: bool = True) -> str:
         """The number for a page: its origin shows on hover and on keyboard focus."""
@@ -171,10 +164,9 @@ def _minus(text: str) -> str:
 
 def _origin(result: Result, value: Value) -> str:
     named = result.provenance
-    parts = [f"{result.experiment}: {value.metric} of {value.row}"]
-    parts[0] += f" against {value.against}" if value.against else ""
-    parts += [f"profile {result.profile}"]
-    facts = {"n": value.n, "training seed": value.training_seed}
+    against = f" against {value.against}" if value.against else ""
+    parts = [f"{result.experiment}: {value.metric} of {value.row}{against}"]
+    facts = {"profile": result.profile, "n": value.n, "training seed": value.training_seed}
     facts["generation seed"] = value.generation_seed
     parts += [f"{name} {fact}" for name, fact in facts.items() if fact is not None]
     if value.low is not None and value.high is not None:

@@ -29,18 +29,13 @@ SCORE_NAMES = {"reward": "Reward", "clap": "CLAP"}
 
 @dataclass(frozen=True)
 class Version:
-    """One of several sounds for a prompt.
+    """One of several sounds for a prompt."""
 
-    Attributes:
-        name: what it is.
-        wave: (S,) or (C, S) in [−1, 1], all of a prompt equally long.
-        scores: ``reward`` and ``clap``, as far as they are known.
-        place: where it is on the sliders, such as ``{"s": 5.0, "w": 4.0}``; empty without sliders.
-    """
-
-    name: str
-    wave: Tensor
+    name: str  # what it is
+    wave: Tensor  # (S,) or (C, S) in [−1, 1], all of a prompt equally long
+    # ``reward`` and ``clap``, as far as they are known.
     scores: Mapping[str, float] = field(default_factory=dict)
+    # Where it is on the sliders, such as ``{"s": 5.0, "w": 4.0}``; empty without sliders.
     place: Mapping[str, float] = field(default_factory=dict)
 
 

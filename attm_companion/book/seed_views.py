@@ -169,12 +169,10 @@ def experts_answer(result: Result) -> HtmlView:
 
 def _better(result: Result) -> str:
     """In which other metrics the chosen samples do better than those at random."""
-    good = {"clap": "shows", "fad": "opposite"}
-    pair = ("experts", "random_64")
     said = [
-        f"{METRICS[metric]} ({_mean(result, *pair, metric)})"
-        for metric, word in good.items()
-        if _said(result, *pair, metric) == word
+        f"{METRICS[metric]} ({_mean(result, 'experts', 'random_64', metric)})"
+        for metric, word in (("clap", "shows"), ("fad", "opposite"))
+        if _said(result, "experts", "random_64", metric) == word
     ]
     return SIGN.sub("−", f" The chosen do better in {' and '.join(said)}.") if said else ""
 

@@ -23,6 +23,8 @@ IMPORTED = [
     "seaborn",
     "torch._dynamo",  # torch's optimisers import it at their first step
     "attm_companion.tables.experiments",
+    "attm_companion.study.sampling",
+    "attm_core.training.crpo",
     "attm_companion.book.result_views",
     "attm_companion.book.figures",
 ]

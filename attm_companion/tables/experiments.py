@@ -24,15 +24,10 @@ Conditions = Mapping[str, Stage | Mapping[int, Stage] | Mapping[float, Stage]]
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table, figure or section of the paper.
+    """One table, figure or section of the paper."""
 
-    Attributes:
-        conditions: row → the stage behind it, or several by seed or input score.
-        tabulate: turns the cached stages into a result.
-    """
-
-    conditions: Callable[[Study], Conditions]
-    tabulate: Callable[[Study], Result]
+    conditions: Callable[[Study], Conditions]  # by row; several by seed or input score
+    tabulate: Callable[[Study], Result]  # of the cached stages
 
     def stages(self, study: Study) -> list[Stage]:
         """What must be cached before `tabulate` can read it."""

@@ -4,6 +4,8 @@ from publishing_samples import code_cell, make_notebook
 
 from attm_companion.book.notebook_gates import html_sources, is_wordless, notebook_problems
 
+TRACE = "before\nTraceback (most recent call last):\n  boom"
+
 
 def picture(alt=None):
     metadata = {"image/png": {"alt": alt}} if alt is not None else {}
@@ -25,41 +27,27 @@ def test_a_clean_notebook_passes(tmp_path):
     assert problems(tmp_path, picture("A line that rises to 4"), sound) == []
 
 
-def test_a_stored_error_is_refused(tmp_path):
-    error = new_output("error", ename="ValueError", evalue="bad", traceback=[])
-    assert problems(tmp_path, error) == ["demo, cell 3 stored an error: ValueError: bad"]
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ([new_output("error", ename="E", evalue="bad", traceback=[])], "stored an error: E: bad"),
+        ([new_output("stream", name="stdout", text=TRACE)], "demo, cell 3 printed a traceback"),
+        ([new_output("stream", name="stderr", text=TRACE)], "demo, cell 3 printed a traceback"),
+        ([html('<audio src="static/no.mp3"></audio>')], "static/no.mp3, which does not exist"),
+        ([picture()], "without a text"),
+        ([picture("First of two lines"), picture("Second of two")], "2 pictures"),
+    ],
+)
+def test_refused(tmp_path, outputs, message):
+    (problem,) = problems(tmp_path, *outputs)
+    assert message in problem
 
 
-def test_an_exception_in_the_metadata_is_refused(tmp_path):
-    notebook = make_notebook()
-    notebook.metadata["papermill"] = {"exception": True}
-    assert "metadata.papermill.exception" in notebook_problems(notebook, "demo", tmp_path)[0]
-
-
-def test_papermills_error_tag_is_refused(tmp_path):
+def test_papermills_traces_of_a_failure_are_refused(tmp_path):
     notebook = make_notebook(code_cell("x", ["papermill-error-cell-tag"]))
-    assert "error tag" in notebook_problems(notebook, "demo", tmp_path)[0]
-
-
-def test_a_printed_traceback_is_refused(tmp_path):
-    text = "before\nTraceback (most recent call last):\n  boom"
-    for name in ("stdout", "stderr"):
-        (problem,) = problems(tmp_path, new_output("stream", name=name, text=text))
-        assert problem == "demo, cell 3 printed a traceback"
-
-
-def test_missing_sound_is_refused(tmp_path):
-    (problem,) = problems(tmp_path, html('<audio src="static/no.mp3"></audio>'))
-    assert "static/no.mp3, which does not exist" in problem
-
-
-def test_a_picture_without_words_is_refused(tmp_path):
-    assert "without a text" in problems(tmp_path, picture())[0]
-
-
-def test_two_pictures_in_a_cell_are_refused(tmp_path):
-    (problem,) = problems(tmp_path, picture("First of two lines"), picture("Second of two"))
-    assert "2 pictures" in problem
+    notebook.metadata["papermill"] = {"exception": True}
+    exception, tag = notebook_problems(notebook, "demo", tmp_path)
+    assert "metadata.papermill.exception" in exception and "error tag" in tag
 
 
 @pytest.mark.parametrize(

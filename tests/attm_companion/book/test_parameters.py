@@ -27,12 +27,9 @@ def test_declared_reads_names_and_defaults():
 def test_declared_refuses(source, message):
     with pytest.raises(ConfigError, match=message.replace("(", r"\(").replace(")", r"\)")):
         parameters.declared(make_notebook(parameters=source), "demo")
-
-
-def test_two_parameter_cells_are_refused():
-    notebook = make_notebook(code_cell("other = 1", ["parameters"]))
     with pytest.raises(ConfigError, match="2 cells tagged"):
-        parameters.declared(notebook, "demo")
+        twice = code_cell("other = 1", ["parameters"])
+        parameters.declared(make_notebook(twice), "demo")
 
 
 @pytest.mark.parametrize(
@@ -71,11 +68,9 @@ def test_parse_value_follows_the_default(text, default, value):
     assert type(parsed) is type(value)
 
 
-def test_history_without_injection_is_fine():
+def test_a_history_without_injection_or_with_a_declared_name_is_fine():
+    parameters.check_injected()  # outside a notebook there is nothing to check
     parameters.check_history(["", "seed = 1", "check_injected()"])
-
-
-def test_history_with_a_declared_name_is_fine():
     parameters.check_history(["", "import os", "seed = 1", "# Parameters\nseed = 7\n", "check"])
 
 
@@ -90,10 +85,6 @@ def test_history_with_a_declared_name_is_fine():
 def test_history_is_refused(inputs, message):
     with pytest.raises(ConfigError, match=message):
         parameters.check_history(inputs)
-
-
-def test_outside_a_notebook_there_is_nothing_to_check():
-    parameters.check_injected()
 
 
 def test_reading_what_is_no_notebook(tmp_path):

@@ -17,29 +17,20 @@ def elsewhere(monkeypatch):
 
 def test_everything_is_staged(project):
     pretend_executed(project)
+    stale = project.book_source / "book" / "stale.md"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("of an older book")
     source = staging.stage(project)
+    assert not stale.exists()
+    config = read_yaml(source / "_config.yml")
+    assert config["sphinx"]["config"]["attm_results"] == str(project.results)
+    assert not {"launch_buttons", "repository"} & config.keys()
     for name in ("book/index.md", "_static/room.js", "notebooks/demo.ipynb", "_toc.yml",
                  "book/generated/departures.md", "book/generated/execution.md"):  # fmt: skip
         assert (source / name).is_file(), name
     extra = source.with_name("book-extra")
     assert (extra / "mathjax" / staging.MATHJAX_FILE).stat().st_size > 1_000_000
     assert "L-3" in (extra / "source" / "attm_core" / "code.py.html").read_text()
-
-
-def test_what_was_staged_before_is_gone(project):
-    pretend_executed(project)
-    stale = staging.stage(project) / "book" / "stale.md"
-    stale.write_text("old")
-    staging.stage(project)
-    assert not stale.exists()
-
-
-def test_configuration_knows_results_and_extra_files(project):
-    pretend_executed(project)
-    config = read_yaml(staging.stage(project) / "_config.yml")
-    assert config["sphinx"]["config"]["attm_results"] == str(project.results)
-    assert "launch_buttons" not in config
-    assert "repository" not in config
 
 
 def test_launch_buttons_appear_where_the_repository_is_known(project, monkeypatch):
@@ -76,13 +67,6 @@ def test_a_duplicate_key_is_refused(project):
         staging.stage(project)
 
 
-def test_stderr_is_left_out(project):
-    warning = new_output("stream", name="stderr", text="/somewhere/x.py: warning")
-    pretend_executed(project, warning, new_output("stream", name="stdout", text="kept"))
-    text = (staging.stage(project) / "notebooks" / "demo.ipynb").read_text()
-    assert "warning" not in text and "kept" in text
-
-
 def test_texts_of_pictures_go_where_the_renderer_reads_them(project):
     words = {"image/png": {"alt": "A rising line", "caption": "Reward"}}
     picture = new_output("display_data", {"image/png": "AAAA"}, metadata=words)
@@ -114,10 +98,13 @@ def test_a_level_is_stated_or_printed_or_a(project):
     assert staged_notebooks.page_level(pretend_executed(project, said), source) == "C"
 
 
-def test_parameters_stand_once_and_the_time_at_the_end(project):
-    notebook = pretend_executed(project)
+def test_parameters_stand_once_the_time_at_the_end_and_no_warning(project):
+    said = [new_output("stream", name=name, text=name) for name in ("stderr", "stdout")]
+    notebook = pretend_executed(project, *said)
     notebook.cells.insert(2, code_cell("# Parameters\nseed = 7", ["injected-parameters"]))
     staged_notebooks.prepare(notebook, make_notebook())
+    kept = [output.name for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert kept == ["stdout"]
     parameters = [cell for cell in notebook.cells if "seed" in cell.source]
     assert [cell.source for cell in parameters] == ["# Parameters\nseed = 7"]
     assert "hide-input" in parameters[0].metadata.tags

@@ -15,6 +15,7 @@ def test_a_table_has_caption_and_headers():
     assert '<tr><td></td><th scope="col">ours</th>' in html
     assert '<th scope="row">FAD &lt;1&gt;</th><td>−0.5</td><td>0.25</td><td>100</td>' in html
     assert "<td>—</td>" in html
+    assert repr(show_table(FRAME, "Values")).startswith("Values\n"), "for terminals"
 
 
 def test_floats_without_a_format_have_four_digits():
@@ -30,15 +31,8 @@ def test_a_comparison_shows_the_difference_beside_the_paper():
     assert "<td>−0.50</td><td>0.25</td><td>−0.75</td><td>100</td>" in html
     assert "<td>0.25</td><td>—</td><td>—</td><td>90</td>" in html
     assert "difference" not in FRAME.columns
-
-
-def test_positive_differences_carry_their_sign():
     frame = pd.DataFrame({"ours": [0.5], "paper": [0.25]}, index=["x"])
     assert "<td>+0.250</td>" in show_comparison(frame, "c").html
-
-
-def test_the_plain_form_is_for_terminals():
-    assert repr(show_table(FRAME, "Values")).startswith("Values\n")
 
 
 def test_a_column_with_words_is_read_from_the_left():
