@@ -1,4 +1,4 @@
-"""Tables that a screen reader can read, with the paper's figure beside ours."""
+"""Tables that a screen reader can read, and numbers in them that know their origin."""
 
 from __future__ import annotations
 
@@ -80,24 +80,6 @@ def show_table(
         for name, *row in frame.itertuples(index=True, name=None)
     ]
     return HtmlView(table_html(head, rows, caption), f"{caption}\n{frame.to_string()}")
-
-
-def show_comparison(
-    frame: pd.DataFrame, caption: str, digits: int = 3, names: tuple[str, str] = ("ours", "paper")
-) -> HtmlView:
-    """Ours beside the paper's, with the difference.
-
-    Raises:
-        InputError: one of the two columns is missing.
-    """
-    ours, paper = names
-    if not {ours, paper} <= set(frame.columns):
-        raise InputError(f"the comparison needs columns '{ours}' and '{paper}'")
-    shown = frame.copy()
-    place = list(frame.columns).index(paper) + 1
-    shown.insert(place, "difference", frame[ours] - frame[paper])
-    formats = {ours: f".{digits}f", paper: f".{digits}f", "difference": f"+.{digits}f"}
-    return show_table(shown, caption, formats)
 
 
 def _cell(value: Any, specification: str) -> str:

@@ -46,11 +46,8 @@ def test_the_background_is_opaque_and_bytes_are_the_same_twice(figure, tmp_path)
     assert base64.b64encode(first)
 
 
-def test_colours_and_markers_differ():
+def test_colours_and_markers_differ_together():
     assert len(set(figures.PALETTE)) == len(set(figures.MARKERS)) == len(figures.PALETTE) == 8
-
-
-def test_style_cycles_both(monkeypatch):
     with matplotlib.rc_context():
         figures.use_style()
         keys = matplotlib.rcParams["axes.prop_cycle"].by_key()

@@ -1,7 +1,7 @@
 import pytest
 
 from attm_companion.book import PublishingError, refuse
-from attm_companion.book.layout import Layout, project_root, static_folder, tree_hash
+from attm_companion.book.layout import project_root, static_folder, tree_hash
 
 
 def test_the_project_is_found_from_below(project):
@@ -17,12 +17,6 @@ def test_audio_goes_beside_the_executed_notebook(project, monkeypatch):
     assert static_folder() == project.notebooks.resolve() / "static"
     monkeypatch.chdir(project.root)
     assert static_folder() == project.root.resolve() / "_build/notebooks/by-hand/static"
-
-
-def test_folders_of_a_profile(tmp_path):
-    layout = Layout(tmp_path, "mini")
-    assert layout.executed == tmp_path / "_build" / "notebooks" / "mini"
-    assert layout.results == tmp_path / "results" / "mini"
 
 
 def test_the_hash_of_a_tree_sees_names_and_contents_but_not_order(tmp_path):

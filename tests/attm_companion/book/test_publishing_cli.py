@@ -30,16 +30,6 @@ def test_notebooks_reports_what_it_did(run, project, monkeypatch, capsys):
     assert "1 notebook(s) executed" in capsys.readouterr().out
 
 
-def test_an_unknown_parameter_is_an_error(run):
-    with pytest.raises(ConfigError, match="did you mean 'seed'"):
-        run("notebooks", "-p", "sed", "7")
-
-
-def test_a_parameter_given_twice_is_an_error(run):
-    with pytest.raises(ConfigError, match="'seed' is given twice"):
-        run("notebooks", "-p", "seed", "7", "-p", "seed", "8")
-
-
 def test_a_profile_by_its_path_has_the_folders_of_its_name(run, project, monkeypatch, tmp_path):
     shipped = Path(__file__).parents[3] / "attm_companion/study/profiles/smoke.yaml"
     own = tmp_path / "mine.yaml"
@@ -51,9 +41,17 @@ def test_a_profile_by_its_path_has_the_folders_of_its_name(run, project, monkeyp
     assert ran[0].output.parent == project.root / "_build" / "notebooks" / "own"
 
 
-def test_an_unknown_profile_starts_no_kernel(run):
-    with pytest.raises(ConfigError, match="no profile 'smal'"):
-        run("notebooks", "--profile", "smal")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("-p sed 7", "did you mean 'seed'"),
+        ("-p seed 7 -p seed 8", "'seed' is given twice"),
+        ("--profile smal", "no profile 'smal'"),
+    ],
+)
+def test_what_is_wrong_starts_no_kernel(run, words, message):
+    with pytest.raises(ConfigError, match=message):
+        run("notebooks", *words.split())
 
 
 def test_book_prints_where_it_is(run, project, monkeypatch, capsys):

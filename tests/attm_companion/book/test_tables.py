@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from attm_companion.book.tables import show_comparison, show_table
+from attm_companion.book.tables import show_table
 from attm_core.errors import InputError
 
 FRAME = pd.DataFrame(
@@ -25,16 +25,6 @@ def test_floats_without_a_format_have_four_digits():
     assert "<td>1.235e+04</td><td>8</td>" in html
 
 
-def test_a_comparison_shows_the_difference_beside_the_paper():
-    html = show_comparison(FRAME, "Ours and theirs", digits=2).html
-    assert html.index(">paper<") < html.index(">difference<") < html.index(">n<")
-    assert "<td>−0.50</td><td>0.25</td><td>−0.75</td><td>100</td>" in html
-    assert "<td>0.25</td><td>—</td><td>—</td><td>90</td>" in html
-    assert "difference" not in FRAME.columns
-    frame = pd.DataFrame({"ours": [0.5], "paper": [0.25]}, index=["x"])
-    assert "<td>+0.250</td>" in show_comparison(frame, "c").html
-
-
 def test_a_column_with_words_is_read_from_the_left():
     frame = pd.DataFrame({"p": ["< 0.0001", "0.2"], "verdict": ["—", "tied"]}, index=["a", "b"])
     html = show_table(frame, "c").html
@@ -47,7 +37,6 @@ def test_a_column_with_words_is_read_from_the_left():
     [
         (lambda: show_table(FRAME, " "), "needs a caption"),
         (lambda: show_table(FRAME, "c", {"theirs": ".1f"}), "no column theirs"),
-        (lambda: show_comparison(FRAME[["ours"]], "c"), "needs columns 'ours' and 'paper'"),
     ],
 )
 def test_refused(call, message):
