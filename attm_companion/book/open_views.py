@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from attm_companion.book.numbers import filled
-from attm_companion.book.tables import TAG, HtmlView
+from attm_companion.book.tables import HtmlView, paragraph
 from attm_companion.study.result_files import read_result, result_path
 from attm_companion.study.results import Result
 from attm_companion.tables.training_seeds import by_seed
@@ -35,10 +35,9 @@ def answer(result: Result, text: str, **words: object) -> HtmlView:
     """
     try:
         told = filled(result, " ".join(Template(text).substitute(words).split()))
-        html = f"<strong>Answer.</strong> {told}"
+        return paragraph(f"<strong>Answer.</strong> {told}")
     except ResultError as error:
-        html = f"Not answered yet: {error}."
-    return HtmlView(f"<p>{html}</p>", TAG.sub("", html))
+        return paragraph(f"Not answered yet: {error}.")
 
 
 def sizes(result: Result, start: str) -> list[int]:
