@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from jaxtyping import Float
@@ -35,40 +36,40 @@ def check_wave(wave: Tensor, name: str = "audio") -> Tensor:
     return wave
 
 
-def load_audio(path: Path, max_duration_s: float = _MAX_DURATION_S) -> tuple[Tensor, int]:
+def load_audio(
+    source: Path | BinaryIO, max_duration_s: float = _MAX_DURATION_S, name: str = ""
+) -> tuple[Tensor, int]:
     """Read an audio file: wave (C, S) float32, and its rate in Hz.
 
-    WAV, FLAC, OGG, MP3, …: what libsndfile reads. Files longer than ``max_duration_s`` are refused
-    before they are read.
+    WAV, FLAC, OGG, MP3, …: what libsndfile reads; errors call it ``name``, or by its path. Files
+    longer than ``max_duration_s`` are refused before they are read.
 
     Raises:
         InputError: missing, unreadable, empty or over-long file, or more than eight channels.
     """
     import soundfile
 
+    name, file = name or str(source), str(source) if isinstance(source, Path) else source
     try:
-        info = soundfile.info(str(path))
-        if info.duration > max_duration_s:
-            raise InputError(
-                f"{path} lasts {info.duration:.0f} s, more than the {max_duration_s:.0f} s allowed;"
-                " cut it first"
-            )
-        _check_size(path, info.channels, info.frames)
-        data, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(file) as stream:
+            duration_s = stream.frames / stream.samplerate
+            if duration_s > max_duration_s:
+                raise InputError(
+                    f"{name} lasts {duration_s:.0f} s, more than the {max_duration_s:.0f} s "
+                    "allowed; cut it first"
+                )
+            if stream.channels > MAX_CHANNELS:
+                raise InputError(f"{name} has {stream.channels} channels; 1 to {MAX_CHANNELS} "
+                                 "are allowed")  # fmt: skip
+            if stream.channels * stream.frames > MAX_VALUES:  # whatever rate the header claims
+                raise InputError(
+                    f"{name} holds {stream.channels} × {stream.frames} samples, more than the "
+                    f"{MAX_VALUES} allowed; cut it, or lower its rate, first"
+                )
+            data, rate = stream.read(dtype="float32", always_2d=True), int(stream.samplerate)
     except (soundfile.SoundFileError, OSError, TypeError) as error:  # TypeError: *.raw, no header
-        raise InputError(f"{path} cannot be read as audio: {error}") from error
-    return check_wave(torch.from_numpy(data.T.copy()), str(path)), int(rate)
-
-
-def _check_size(path: Path, n_channels: int, n_frames: int) -> None:
-    """Refuse by the header what would fill the memory, whatever rate it claims."""
-    if n_channels > MAX_CHANNELS:
-        raise InputError(f"{path} has {n_channels} channels; 1 to {MAX_CHANNELS} are allowed")
-    if n_channels * n_frames > MAX_VALUES:
-        raise InputError(
-            f"{path} holds {n_channels} × {n_frames} samples, more than the {MAX_VALUES} allowed; "
-            "cut it, or lower its rate, first"
-        )
+        raise InputError(f"{name} cannot be read as audio: {error}") from error
+    return check_wave(torch.from_numpy(data.T.copy()), name), rate
 
 
 def save_audio(path: Path, wave: Tensor, sample_rate_hz: int, subtype: str | None = None) -> Path:
@@ -113,16 +114,6 @@ def resample(wave: Tensor, from_hz: int, to_hz: int, filter_width: int = 6) -> T
     """
     if from_hz == to_hz:
         return wave
-    _check_rates(from_hz, to_hz)
-    import torchaudio.functional
-
-    resampled: Tensor = torchaudio.functional.resample(
-        wave, from_hz, to_hz, lowpass_filter_width=filter_width
-    )
-    return resampled
-
-
-def _check_rates(from_hz: int, to_hz: int) -> None:
     if min(from_hz, to_hz) < 1:
         raise InputError(f"cannot resample from {from_hz} Hz to {to_hz} Hz")
     if from_hz * to_hz // math.gcd(from_hz, to_hz) ** 2 > _MAX_KERNEL_VALUES:
@@ -130,6 +121,12 @@ def _check_rates(from_hz: int, to_hz: int) -> None:
             f"{from_hz} Hz is no usual rate and cannot be brought to {to_hz} Hz; convert the audio "
             "to 44 100 or 48 000 Hz first"
         )
+    import torchaudio.functional
+
+    resampled: Tensor = torchaudio.functional.resample(
+        wave, from_hz, to_hz, lowpass_filter_width=filter_width
+    )
+    return resampled
 
 
 def fit_length(wave: Tensor, n_samples: int) -> Tensor:

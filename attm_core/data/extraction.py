@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from attm_core.audio import MAX_CHANNELS, fit_length, resample, to_mono
@@ -74,7 +73,6 @@ class ClipExtractor:
 
     def __init__(self, audio_root: Path, cast: ExtractionCast, config: ExtractionConfig) -> None:
         self.audio_root, self.cast, self.config = Path(audio_root), cast, config
-        self.latent_shape = (cast.codec.n_latents, cast.codec.n_channels)
 
     @torch.no_grad()
     def texts(self, captions: Sequence[str]) -> dict[str, Tensor]:
@@ -94,7 +92,8 @@ class ClipExtractor:
         n, codec = len(rows), self.cast.codec
         problem = torch.zeros(n, dtype=torch.int8)
         scores = torch.full((n, 2), torch.nan, dtype=torch.float64)
-        latents = torch.zeros(2, n, *self.latent_shape, dtype=_DTYPES[self.config.dtype])
+        shape = (2, n, codec.n_latents, codec.n_channels)
+        latents = torch.zeros(shape, dtype=_DTYPES[self.config.dtype])
         clips = self._clips(rows.reset_index(drop=True), problem)
         while batch := list(islice(clips, self.config.batch_size)):
             here = [place for place, _, _ in batch]
@@ -110,22 +109,19 @@ class ClipExtractor:
     def _clips(self, rows: pd.DataFrame, problem: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Place, mixture and stem (1, S) of the clips, track by track; the others' ``problem``."""
         for path, group in rows.groupby("path", sort=False):
-            heard = self._heard(str(path), group)
+            starts_s, duration_s = group["start_s"].tolist(), group["duration_s"].max()
+            heard: TrackWindows | int
+            try:
+                heard = read_windows(self.audio_root / str(path), starts_s, duration_s)
+                heard = heard if heard.peak > _SILENCE else SILENT
+            except InputError:
+                heard = UNREADABLE
             for number, place in enumerate(group.index.tolist()):
                 pair = heard if isinstance(heard, int) else self._pair(heard, number)
                 if isinstance(pair, int):
                     problem[place] = pair
                 else:
                     yield place, *pair
-
-    def _heard(self, path: str, rows: pd.DataFrame) -> TrackWindows | int:
-        """The windows of one track, or what is wrong with it."""
-        try:
-            starts_s, duration_s = rows["start_s"].tolist(), rows["duration_s"].max()
-            heard = read_windows(self.audio_root / path, starts_s, duration_s)
-        except InputError:
-            return UNREADABLE
-        return heard if heard.peak > _SILENCE else SILENT
 
     def _pair(self, heard: TrackWindows, number: int) -> tuple[Tensor, Tensor] | int:
         """Mixture and instrumental stem of one window, mono at the codec's rate and length."""
@@ -175,28 +171,18 @@ def read_windows(path: Path, starts_s: Sequence[float], duration_s: float) -> Tr
             if stream.channels > MAX_CHANNELS:
                 raise InputError(f"{path} has {stream.channels} channels, more than {MAX_CHANNELS}")
             rate = int(stream.samplerate)
-            blocks = stream.blocks(_BLOCK_SAMPLES, dtype="float32", always_2d=True)
             starts = [round(start * rate) for start in starts_s]
             shape = (len(starts), round(duration_s * rate), stream.channels)
-            kept, peak, length = _collect(blocks, starts, np.zeros(shape, np.float32))
+            kept, peak, length = np.zeros(shape, np.float32), 0.0, 0
+            for block in stream.blocks(_BLOCK_SAMPLES, dtype="float32", always_2d=True):
+                first, length = length, length + len(block)
+                peak = float(np.maximum(peak, np.abs(block.mean(axis=1)).max(initial=0.0)))
+                for wave, start in zip(kept, starts, strict=True):
+                    low, high = max(first, start), min(length, start + len(wave))
+                    if low < high:
+                        wave[low - start : high - start] = block[low - first : high - first]
     except (soundfile.SoundFileError, OSError) as error:
         raise InputError(f"{path} cannot be read as audio: {error}") from error
     if length <= max(starts, default=0) or not np.isfinite(peak):
         raise InputError(f"{path} ends after {length} samples, or holds samples that are no number")
     return TrackWindows([torch.from_numpy(wave.T) for wave in kept], rate, peak)
-
-
-def _collect(
-    blocks: Sequence[NDArray[np.float32]], starts: Sequence[int], kept: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], float, int]:
-    """Fill the windows ``kept`` (n, S, C) from blocks (s, C); also the peak and the length."""
-    first, peak = 0, 0.0
-    for block in blocks:
-        last = first + len(block)
-        peak = float(np.maximum(peak, np.abs(block.mean(axis=1)).max(initial=0.0)))
-        for wave, start in zip(kept, starts, strict=True):
-            low, high = max(first, start), min(last, start + len(wave))
-            if low < high:
-                wave[low - start : high - start] = block[low - first : high - first]
-        first = last
-    return kept, peak, first

@@ -7,7 +7,7 @@ clips is worked out by `attm_core.data.shards`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ from attm_core.files import read_json
 from attm_core.progress import track
 from attm_core.randomness import derived_seed
 
-_HELD_OUT_SPLITS = ("valid", "test")
+_SPLITS = ("train", "valid", "test")
 COLUMNS = ("clip_id", "track_id", "path", "start_s", "duration_s", "caption", "split")
 _HEADER_THREADS = 8
 
@@ -95,7 +95,7 @@ class _Track:
 def window_table(
     captions: Sequence[Caption], audio_root: Path, config: WindowConfig | None = None
 ) -> pd.DataFrame:
-    """A row a clip, the same for the same files whatever the order of the captions.
+    """A row per clip, the same for the same files whatever the order of the captions.
 
     Training rows come track by track. Held-out rows come window by window: the first hundred rows
     of ``valid`` are the first windows of a hundred tracks. Where ``14/214.mp3`` is not below
@@ -129,7 +129,9 @@ def window_table(
 def _read_header(root: Path, min_track_s: float, caption: Caption) -> _Track:
     import soundfile
 
-    path, n_samples, rate, problem = _located(root, caption.path), 0, 1, ""
+    path, n_samples, rate, problem = caption.path, 0, 1, ""
+    low = str(PurePosixPath(path).with_suffix(f".low{PurePosixPath(path).suffix}"))
+    path = low if not (root / path).is_file() and (root / low).is_file() else path
     try:
         info = soundfile.info(str(root / path))
         n_samples, rate = int(info.frames), int(info.samplerate)
@@ -140,15 +142,8 @@ def _read_header(root: Path, min_track_s: float, caption: Caption) -> _Track:
     return _Track(caption.track_id, path, caption.caption, n_samples, rate, problem)
 
 
-def _located(root: Path, path: str) -> str:
-    given = PurePosixPath(path)
-    low = str(given.with_suffix(f".low{given.suffix}"))
-    return low if not (root / path).is_file() and (root / low).is_file() else path
-
-
-def _window_starts(n_samples: int, rate: int, config: WindowConfig | None = None) -> list[int]:
+def _window_starts(n_samples: int, rate: int, config: WindowConfig) -> list[int]:
     """First sample of each window: ``n = clip(⌊length / 10 s⌋, 1, 10)`` of them, evenly spread."""
-    config = config or WindowConfig()
     width = round(config.window_s * rate)
     n = min(config.max_windows, max(n_samples // width, 1))
     stride = (n_samples - width) // (n - 1) if n > 1 else 0
@@ -156,26 +151,19 @@ def _window_starts(n_samples: int, rate: int, config: WindowConfig | None = None
 
 
 def _table(tracks: Sequence[_Track], config: WindowConfig) -> pd.DataFrame:
+    """The windows: training tracks one after the other, held-out ones window by window."""
     split_of = _assign_tracks([item.track_id for item in tracks], config)
-    parts: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ("train", *_HELD_OUT_SPLITS)}
     place = {track_id: rank for rank, track_id in enumerate(split_of)}
+    rows = []
     for item in tracks:
-        split = split_of[item.track_id]
-        for number, row in enumerate(_rows(item, split, config)):
-            first = number if split in _HELD_OUT_SPLITS else 0
-            parts[split].append((first, place[item.track_id], *row))
-    for split in _HELD_OUT_SPLITS:
-        parts[split].sort(key=lambda row: row[:2])
-    rows = [row[2:] for part in parts.values() for row in part]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _rows(item: _Track, split: str, config: WindowConfig) -> Iterable[tuple[Any, ...]]:
-    rate = item.sample_rate_hz
-    duration_s = min(config.window_s, item.n_samples / rate)
-    for number, start in enumerate(_window_starts(item.n_samples, rate, config)):
-        clip_id = f"{item.track_id}_{number:02d}"
-        yield clip_id, item.track_id, item.path, start / rate, duration_s, item.caption, split
+        rate, split = item.sample_rate_hz, split_of[item.track_id]
+        duration_s, held_out = min(config.window_s, item.n_samples / rate), split != "train"
+        for number, start in enumerate(_window_starts(item.n_samples, rate, config)):
+            order = _SPLITS.index(split), held_out * number, held_out * place[item.track_id]
+            named = f"{item.track_id}_{number:02d}", item.track_id, item.path
+            rows.append((order, (*named, start / rate, duration_s, item.caption, split)))
+    rows.sort(key=lambda row: row[0])
+    return pd.DataFrame([row for _, row in rows], columns=list(COLUMNS))
 
 
 def _assign_tracks(track_ids: Sequence[str], config: WindowConfig) -> Mapping[str, str]:

@@ -1,15 +1,16 @@
 """The four open preference data sets (Section III-C), read from their published forms to one table.
 
 Music Arena, MusicPrefs and AIME hold votes; SongEval holds ratings, which are made into pairs here.
-Every reader returns one row per pair in the columns `COLUMNS`: an id, which the split files list,
-the source, the prompt (``""`` for none), the files of both sides, relative to the data set's
-folder, the winner (``model_a``, ``model_b`` or ``tie``), and whether annotators saw the prompt.
+Files are JSON lists, JSON lines or Parquet. Every reader returns one row per pair in the columns
+`COLUMNS`: an id, which the split files list, the source, the prompt (``""`` for none), the files of
+both sides, relative to the data set's folder, the winner (``model_a``, ``model_b`` or ``tie``), and
+whether annotators saw the prompt.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,37 +29,31 @@ COLUMNS = ("pair_id", "source", "prompt", "a_audio", "b_audio", "winner", "promp
 # or more. So do we; the higher rated song wins.
 AXES = ("Coherence", "Musicality", "Memorability", "Clarity", "Naturalness")
 
-_ARENA_VOTES = {"A": "model_a", "B": "model_b", "TIE": "tie", "BOTH_BAD": "tie"}
+_ARENA_VOTES = {"a": "model_a", "b": "model_b", "tie": "tie", "both_bad": "tie"}
 _WINNERS = {"a": "model_a", "b": "model_b", "draw": "tie", "": "tie"}
 _WINNERS |= {name: name for name in ("model_a", "model_b", "tie")}
 
 
-def read_music_arena(path: Path, keep_ties: bool = False) -> pd.DataFrame:
+def read_music_arena(path: Path) -> pd.DataFrame:
     """Music Arena battles: ``battle_uuid``, ``vote`` in A, B, TIE, BOTH_BAD, a prompt, two files.
 
-    The released splits hold A and B only; ``keep_ties`` keeps the others, both as ties.
+    The last two votes are ties; the released splits list no battle that ended in one.
 
     Raises:
         InputError: missing file, missing field, unknown vote, or an id that occurs twice.
     """
-    pairs = []
-    for number, row in enumerate(_rows(path)):
-        vote = _field(row, number, "vote")
-        if vote not in _ARENA_VOTES:
-            raise InputError(f"{path} row {number}: unknown vote {vote!r}")
-        if vote in ("A", "B") or keep_ties:
-            pairs.append(_pair(row, number, "MusicArena", _ARENA_VOTES[vote]))
-    return _table(pairs)
+    battles = _records(path, "vote", "prompt", "a_audio", "b_audio")
+    return _table(battles, "MusicArena", battles["vote"], _ARENA_VOTES)
 
 
 def read_musicprefs(path: Path) -> pd.DataFrame:
-    """MusicPrefs votes; a row without an id is named ``prefs_NNNNNN`` by its number.
+    """MusicPrefs votes; without ids row n is named ``prefs_NNNNNN``.
 
     Raises:
         InputError: missing file or field, unknown winner, or an id that occurs twice.
     """
-    rows = ({"pair_id": f"prefs_{n:06d}", **row} for n, row in enumerate(_rows(path)))
-    return _table(_pair(row, n, "MusicPrefs", _winner(row, n)) for n, row in enumerate(rows))
+    votes = _records(path, "winner", "prompt", "a_audio", "b_audio", prefix="prefs")
+    return _table(votes, "MusicPrefs", votes["winner"])
 
 
 def read_aime(survey: Path, tracks: Path) -> pd.DataFrame:
@@ -71,19 +66,18 @@ def read_aime(survey: Path, tracks: Path) -> pd.DataFrame:
         InputError: missing file or field, a track that is not listed, two tracks of different
             descriptions, or an unknown winner.
     """
-    library = {str(_field(row, n, "id")): row for n, row in enumerate(_rows(tracks))}
-    pairs = []
-    for number, row in enumerate(_rows(survey)):
-        ids = [str(_field(row, number, key)) for key in ("a_id", "b_id")]
-        if missing := [track for track in ids if track not in library]:
-            raise InputError(f"survey row {number} compares {missing}, which are not listed")
-        a, b = (library[track] for track in ids)
-        if (prompt := _field(a, number, "description")) != _field(b, number, "description"):
-            raise InputError(f"{survey} row {number}: the two tracks answer different descriptions")
-        named = {"pair_id": row.get("pair_id") or f"aime_{number:06d}", "prompt": prompt}
-        files = {"a_audio": _field(a, number, "audio"), "b_audio": _field(b, number, "audio")}
-        pairs.append(_pair(named | files, number, "AIME", _winner(row, number)))
-    return _table(pairs)
+    answers = _records(survey, "a_id", "b_id", "winner", prefix="aime")
+    library = _records(tracks, "id", "description", "audio", prefix="track")
+    library = library.set_index(library["id"].astype(str))
+    ids = answers[["a_id", "b_id"]].astype(str)
+    if unlisted := sorted({*ids["a_id"], *ids["b_id"]} - {*library.index}):
+        raise InputError(f"{survey} compares {unlisted}, which {tracks} does not list")
+    a, b = (library.loc[ids[side]].reset_index(drop=True) for side in ids)
+    if (other := a["description"] != b["description"]).any():
+        row = int(other.argmax())
+        raise InputError(f"{survey} row {row}: the two tracks answer different descriptions")
+    files = {"prompt": a["description"], "a_audio": a["audio"], "b_audio": b["audio"]}
+    return _table(answers.assign(**files), "AIME", answers["winner"])
 
 
 def read_songeval(
@@ -92,40 +86,36 @@ def read_songeval(
     """SongEval ratings made into pairs; no prompt exists, so the text feature is zero.
 
     Rows have ``song_id``, ``id`` or ``file_name`` (its stem names the song; ``mp3/<song>.mp3`` if
-    there is none) and ``annotation``: a list of the five axes' ratings, one mapping an annotator.
+    there is none) and ``annotation``: a list of the five axes' ratings, one mapping per annotator.
     Means of a pair differ by at least ``min_gap`` rating points.
 
     Raises:
         InputError: missing file or field, a song without ratings, or too few songs that differ.
     """
-    ratings: dict[str, float] = {}
-    audio: dict[str, str] = {}
-    for number, row in enumerate(_rows(path)):
-        song = Path(str(_field(row, number, "song_id", "id", "file_name"))).stem
-        ratings[song] = _mean_rating(_field(row, number, "annotation"), song)
-        audio[song] = str(row.get("file_name") or f"mp3/{song}.mp3")
-    songs = sorted(ratings)
-    means = np.array([ratings[song] for song in songs])
-    chosen = synthesize_pairs(means, n_pairs, min_gap, np.random.default_rng(seed))
-    pairs = []
-    for number, (a, b) in enumerate(chosen):
-        files = {"a_audio": audio[songs[a]], "b_audio": audio[songs[b]]}
-        named = {"pair_id": f"songeval_{number:06d}", "prompt": "", **files}
-        winner = "model_a" if means[a] > means[b] else "model_b"
-        pairs.append(_pair(named, number, "SongEval", winner))
-    return _table(pairs)
+    rows = _records(path, "annotation", prefix="row")
+    named = next((name for name in ("song_id", "id", "file_name") if name in rows), None)
+    if named is None:
+        raise InputError(f"{path} has no field song_id, id or file_name; it has {[*rows.columns]}")
+    songs = pd.DataFrame({"song": [Path(str(name)).stem for name in rows[named]]})
+    songs["file"] = rows["file_name"] if "file_name" in rows else "mp3/" + songs["song"] + ".mp3"
+    annotated = zip(rows["annotation"], songs["song"], strict=True)
+    songs["rating"] = [_mean_rating(annotation, song) for annotation, song in annotated]
+    songs = songs.drop_duplicates("song", keep="last").sort_values("song")
+    ratings, files = songs["rating"].to_numpy(), songs["file"].to_numpy()
+    a, b = synthesize_pairs(ratings, n_pairs, min_gap, np.random.default_rng(seed)).T
+    pairs = pd.DataFrame({"prompt": "", "a_audio": files[a], "b_audio": files[b]})
+    pairs["pair_id"] = [f"songeval_{number:06d}" for number in pairs.index]
+    return _table(pairs, "SongEval", pd.Series(np.where(ratings[a] > ratings[b], "a", "b")))
 
 
 def _mean_rating(annotation: Any, song: str) -> float:
     """Mean over the five axes of each axis' mean over annotators, in rating points."""
-    if isinstance(annotation, (str, Mapping)) or not len(annotation):
-        raise InputError(f"song {song}: annotation must be a list with a mapping an annotator")
     try:
         ratings = np.array([[float(one[axis]) for axis in AXES] for one in annotation])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"song {song}: a rating is missing or not a number ({error})") from error
-    if not np.isfinite(ratings).all():
-        raise InputError(f"song {song}: a rating is not finite")
+    if not ratings.size or not np.isfinite(ratings).all():
+        raise InputError(f"song {song}: every annotator's ratings must be there and finite")
     return float(ratings.mean())
 
 
@@ -180,8 +170,8 @@ def assign_splits(pairs: pd.DataFrame, path: Path) -> pd.DataFrame:
     return assigned[assigned["split"].notna()].reset_index(drop=True)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON list, a JSON-lines file or a Parquet file."""
+def _records(path: Path, *needed: str, prefix: str = "") -> pd.DataFrame:
+    """The records of a file, with ``pair_id``: by ``prefix`` and number where they have none."""
     path = Path(path)
     try:
         if path.suffix == ".parquet":
@@ -195,40 +185,35 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         raise InputError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{path} must hold a list of records")
-    return rows
+    for number, row in enumerate(rows):
+        if missing := [name for name in needed if name not in row]:
+            raise InputError(f"{path} row {number} has no field {missing[0]}; it has {sorted(row)}")
+        own = [row[name] for name in ("pair_id", "battle_uuid", "uuid") if row.get(name)]
+        if not own and not prefix:
+            raise InputError(f"{path} row {number} has no pair_id or battle_uuid")
+        row["pair_id"] = str(own[0]) if own else f"{prefix}_{number:06d}"
+    return pd.DataFrame(rows, columns=None if rows else ["pair_id", *needed])
 
 
-def _pair(row: Mapping[str, Any], number: int, source: str, winner: str) -> tuple[Any, ...]:
-    pair_id = str(_field(row, number, "pair_id", "battle_uuid", "uuid"))
-    files = (str(_field(row, number, side)) for side in ("a_audio", "b_audio"))
-    prompt = _text(_field(row, number, "prompt"))
-    return pair_id, source, prompt, *files, winner, source != "MusicPrefs"
+def _table(
+    rows: pd.DataFrame, source: str, label: pd.Series[Any], known: Mapping[str, str] = _WINNERS
+) -> pd.DataFrame:
+    """The rows in the columns `COLUMNS`; ``known`` spells winners, blanks among them or not."""
+    winner = label.map(lambda value: known.get(_text(value).strip().lower()))
+    if (odd := winner.isna()).any():
+        row = int(odd.argmax())
+        raise InputError(
+            f"{source} row {row}: unknown {label.name} {label[row]!r}; expected one of "
+            f"{sorted(known)}"
+        )
+    if (twice := rows["pair_id"].duplicated()).any():
+        raise InputError(f"pair {rows.loc[twice, 'pair_id'].iloc[0]!r} occurs twice")
+    texts = {name: rows[name].map(_text) for name in ("prompt", "a_audio", "b_audio")}
+    shown = source != "MusicPrefs"
+    table = rows.assign(**texts, source=source, winner=winner, prompt_shown=shown)
+    return table[list(COLUMNS)]
 
 
-def _table(pairs: Iterable[tuple[Any, ...]]) -> pd.DataFrame:
-    table = pd.DataFrame(pairs, columns=list(COLUMNS))
-    if (twice := table["pair_id"].duplicated()).any():
-        raise InputError(f"pair {table.loc[twice, 'pair_id'].iloc[0]!r} occurs twice")
-    return table
-
-
-def _winner(row: Mapping[str, Any], number: int) -> str:
-    """The winner from the spellings in use; draws and blanks are ties."""
-    label = _field(row, number, "winner")
-    text = _text(label).strip().lower()
-    if text not in _WINNERS:
-        raise InputError(f"unknown winner {label!r}; expected one of {sorted(_WINNERS)}")
-    return _WINNERS[text]
-
-
-def _text(value: object) -> str:
+def _text(value: Any) -> str:
     """``value`` as text; None and NaN (a blank cell of a table) are empty."""
     return "" if value is None or value != value else str(value)
-
-
-def _field(row: Mapping[str, Any], number: int, *names: str) -> Any:
-    """The first of ``names`` that the row has."""
-    for name in names:
-        if name in row:
-            return row[name]
-    raise InputError(f"row {number} has no field {' or '.join(names)}; it has {sorted(row)}")

@@ -20,22 +20,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from attm_core.data.extraction import (
-    PROBLEMS,
-    ClipExtractor,
-    ExtractionCast,
-    ExtractionConfig,
-)
+from attm_core import files
+from attm_core.data.extraction import PROBLEMS, ClipExtractor, ExtractionCast, ExtractionConfig
 from attm_core.data.jamendo import COLUMNS
 from attm_core.errors import AssetError, ConfigError, InputError
-from attm_core.files import (
-    file_lock,
-    load_tensors,
-    read_json,
-    save_tensors,
-    write_atomic,
-    write_json,
-)
 from attm_core.progress import track
 from attm_core.ranker.reward_model import REWARD_COLUMNS, reward_columns
 from attm_core.training.data import LatentSet
@@ -52,7 +40,7 @@ def extract(
     folder: Path,
     config: ExtractionConfig | None = None,
 ) -> None:
-    """Work out everything that training needs of the clips of ``table``; resumes.
+    """Compute everything that training needs of the clips of ``table``; resumes.
 
     Start it in as many processes as there are GPUs or memory for, on one ``folder``: each takes
     the shards that no other is at, and the last to finish joins the scores to reward columns.
@@ -82,7 +70,7 @@ def extract(
         _make_once(path, make)
     if all(path.exists() for path, _ in work) and not (folder / _TABLE).exists():
         whole = _joined(table, [path for path, _ in scored])
-        write_atomic(folder / _TABLE, lambda part: whole.to_parquet(part, index=False))
+        files.write_atomic(folder / _TABLE, lambda part: whole.to_parquet(part, index=False))
 
 
 def table_digest(table: pd.DataFrame) -> str:
@@ -93,20 +81,16 @@ def table_digest(table: pd.DataFrame) -> str:
 
 def _shards(folder: Path, kind: str, n: int, size: int) -> list[tuple[Path, slice]]:
     """The files of ``n`` clips or captions, and which of them each holds."""
-    starts = range(0, n, size)
-    return [
-        (folder / kind / f"{number:05d}.safetensors", slice(start, start + size))
-        for number, start in enumerate(starts)
-    ]
+    starts = enumerate(range(0, n, size))
+    return [(folder / kind / f"{k:05d}.safetensors", slice(at, at + size)) for k, at in starts]
 
 
 def _settle(folder: Path, identity: Mapping[str, Any]) -> None:
     """Make ``folder`` that of this extraction, or see that it is."""
     if not (folder / _MANIFEST).exists():
-        write_json(folder / _MANIFEST, dict(identity))
-    found = read_json(folder / _MANIFEST)
-    differing = sorted(key for key in {*found, *identity} if found.get(key) != identity.get(key))
-    if differing:
+        files.write_json(folder / _MANIFEST, dict(identity))
+    found = files.read_json(folder / _MANIFEST)
+    if differing := sorted(k for k in {*found, *identity} if found.get(k) != identity.get(k)):
         raise ConfigError(
             f"{folder} belongs to an extraction that differs in {', '.join(differing)}; choose "
             "another folder, or delete this one to start again"
@@ -115,14 +99,14 @@ def _settle(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def _make_once(path: Path, make: Callable[[], Mapping[str, Tensor]]) -> None:
     """Write a shard unless it is there or another process is at it."""
-    with file_lock(path.with_suffix(".lock")) as ours:
+    with files.file_lock(path.with_suffix(".lock")) as ours:
         if ours and not path.exists():
-            save_tensors(path, make())
+            files.save_tensors(path, make())
 
 
-def _joined(table: pd.DataFrame, files: Sequence[Path]) -> pd.DataFrame:
+def _joined(table: pd.DataFrame, paths: Sequence[Path]) -> pd.DataFrame:
     """The table with the three reward columns and ``problem``; NaN where there is a problem."""
-    parts = [load_tensors(file, {"scores", "problem"}.__contains__) for file in files]
+    parts = [files.load_tensors(path, {"scores", "problem"}.__contains__) for path in paths]
     mix, instrumental = (pd.Series(side) for side in torch.cat([p["scores"] for p in parts]).T)
     problem = np.array(PROBLEMS)[torch.cat([part["problem"] for part in parts])]
     usable, whole = problem == "", table.reset_index(drop=True)
@@ -169,7 +153,7 @@ def open_latents(
     picked = ((table["split"] == split) & (table["problem"] == "")).to_numpy()
     if not picked.any():
         raise InputError(f"{folder} has no usable clip in split {split!r}")
-    size = int(read_json(folder / _MANIFEST)["shard_size"])
+    size = int(files.read_json(folder / _MANIFEST)["shard_size"])
 
     def stored(kind: str, name: str, n: int, rows: Tensor) -> Any:  # has what is asked of a tensor
         return _ShardedRows([path for path, _ in _shards(folder, kind, n, size)], name, size, rows)
@@ -230,5 +214,5 @@ class _ShardedRows:
     def _shard(self, number: int) -> Tensor:
         if number not in self._mapped:
             wanted = {self._name}.__contains__
-            self._mapped[number] = load_tensors(self._paths[number], wanted)[self._name]
+            self._mapped[number] = files.load_tensors(self._paths[number], wanted)[self._name]
         return self._mapped[number]

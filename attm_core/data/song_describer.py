@@ -1,6 +1,6 @@
 """The Song Describer Dataset, whose 706 tracks are the reference of FAD-CLAP (Section IV).
 
-``song_describer.csv`` has a row a caption, ``audio.zip`` a two-minute MP3 a track. The audio is
+``song_describer.csv`` has a row per caption, ``audio.zip`` a two-minute MP3 per track. The audio is
 read where it lies: nothing is unpacked.
 """
 
@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.audio import MAX_VALUES, check_wave, fit_length, resample, to_mono
+from attm_core.audio import fit_length, load_audio, resample, to_mono
 from attm_core.data.jamendo import safe_path
 from attm_core.errors import AssetError, InputError
 
@@ -35,7 +35,7 @@ def read_song_describer(path: Path) -> pd.DataFrame:
     """Read ``song_describer.csv``.
 
     Returns:
-        A row a caption, by ``caption_id``: ``caption_id`` and ``track_id`` (texts), ``caption``,
+        A row per caption, by ``caption_id``: ``caption_id`` and ``track_id`` (texts), ``caption``,
         ``is_valid_subset`` (``boolean``: the published file leaves some cells empty), ``path`` and
         ``duration_s`` of the full track.
 
@@ -43,7 +43,16 @@ def read_song_describer(path: Path) -> pd.DataFrame:
         InputError: it is missing or no CSV, lacks a column, has an empty caption or id, a path that
             leads out of the audio folder, or two captions with one id.
     """
-    table = _read_csv(Path(path))
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} does not exist; run `attm assets fetch song_describer`"
+        ) from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a CSV file: {error}") from error
+    if missing := [name for name in _NEEDED if name not in table]:
+        raise InputError(f"{path} lacks the columns {', '.join(missing)}")
     texts: pd.DataFrame = table[["caption_id", "track_id", "caption", "path"]].apply(
         lambda side: side.str.strip()
     )
@@ -61,24 +70,8 @@ def read_song_describer(path: Path) -> pd.DataFrame:
 
 def _by_number(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """The rows by the number in a column of texts."""
-    order = np.argsort(pd.to_numeric(table[column], errors="coerce").to_numpy(), kind="stable")
-    sorted_table: pd.DataFrame = table.iloc[order].reset_index(drop=True)
-    return sorted_table
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path} does not exist; run `attm assets fetch song_describer`"
-        ) from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a CSV file: {error}") from error
-    missing = [name for name in _NEEDED if name not in table]
-    if missing:
-        raise InputError(f"{path} lacks the columns {', '.join(missing)}")
-    return table
+    numbers = pd.to_numeric(table[column], errors="coerce")
+    return table.iloc[np.argsort(numbers.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 def reference_tracks(captions: pd.DataFrame, n_expected: int | None = _N_TRACKS) -> pd.DataFrame:
@@ -128,12 +121,6 @@ class SongDescriberAudio:
                 raise InputError(f"{path} holds track {track_id} twice")
             self._members[track_id] = name
 
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def __contains__(self, track_id: object) -> bool:
-        return track_id in self._members
-
     def clips(
         self, track_ids: Sequence[str], sample_rate_hz: int, duration_s: float = _CLIP_S
     ) -> Float[Tensor, "B S"]:
@@ -145,8 +132,7 @@ class SongDescriberAudio:
             InputError: an unknown track, or one that cannot be decoded.
             AssetError: the archive is damaged.
         """
-        unknown = [name for name in track_ids if name not in self]
-        if unknown:
+        if unknown := [name for name in track_ids if name not in self._members]:
             raise InputError(f"{self.path} lacks {len(unknown)} tracks, such as {unknown[0]!r}")
         n_samples = round(duration_s * sample_rate_hz)
         clips = torch.zeros(len(track_ids), n_samples)
@@ -159,8 +145,6 @@ class SongDescriberAudio:
 
     def _decode(self, archive: zipfile.ZipFile, name: str) -> tuple[Float[Tensor, "1 S"], int]:
         """One track as mono, and its rate in Hz."""
-        import soundfile
-
         place = f"{name} in {self.path}"
         if archive.getinfo(name).file_size > _MAX_FILE_BYTES:
             raise InputError(
@@ -170,15 +154,8 @@ class SongDescriberAudio:
             packed = io.BytesIO(archive.read(name))
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:
             raise AssetError(f"{place} is damaged ({error}); fetch the archive again") from error
-        try:
-            with soundfile.SoundFile(packed) as stream:
-                if stream.channels * stream.frames > MAX_VALUES:
-                    raise InputError(f"{place} is longer than an hour; it is no such track")
-                data = stream.read(dtype="float32", always_2d=True)
-                rate = int(stream.samplerate)
-        except (soundfile.SoundFileError, OSError) as error:
-            raise InputError(f"{place} cannot be read as audio: {error}") from error
-        return to_mono(check_wave(torch.from_numpy(data.T.copy()), place)), rate
+        wave, rate = load_audio(packed, name=place)
+        return to_mono(wave), rate
 
 
 def centre(wave: Float[Tensor, "C S"], n_samples: int) -> Float[Tensor, "C W"]:

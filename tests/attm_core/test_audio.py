@@ -56,7 +56,7 @@ def test_hours_of_audio_are_refused_by_their_header(
 ) -> None:
     path = hours_of_silence(tmp_path / "long.wav", rate, hours, n_channels)
     assert soundfile.info(str(path)).duration == pytest.approx(hours * 3600, rel=1e-3)
-    monkeypatch.setattr("soundfile.read", None)
+    monkeypatch.setattr("soundfile.SoundFile.read", None)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(InputError, match=said):
         load_audio(path)

@@ -27,9 +27,6 @@ class ToyCodec:
         mean = torch.stack([frames.abs().mean(2), frames.amax(2), frames.amin(2)], dim=2)
         return mean, 0.1 + frames.std(2)[..., None].expand(-1, -1, 3)
 
-    def decode(self, latents):
-        raise NotImplementedError
-
 
 class ToyText:
     n_tokens, width = 2, 5
@@ -64,21 +61,13 @@ class ToyRanker:
 
     def score(self, waves, sample_rate_hz, prompts):
         assert sample_rate_hz == RATE_HZ
-        return waves.abs().mean(dim=(1, 2)) + torch.tensor(
-            [len(prompt) / 1000 for prompt in prompts]
-        )
+        lengths = torch.tensor([len(prompt) / 1000 for prompt in prompts])
+        return waves.abs().mean(dim=(1, 2)) + lengths
 
 
 def toy_cast(**roles) -> ExtractionCast:
-    given = {
-        "codec": ToyCodec(),
-        "text": ToyText(),
-        "clap": ToyClap(),
-        "separator": ToySeparator(),
-        "ranker": ToyRanker(),
-        "uid": "toys",
-    }
-    return ExtractionCast(**{**given, **roles})
+    given = {"codec": ToyCodec(), "text": ToyText(), "clap": ToyClap(), "uid": "toys"}
+    return ExtractionCast(**given | {"separator": ToySeparator(), "ranker": ToyRanker()} | roles)
 
 
 def write_track(path: Path, seconds: float, pitch_hz: float, rate: int = RATE_HZ) -> None:

@@ -69,7 +69,6 @@ def test_captions_are_read_in_their_order(tmp_path: Path) -> None:
         ([{"path": "1/1.mp3", "caption": " "}], "must be texts that are not empty"),
         ([{"path": 7, "caption": "x"}], "must be texts that are not empty"),
         ([{"path": "../1.mp3", "caption": "x"}], "leads out of the audio folder"),
-        ([{"path": "1/../../1.mp3", "caption": "x"}], "leads out of the audio folder"),
         ([{"path": "/1/1.mp3", "caption": "x"}], "leads out of the audio folder"),
         ([{"path": "..\\1.mp3", "caption": "x"}], "leads out of the audio folder"),
         ([{"path": "1/1.mp3", "caption": "x"}, {"path": "2/1.mp3", "caption": "y"}], "1 twice"),
@@ -80,32 +79,28 @@ def test_captions_that_cannot_be_used_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=match):
         read_captions(write_captions(tmp_path, value))
-
-
-def test_missing_captions_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json does not exist"):
         read_captions(tmp_path / "none.json")
 
 
 def test_windows_by_hand() -> None:
     # 35 s at 8 kHz: three windows, (280000 - 80000) // 2 = 100000 samples apart.
-    assert _window_starts(280_000, RATE) == [0, 100_000, 200_000]
-    assert _window_starts(56_000, RATE) == [0]
-    assert _window_starts(159_999, RATE) == [0]
-    assert _window_starts(160_000, RATE) == [0, 80_000]
+    assert _window_starts(280_000, RATE, SMALL) == [0, 100_000, 200_000]
+    assert _window_starts(159_999, RATE, SMALL) == [0]
+    assert _window_starts(160_000, RATE, SMALL) == [0, 80_000]
     # 1005 s at 8 Hz: ten windows and no more, (8040 - 80) // 9 = 884 samples apart.
-    assert _window_starts(8040, 8) == [884 * n for n in range(10)]
+    assert _window_starts(8040, 8, SMALL) == [884 * n for n in range(10)]
 
 
 @given(st.integers(40_000, 60_000_000), st.sampled_from([8_000, 22_050, 44_100, 48_000]))
 def test_windows_lie_in_the_track_and_do_not_overlap(n_samples: int, rate: int) -> None:
-    starts, width = _window_starts(n_samples, rate), 10 * rate
+    starts, width = _window_starts(n_samples, rate, SMALL), 10 * rate
     assert starts[0] == 0 and 1 <= len(starts) <= 10
     assert starts[-1] + width <= max(n_samples, width)
     assert all(b - a >= width for a, b in pairwise(starts))
 
 
-def test_the_table_has_a_row_a_window(tmp_path: Path, tracks: list[Caption]) -> None:
+def test_the_table_has_a_row_per_window(tmp_path: Path, tracks: list[Caption]) -> None:
     table = window_table(tracks, tmp_path, SMALL)
     assert tuple(table.columns) == COLUMNS
     windows = Counter(table["track_id"])
@@ -118,12 +113,8 @@ def test_the_table_has_a_row_a_window(tmp_path: Path, tracks: list[Caption]) -> 
     assert set(first["duration_s"]) == {10.0}
     assert table.loc[table["track_id"] == "104", "duration_s"].tolist() == [7.0]
     assert table.attrs["skipped"] == []
-
-
-def test_splits_share_no_track(tmp_path: Path, tracks: list[Caption]) -> None:
-    table = window_table(tracks, tmp_path, SMALL)
     splits = table.groupby("track_id")["split"].agg(["nunique", "first"])
-    assert set(splits["nunique"]) == {1}
+    assert set(splits["nunique"]) == {1}  # they share no track
     assert Counter(splits["first"]) == {"valid": 2, "test": 1, "train": 4}
 
 
@@ -162,15 +153,12 @@ def test_unusable_tracks_are_listed(tmp_path: Path, tracks: list[Caption]) -> No
     assert missing == "10/110.mp3: missing"
 
 
-def test_the_smaller_edition_is_found(tmp_path: Path, tracks: list[Caption]) -> None:
+def test_tracks_may_be_excluded_and_be_of_the_smaller_edition(tmp_path, tracks) -> None:
     add_track(tmp_path, "11/111.low.flac", 12.0)
-    table = window_table([*tracks, Caption("11/111.flac", "x")], tmp_path, SMALL)
-    assert table.loc[table["track_id"] == "111", "path"].tolist() == ["11/111.low.flac"]
-
-
-def test_excluded_tracks_are_left_out(tmp_path: Path, tracks: list[Caption]) -> None:
     config = WindowConfig(n_valid=2, n_test=1, exclude=("106",))
-    assert "106" not in set(window_table(tracks, tmp_path, config)["track_id"])
+    table = window_table([*tracks, Caption("11/111.flac", "x")], tmp_path, config)
+    assert "106" not in set(table["track_id"])
+    assert table.loc[table["track_id"] == "111", "path"].tolist() == ["11/111.low.flac"]
 
 
 def test_one_track_more_moves_at_most_two_others() -> None:

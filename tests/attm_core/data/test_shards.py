@@ -13,7 +13,6 @@ import torch
 from extraction_toys import (
     CONFIG,
     RATE_HZ,
-    ToyCodec,
     ToySeparator,
     ToyText,
     contents,
@@ -85,6 +84,8 @@ def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
     assert means.shape[1:] == (4, 3)
     peak = max(float(open_latents(done, s).mean[torch.arange(3)].max()) for s in ("train", "valid"))
     assert 0.6 < peak <= 0.96
+    tracks = table.groupby("track_id")["reward_score"].mean()
+    np.testing.assert_allclose(table["track_reward_score"], tracks[table["track_id"]])
 
 
 def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
@@ -100,26 +101,6 @@ def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
     assert score == pytest.approx(np.abs(window).mean() + len(clip["caption"]) / 1000, rel=0.01)
 
 
-def test_track_scores_are_means_over_shards(done: Path) -> None:
-    table = open_table(done)
-    valid = table[table["split"] == "valid"]
-    assert (
-        valid["track_id"].nunique() == 2
-        and valid["track_id"].iloc[0] != valid["track_id"][:2].iloc[1]
-    )
-    means = table.groupby("track_id")["reward_score"].mean()
-    np.testing.assert_allclose(table["track_reward_score"], means[table["track_id"]])
-
-
-def test_captions_are_stored_once(done: Path, table: pd.DataFrame) -> None:
-    clips = open_latents(done)
-    assert len(clips.tokens) == table["caption"].nunique() == 8 < len(clips)
-    captions = table.loc[table["split"] == "train", "caption"].tolist()
-    rows = torch.arange(len(clips))
-    wanted = ToyText().encode(captions)
-    assert torch.equal(clips.conditions(rows).tokens, wanted)
-
-
 def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
     clips = open_latents(done)
     spelled = in_memory(clips)
@@ -131,6 +112,10 @@ def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
     assert torch.equal(one.conditions.pooled, other.conditions.pooled)
     for one_part, other_part in zip(clips.statistics(), spelled.statistics(), strict=True):
         torch.testing.assert_close(one_part, other_part)
+    table = open_table(done).query("split == 'train'")
+    assert len(clips.tokens) == open_table(done)["caption"].nunique() == 8 < len(clips)  # once each
+    tokens = clips.conditions(torch.arange(len(clips))).tokens
+    assert torch.equal(tokens, ToyText().encode(table["caption"].tolist()))
 
 
 def test_the_trainers_take_it(done: Path, tmp_path: Path) -> None:
@@ -152,18 +137,6 @@ def test_the_trainers_take_it(done: Path, tmp_path: Path) -> None:
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-def test_half_precision_is_stored_and_trains_in_float32(
-    audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path
-) -> None:
-    extract(table, audio, toy_cast(), tmp_path / "half", replace(CONFIG, dtype="float16"))
-    half, whole = open_latents(tmp_path / "half"), open_latents(done)
-    rows, epsilon = torch.arange(len(whole)), torch.zeros(len(whole), 4, 3)
-    assert half.mean[rows].dtype == half.tokens[rows[:2]].dtype == torch.float16
-    torch.testing.assert_close(
-        half.at(rows, epsilon).latents, whole.at(rows, epsilon).latents, rtol=1e-3, atol=1e-4
-    )
-
-
 @pytest.mark.parametrize(("after", "where"), [(5, "codec"), (9, "file")])
 def test_a_killed_extraction_ends_with_the_same_files(
     audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path, after: int, where: str
@@ -176,16 +149,9 @@ def test_a_killed_extraction_ends_with_the_same_files(
         open_latents(folder)
     extract(table, audio, toy_cast(), folder, CONFIG)
     assert contents(folder) == contents(done)
-
-
-def test_a_finished_extraction_is_left_alone(audio: Path, table: pd.DataFrame, done: Path) -> None:
-    class Deaf(ToyCodec):
-        def encode(self, waves):
-            raise AssertionError("asked again")
-
-    before = {path: path.stat().st_mtime_ns for path in done.rglob("*.safetensors")}
-    extract(table, audio, toy_cast(codec=Deaf()), done, CONFIG)
-    assert before == {path: path.stat().st_mtime_ns for path in done.rglob("*.safetensors")}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    extract(table, audio, toy_cast(codec=None), folder, CONFIG)  # finished: nobody is asked again
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
 
 
 def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Path) -> None:
@@ -193,28 +159,6 @@ def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Pa
     with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
         assert one.wait(300) == other.wait(300) == 0
     assert contents(tmp_path / "shared") == contents(done)
-
-
-def test_a_claimed_shard_is_left_to_its_process(
-    audio: Path, table: pd.DataFrame, tmp_path: Path
-) -> None:
-    holder = (
-        "import sys, pathlib; from attm_core.files import file_lock\n"
-        "with file_lock(pathlib.Path(sys.argv[1])) as ours:\n"
-        "    print(ours, flush=True); sys.stdin.read()"
-    )
-    folder = tmp_path / "shared"
-    lock = folder / "clips" / "00001.lock"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", holder, str(lock)], **pipes) as other:
-        assert other.stdout.readline() == "True\n"
-        extract(table, audio, toy_cast(), folder, CONFIG)
-        assert not lock.with_suffix(".safetensors").exists()
-        with pytest.raises(AssetError, match=r"\(5 shards of clips are\)"):
-            open_table(folder)
-        other.kill()
-    extract(table, audio, toy_cast(), folder, CONFIG)
-    assert len(open_table(folder)) == len(table)
 
 
 def test_a_file_system_without_locks_is_an_error_and_not_nothing_done(
@@ -251,16 +195,16 @@ def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     assert len(clips) == len(table[table["split"] == "train"]) - by_path.iloc[:4].sum()
     assert (clips.std[torch.arange(len(clips))] > 0).all()
 
-
-def test_a_stem_without_music_is_silent(audio: Path, table: pd.DataFrame, tmp_path: Path) -> None:
     class AllVoice(ToySeparator):
         def no_vocals(self, wave):
             return torch.zeros_like(wave)
 
-    extract(table, audio, toy_cast(separator=AllVoice()), tmp_path / "out", CONFIG)
-    assert set(open_table(tmp_path / "out")["problem"]) == {"silent"}
+    half = replace(CONFIG, dtype="float16")
+    extract(table, root, toy_cast(separator=AllVoice()), tmp_path / "mute", half)
+    assert set(open_table(tmp_path / "mute")["problem"]) == {"silent", "unreadable"}
+    assert load_tensors(tmp_path / "mute/clips/00000.safetensors")["mean"].dtype == torch.float16
     with pytest.raises(InputError, match="no usable clip in split 'train'"):
-        open_latents(tmp_path / "out")
+        open_latents(tmp_path / "mute")
 
 
 def test_another_extraction_is_refused(audio: Path, table: pd.DataFrame, done: Path) -> None:
