@@ -1,8 +1,6 @@
 """BigVGAN from a local folder: a small model of the real class, saved as the real one is."""
 
 import json
-import socket
-import warnings
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from attm_core.codec.bigvgan_vocoder import (
     random_bigvgan,
     vocode,
 )
-from attm_core.codec.mel import MEL_16K_MINI, MEL_44K
+from attm_core.codec.mel import MEL_44K
 from attm_core.errors import CheckpointError
 
 
@@ -87,21 +85,6 @@ def test_random_weights_come_from_the_generator(log_mel: Tensor) -> None:
     assert not torch.equal(first, other)
 
 
-def test_neither_network_nor_global_randomness_nor_a_word(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("a connection was tried")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    before = torch.random.get_rng_state()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        load_bigvgan(folder)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    assert capsys.readouterr() == ("", "")
-
-
 @pytest.mark.slow  # the meta device takes seconds to import
 def test_full_size_has_the_published_number_of_parameters() -> None:
     with torch.device("meta"):
@@ -121,7 +104,7 @@ def rewrite(folder: Path, **changes: object) -> None:
     ("changes", "message"),
     [
         ({"sampling_rate": 24_000}, "another spectrogram"),
-        ({"num_mels": 80}, "another spectrogram"),
+        ({"num_mels": 80}, r"another spectrogram: .* wanted \{'sampling_rate': 44100"),
         ({"upsample_rates": [8, 4, 2, 2, 2, 4]}, "multiply to 512"),
         ({"upsample_initial_channel": 128}, "does not fit"),
         ({"resblock": "3"}, "not a configuration of BigVGAN"),
@@ -137,42 +120,10 @@ def test_other_configurations_are_refused(
         load_bigvgan(folder, MEL_44K)
 
 
-def test_a_vocoder_of_another_rate_is_refused(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"wanted \{'sampling_rate': 16000"):
-        load_bigvgan(folder, MEL_16K_MINI)
-
-
 @pytest.mark.parametrize("content", ["", "{", "[1]"])
 def test_a_broken_configuration_is_refused(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     with pytest.raises(CheckpointError, match="fetch the vocoder again"):
         load_bigvgan(folder)
-
-
-def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="does not exist"):
-        load_bigvgan(tmp_path / "nowhere")
-
-
-def test_nan_weights_are_refused(folder: Path) -> None:
-    path = folder / "bigvgan_generator.pt"
-    content = torch.load(path, weights_only=True)
-    content["generator"]["conv_pre.bias"][3] = torch.nan
-    torch.save(content, path)
-    with pytest.raises(CheckpointError, match=r"conv_pre\.bias holds NaN"):
-        load_bigvgan(folder)
-
-
-def test_truncated_weights_are_refused(folder: Path) -> None:
-    path = folder / "bigvgan_generator.pt"
-    path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(CheckpointError, match="corrupt or truncated"):
-        load_bigvgan(folder)
-
-
-def test_folding_changes_no_output(log_mel: Tensor) -> None:
-    vocoder = _make_bigvgan(TINY_BIGVGAN).eval()
-    with torch.no_grad():
-        before = vocoder(log_mel)
-        _remove_weight_norm(vocoder)
-        assert torch.allclose(vocoder(log_mel), before, atol=1e-6)
+        load_bigvgan(folder / "nowhere")

@@ -9,7 +9,7 @@ from published_files import write_flan_t5
 from safetensors.torch import load_file, save_file
 
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.errors import AssetError, CheckpointError
+from attm_core.errors import CheckpointError
 
 TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
 
@@ -27,10 +27,9 @@ def folder(published: tuple[Path, torch.nn.Module], tmp_path: Path) -> Path:
     return tmp_path
 
 
-def rewrite(folder: Path, change: dict[str, torch.Tensor], drop: str = "") -> None:
+def rewrite(folder: Path, change: dict[str, torch.Tensor]) -> None:
     path = folder / "model.safetensors"
-    tensors = {name: value for name, value in load_file(path).items() if name != drop} | change
-    save_file(tensors, path)
+    save_file(load_file(path) | change, path)
 
 
 def test_states_are_those_of_the_whole_models_encoder(published) -> None:
@@ -45,65 +44,17 @@ def test_states_are_those_of_the_whole_models_encoder(published) -> None:
     assert torch.equal(states[:1], expected.detach())
 
 
-def test_all_positions_are_handed_on_but_masked_inside(published) -> None:
+def test_all_positions_are_handed_on_but_masked_inside_and_texts_cut(published) -> None:
     encoder = FlanT5.load(published[0])
     states = encoder.encode(TEXTS)
     assert (states.abs().sum(-1) > 0).all()
+    assert torch.equal(*encoder.encode([TEXTS[2], TEXTS[2] + TEXTS[0]]))  # both are cut
+    many = encoder.encode(TEXTS * 7)
+    assert torch.allclose(many[20], states[2], atol=1e-6)
+    assert encoder.encode([]).shape == (0, 77, 16)
+    assert not any(weight.requires_grad for weight in encoder._model.parameters())
     shorter = FlanT5(encoder._model, encoder._tokenizer, n_tokens=12).encode(TEXTS[:1])
     assert torch.allclose(shorter[0, :5], states[0, :5], atol=1e-6)
-
-
-def test_long_texts_are_cut_with_an_end_marker(published) -> None:
-    encoder = FlanT5.load(published[0])
-    longer = [TEXTS[2], TEXTS[2] + "a calm piano piece"]
-    first, second = encoder.encode(longer)
-    assert torch.equal(first, second)
-
-
-def test_companions_do_not_matter(published) -> None:
-    encoder = FlanT5.load(published[0])
-    many = encoder.encode(TEXTS * 7)
-    assert torch.allclose(many[20], encoder.encode([TEXTS[2]])[0], atol=1e-6)
-    assert encoder.encode([]).shape == (0, 77, 16)
-
-
-def test_weights_are_frozen_and_global_randomness_untouched(published) -> None:
-    before = torch.random.get_rng_state()
-    encoder = FlanT5.load(published[0])
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert not any(p.requires_grad for p in encoder._model.parameters())
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_a_missing_file_says_how_to_fetch_it(folder: Path, name: str) -> None:
-    (folder / name).unlink()
-    with pytest.raises(AssetError, match=rf"lacks {name}: run `attm assets fetch flan_t5`"):
-        FlanT5.load(folder)
-
-
-def test_a_truncated_file_is_refused(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
-        FlanT5.load(folder)
-
-
-def test_wrong_shape_is_refused(folder: Path) -> None:
-    rewrite(folder, {"encoder.final_layer_norm.weight": torch.ones(17)})
-    with pytest.raises(CheckpointError, match=r"final_layer_norm.weight has shape \(17,\)"):
-        FlanT5.load(folder)
-
-
-def test_a_missing_weight_is_refused(folder: Path) -> None:
-    rewrite(folder, {}, drop="encoder.final_layer_norm.weight")
-    with pytest.raises(CheckpointError, match=r"final_layer_norm\.weight is missing"):
-        FlanT5.load(folder)
-
-
-def test_nan_is_refused(folder: Path) -> None:
-    rewrite(folder, {"encoder.final_layer_norm.weight": torch.full((16,), torch.nan)})
-    with pytest.raises(CheckpointError, match=r"final_layer_norm.weight holds NaN"):
-        FlanT5.load(folder)
 
 
 def test_damage_to_the_decoder_does_not_matter(folder: Path) -> None:

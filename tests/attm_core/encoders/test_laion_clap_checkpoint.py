@@ -80,14 +80,6 @@ def test_long_audio_embeds_the_same_every_time(clap: LaionClap) -> None:
     assert not torch.allclose(first, at_start, atol=1e-5)
 
 
-def test_ten_seconds_at_44_khz_are_one_window(clap: LaionClap) -> None:
-    time = torch.arange(441_000) / 44_100
-    tone = 0.3 * torch.sin(2 * torch.pi * 440 * time)[None]
-    time = torch.arange(_WINDOW) / RATE
-    at_48k = clap.embed_audio(0.3 * torch.sin(2 * torch.pi * 440 * time)[None][:, None], RATE)
-    assert torch.allclose(clap.embed_audio(tone[:, None], 44_100), at_48k, atol=2e-3)
-
-
 def test_text_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
     embedded = clap.embed_text(["the", ""])
     # Numbered by hand: <s>, "th" (260), "e" (byte 0x65 is the 69th of the byte alphabet), </s>.
@@ -98,32 +90,19 @@ def test_text_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Mod
     assert not torch.allclose(embedded[0], embedded[1], atol=1e-4)
 
 
-def test_texts_are_cut_after_77_tokens(clap: LaionClap) -> None:
+def test_texts_are_cut_after_77_tokens_and_nothing_gives_nothing(clap: LaionClap) -> None:
     text = "x" * 75
     first, second, shorter = clap.embed_text([text, text + "yz", text[:-1] + "y"])
-    assert torch.equal(first, second)
-    assert not torch.equal(first, shorter)
-
-
-def test_nothing_to_embed(clap: LaionClap) -> None:
+    assert torch.equal(first, second) and not torch.equal(first, shorter)
     assert clap.embed_text([]).shape == (0, 512)
-    assert clap.embed_audio(torch.zeros(0, _WINDOW)[:, None], RATE).shape == (0, 512)
-
-
-@pytest.mark.parametrize(
-    ("waves", "match"),
-    [
-        (torch.zeros(1, 0), "S > 0"),
-        (torch.zeros(_WINDOW, 1, 1), r"\(B, C, S\)"),
-        (torch.full((1, 100), torch.inf), "NaN or infinite"),
-    ],
-)
-def test_unusable_audio_is_refused(clap: LaionClap, waves, match) -> None:
-    with pytest.raises(InputError, match=match):
-        clap.embed_audio(waves[:, None], RATE)
+    assert clap.embed_audio(torch.zeros(0, 1, _WINDOW), RATE).shape == (0, 512)
+    with pytest.raises(InputError, match="NaN or infinite"):
+        clap.embed_audio(torch.full((1, 1, 100), torch.inf), RATE)
 
 
 def test_building_touches_neither_the_package_nor_global_randomness() -> None:
+    with pytest.raises(ConfigError, match="no configuration 'HTSAT-huge'"):
+        build_network(ClapArchitecture("HTSAT-huge"))
     before = torch.random.get_rng_state()
     build_network(SMALL)
     assert torch.equal(before, torch.random.get_rng_state())
@@ -137,11 +116,6 @@ def test_published_size() -> None:
     assert (roberta.layer_norm_eps, roberta.hidden_act, roberta.pad_token_id) == (1e-5, "gelu", 1)
     assert (roberta.num_attention_heads, roberta.max_position_embeddings) == (12, 514)
     assert len(network.state_dict()) == 504  # 505 in the files, with the buffer that is dropped
-
-
-def test_unknown_audio_tower_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no configuration 'HTSAT-huge'"):
-        build_network(ClapArchitecture("HTSAT-huge"))
 
 
 @pytest.fixture
@@ -160,18 +134,16 @@ def refused(content: object, published: Path, tmp_path: Path, match: str) -> Non
     [
         ("module.logit_scale_a", torch.tensor(torch.nan), "logit_scale_a holds NaN"),
         ("module.logit_scale_a", torch.ones(2), r"logit_scale_a has shape \(2,\)"),
+        ("module.logit_scale_a", None, "logit_scale_a is missing"),
         ("module.visual.weight", torch.ones(2), "visual.weight is unknown"),
         (f"module.{_POSITION_IDS}", torch.zeros(1, 514, dtype=torch.long), "is not 0, 1, 2"),
     ],
 )
 def test_other_weights_are_refused(content, published, tmp_path, name, value, match) -> None:
     content["state_dict"][name] = value
+    if value is None:
+        del content["state_dict"][name]
     refused(content, published, tmp_path, match)
-
-
-def test_a_missing_weight_is_refused(content, published, tmp_path) -> None:
-    del content["state_dict"]["module.text_projection.0.weight"]
-    refused(content, published, tmp_path, "text_projection.0.weight is missing")
 
 
 def test_a_bare_state_dict_without_the_old_buffer_loads(content, published, tmp_path, clap) -> None:
@@ -185,12 +157,6 @@ def test_code_in_a_pickle_is_not_run(content, published, tmp_path) -> None:
     content["name"] = MakesFolder(tmp_path / "made")
     refused(content, published, tmp_path, "asks for code to be run")
     assert not (tmp_path / "made").exists()
-
-
-def test_a_truncated_file_is_refused(published: Path, tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes((published / NAME).read_bytes()[:100_000])
-    with pytest.raises(CheckpointError, match=r"corrupt or truncated|no checkpoint"):
-        load(tmp_path, published)
 
 
 def test_missing_files_say_how_to_fetch_them(published: Path, tmp_path: Path) -> None:

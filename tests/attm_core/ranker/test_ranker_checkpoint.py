@@ -1,8 +1,5 @@
 """Heads on disk: round trips, released layouts, and files that must be refused."""
 
-import pickle
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -53,52 +50,6 @@ def test_encoder_swap_head_has_other_names_and_needs_its_widths(tmp_path):
         load_head(tmp_path / "muq.pt", FeatureWidths(6, 0, 5))
 
 
-def test_nan_weights_are_refused(tmp_path):
-    state = make_head(512, 0, 0).state_dict()
-    state["net.4.weight"][0, 0] = float("nan")
-    torch.save(state, tmp_path / "head.pt")
-    with pytest.raises(CheckpointError, match=r"net\.4\.weight holds NaN or infinite"):
-        load_head(tmp_path / "head.pt")
-
-
-class Touch:
-    """Unpickling it would create a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path):
-    torch.save({"net.0.weight": Touch(tmp_path / "ran")}, tmp_path / "head.pt")
-    with pytest.raises(CheckpointError, match="asks for code to be run"):
-        load_head(tmp_path / "head.pt")
-    (tmp_path / "raw.pt").write_bytes(pickle.dumps(Touch(tmp_path / "ran"), protocol=2))
-    with pytest.raises(CheckpointError, match="asks for code to be run"):
-        load_head(tmp_path / "raw.pt")
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-@pytest.mark.parametrize("keep", [0, 20, 3000])
-def test_truncated_files_are_refused(tmp_path, suffix, keep):
-    whole = tmp_path / f"whole{suffix}"
-    head = make_head(512, 0, 0)
-    save_head(head, whole) if suffix == ".safetensors" else torch.save(head.state_dict(), whole)
-    cut = tmp_path / f"cut{suffix}"
-    cut.write_bytes(whole.read_bytes()[:keep])
-    with pytest.raises(CheckpointError, match=r"cut"):
-        load_head(cut)
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_missing_files_are_named(tmp_path, suffix):
-    with pytest.raises(CheckpointError, match="does not exist"):
-        load_head(tmp_path / f"none{suffix}")
-
-
 def test_other_models_are_refused(tmp_path):
     save_tensors(tmp_path / "other.safetensors", {"encoder.weight": torch.zeros(2, 2)})
     with pytest.raises(CheckpointError, match=r"holds a tensor 'encoder\.weight'"):
@@ -109,19 +60,3 @@ def test_other_models_are_refused(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(CheckpointError, match="no state dict of tensors, but a list"):
         load_head(tmp_path / "list.pt")
-
-
-def test_a_missing_tensor_is_named(tmp_path):
-    state = make_head(512, 0, 0).state_dict()
-    del state["net.1.running_var"]
-    torch.save(state, tmp_path / "head.pt")
-    with pytest.raises(CheckpointError, match=r"net\.1\.running_var"):
-        load_head(tmp_path / "head.pt")
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_bytes_that_are_no_checkpoint_are_refused(tmp_path, seed):
-    noise = torch.randint(0, 256, (500,), generator=torch_generator(seed, "bytes"))
-    (tmp_path / "noise.pt").write_bytes(bytes(noise.tolist()))
-    with pytest.raises(CheckpointError, match="noise"):
-        load_head(tmp_path / "noise.pt")
