@@ -255,7 +255,7 @@ class WindowConfig:
         ConfigError: a number is out of range.
     """
 
-    # PAPER-SILENT: the ten windows a track, their even spread and the five seconds are the rule of
+    # PAPER-SILENT: ten windows per track, their even spread and the five seconds are the rule of
     # the released scripts. 55 K tracks of at most ten windows give the 535 K clips of the text.
     max_windows: int = 10
     window_s: float = 10.0

@@ -45,22 +45,16 @@ def build(make: Callable[[], _Module], generator: Generator | None = None) -> _M
     if generator is not None:
         for part in module.modules():
             if isinstance(part, (nn.Linear, nn.modules.conv._ConvNd)):
-                _initialize(part, generator)
+                nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
     return module
-
-
-def _initialize(part: nn.Linear | nn.modules.conv._ConvNd, generator: Generator) -> None:
-    nn.init.kaiming_normal_(part.weight, nonlinearity="relu", generator=generator)
-    if part.bias is not None:
-        nn.init.zeros_(part.bias)
 
 
 def save_module(path: Path, module: nn.Module, config: Any) -> Path:
     """Write the weights of ``module`` with its configuration (a dataclass), atomically."""
-    metadata = {
-        "class": type(module).__name__,
-        "config": json.dumps(dataclasses.asdict(config), sort_keys=True),
-    }
+    text = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    metadata = {"class": type(module).__name__, "config": text}
     return save_tensors(path, module.state_dict(), metadata)
 
 
@@ -217,8 +211,7 @@ def require_sizes(config: Mapping[str, Any], tensors: Mapping[str, Tensor], sour
     n_values = sum(tensor.numel() for tensor in tensors.values())
     numbers = {name: value for name, value in config.items() if isinstance(value, int | float)}
     numbers.pop("n_samples", None)  # of audio: no weight has that size
-    absurd = [name for name, value in numbers.items() if not -n_values <= value <= n_values]
-    if absurd:
+    if absurd := [name for name, value in numbers.items() if not abs(value) <= n_values]:
         raise CheckpointError(
             f"{source} has no usable configuration: {', '.join(absurd)} cannot be, with "
             f"{n_values} values in the file; train it again"

@@ -57,12 +57,17 @@ def load_bigvgan(folder: Path, mel: MelConfig | None = None) -> nn.Module:
             BigVGAN's or is of another spectrogram; weights do not fit it or hold NaN.
     """
     folder = Path(folder)
-    settings = _read_settings(folder / _CONFIG_FILE)
+    source, path = folder / _CONFIG_FILE, folder / _WEIGHTS_FILE
+    try:
+        settings = read_json(source)
+    except InputError as error:
+        raise CheckpointError(f"{error}; fetch the vocoder again") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{source} is not a JSON object; fetch the vocoder again")
     if mel is not None:
-        _require_spectrogram(settings, mel, folder / _CONFIG_FILE)
-    path = folder / _WEIGHTS_FILE
+        _require_spectrogram(settings, mel, source)
     tensors = read_state_dict(path, inner_key=_STATE_KEY)
-    vocoder = _make_bigvgan(settings, folder / _CONFIG_FILE)
+    vocoder = _make_bigvgan(settings, source)
     normed = any(name.endswith(".weight_g") for name in tensors)
     if not normed:
         _remove_weight_norm(vocoder)
@@ -98,18 +103,15 @@ def random_bigvgan(settings: Mapping[str, Any], generator: Generator) -> nn.Modu
         _remove_weight_norm(vocoder)
         return vocoder
 
-    vocoder = build(plain, generator)
-    _quieten(vocoder)
-    return vocoder.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def _quieten(vocoder: Any) -> None:
-    """He-normal residual blocks multiply their input; scaled down, noise stays well within ±1."""
-    for name, parameter in vocoder.resblocks.named_parameters():
-        if ".convs" in name:
-            parameter.mul_(_RANDOM_RESIDUAL_GAIN)
-    vocoder.conv_post.weight.mul_(_RANDOM_OUTPUT_GAIN)
+    vocoder: Any = build(plain, generator)
+    # He-normal residual blocks multiply their input; scaled down, noise stays well within ±1.
+    with torch.no_grad():
+        for name, parameter in vocoder.resblocks.named_parameters():
+            if ".convs" in name:
+                parameter.mul_(_RANDOM_RESIDUAL_GAIN)
+        vocoder.conv_post.weight.mul_(_RANDOM_OUTPUT_GAIN)
+    made: nn.Module = vocoder.eval().requires_grad_(False)
+    return made
 
 
 def _remove_weight_norm(vocoder: nn.Module) -> None:
@@ -131,16 +133,6 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings("ignore", message=".*weight_norm.*", category=FutureWarning)
         yield
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    try:
-        settings = read_json(path)
-    except InputError as error:
-        raise CheckpointError(f"{error}; fetch the vocoder again") from error
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{path} is not a JSON object; fetch the vocoder again")
-    return settings
 
 
 def _require_spectrogram(settings: Mapping[str, Any], mel: MelConfig, path: Path) -> None:

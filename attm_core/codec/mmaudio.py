@@ -100,7 +100,12 @@ class MMAudioCodec(nn.Module):
         # PAPER-SILENT: whether the samples beyond the last whole latent reach the encoder. They
         # are cut, since MMAudio's VAE was trained on clips of a whole number of latents.
         whole = fit_length(rows, self.n_latents * SAMPLES_PER_LATENT)
-        parts = [self.vae.encode(self._mel(part)) for part in whole.split(self.batch_size)]
+        parts, weights = [], self.vae.data_mean
+        for part in whole.split(self.batch_size):
+            mel = self.log_mel(part.to(weights.device, torch.float32))
+            if not bool(torch.isfinite(mel).all()):
+                raise InputError("waves hold NaN; check how they were read")
+            parts.append(self.vae.encode(mel.to(weights.dtype)))
         mean, std = (
             torch.cat(side).transpose(1, 2).float().cpu() for side in zip(*parts, strict=True)
         )
@@ -128,13 +133,6 @@ class MMAudioCodec(nn.Module):
             InputError: the latents have another shape, or hold NaN.
         """
         return self._in_parts(latents, self.vae.decode)
-
-    def _mel(self, waves: Tensor) -> Tensor:
-        weights = self.vae.data_mean
-        mel = self.log_mel(waves.to(weights.device, torch.float32))
-        if not bool(torch.isfinite(mel).all()):
-            raise InputError("waves hold NaN; check how they were read")
-        return mel.to(weights.dtype)
 
     def _in_parts(self, latents: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         if latents.ndim != 3 or latents.shape[1:] != (self.n_latents, self.n_channels):

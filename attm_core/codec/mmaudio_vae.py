@@ -193,12 +193,11 @@ def random_mmaudio_vae(generator: Generator, config: MMAudioVAEConfig | None = N
 def _fill(model: MMAudioVAE, stored: dict[str, Tensor], source: str) -> MMAudioVAE:
     """Load checked tensors, each dropped once converted: two full copies would be 2.4 GB."""
     require_fit(model.state_dict(), stored, source)
-    applied = {name: _as_applied(name, stored.pop(name)) for name in list(stored)}
+    applied = {}
+    for name in list(stored):
+        raw = stored.pop(name)
+        # Read tensors are mapped: they may change on disk.
+        weight = name.endswith(".weight")
+        applied[name] = effective_weight(raw) if weight else raw.to(torch.float32, copy=True)
     model.load_state_dict(applied, assign=True)
     return model.eval().requires_grad_(False)
-
-
-def _as_applied(name: str, stored: Tensor) -> Tensor:
-    if name.endswith(".weight"):
-        return effective_weight(stored)
-    return stored.to(torch.float32, copy=True)  # read tensors are mapped: they may change on disk

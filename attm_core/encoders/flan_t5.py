@@ -20,6 +20,7 @@ _WEIGHTS = "model.safetensors"
 _FILES = (_WEIGHTS, "config.json", "tokenizer.json", "tokenizer_config.json")
 _EMBEDDING = "shared.weight"
 _TIED_EMBEDDING = "encoder.embed_tokens.weight"
+_MASK = "attention_mask"
 _CHUNK = 16
 
 
@@ -58,24 +59,24 @@ class FlanT5:
         The encoder's attention masks padding, but the states at padded positions are handed over
         as they come out, as in MeanAudio: the backbone attends to all 77.
         """
-        chunks = [texts[start : start + _CHUNK] for start in range(0, len(texts), _CHUNK)]
-        states = [self._states(chunk) for chunk in chunks]
-        return torch.cat(states) if states else torch.zeros(0, self.n_tokens, self.width)
-
-    def _states(self, texts: Sequence[str]) -> Tensor:
         options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-        read = self._tokenizer(list(texts), max_length=self.n_tokens, **options)
-        read = read.to(self._model.device)
-        output = self._model(input_ids=read["input_ids"], attention_mask=read["attention_mask"])
-        states: Tensor = output.last_hidden_state.float().cpu()
-        return states
+        states = [torch.zeros(0, self.n_tokens, self.width)]
+        for start in range(0, len(texts), _CHUNK):
+            chunk = list(texts[start : start + _CHUNK])
+            read = self._tokenizer(chunk, max_length=self.n_tokens, **options)
+            ids, mask = (read[name].to(self._model.device) for name in ("input_ids", _MASK))
+            found = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+            states.append(found.float().cpu())
+        return torch.cat(states)
 
 
 def _load_model(folder: Path) -> Any:
     from transformers import T5Config, T5EncoderModel
 
     config = T5Config.from_dict(read_json(folder / "config.json"))
-    tensors = read_state_dict(folder / _WEIGHTS, wanted=_is_of_encoder)
+    # The file holds the decoder too, which is not read.
+    names = (_EMBEDDING, "encoder.")
+    tensors = read_state_dict(folder / _WEIGHTS, wanted=lambda name: name.startswith(names))
     # One matrix under two names, of which a safetensors file keeps one or the other.
     known = [tensors[name] for name in (_EMBEDDING, _TIED_EMBEDDING) if name in tensors]
     if known:
@@ -83,11 +84,6 @@ def _load_model(folder: Path) -> Any:
     model = build(lambda: T5EncoderModel(config))
     load_strictly(model, tensors, folder / _WEIGHTS)
     return model
-
-
-def _is_of_encoder(name: str) -> bool:
-    """The file holds the decoder too, which is not read."""
-    return name == _EMBEDDING or name.startswith("encoder.")
 
 
 def _load_tokenizer(folder: Path, n_embeddings: int) -> Any:

@@ -96,9 +96,15 @@ class LaionClap:
 
         The ranker's rule that an empty prompt is all zeros is not applied here: its caller does.
         """
-        chunks = [list(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
-        embedded = [self._network.get_text_embedding(self._tokens(chunk)) for chunk in chunks]
-        return torch.cat(embedded).float().cpu() if embedded else torch.zeros(0, self.width)
+        options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        embedded = [torch.zeros(0, self.width)]
+        for start in range(0, len(texts), _CHUNK):
+            chunk = list(texts[start : start + _CHUNK])
+            read = self._tokenizer(chunk, max_length=_N_TOKENS, **options)
+            names = ("input_ids", "attention_mask")
+            tokens = {name: read[name].to(self._device) for name in names}
+            embedded.append(self._network.get_text_embedding(tokens).float().cpu())
+        return torch.cat(embedded)
 
     @torch.no_grad()
     def embed_audio(
@@ -110,20 +116,13 @@ class LaionClap:
             InputError: not (B, C, S) with S > 0, or NaN.
         """
         rows = resampled_rows(waves, sample_rate_hz, _SAMPLE_RATE_HZ)
-        windows = _ten_seconds(_quantize(rows), self.crop)
-        embedded = [self._embed(chunk) for chunk in windows.split(_CHUNK) if len(chunk)]
-        return torch.cat(embedded) if embedded else torch.zeros(0, self.width)
-
-    def _embed(self, windows: Tensor) -> Tensor:
-        # "longer" is read by the fusion variant only; the package's interface asks for it.
-        items = [{"waveform": window, "longer": torch.tensor([False])} for window in windows]
-        embedded: Tensor = self._network.get_audio_embedding(items)
-        return embedded.float().cpu()
-
-    def _tokens(self, texts: list[str]) -> dict[str, Tensor]:
-        options = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-        read = self._tokenizer(texts, max_length=_N_TOKENS, **options)
-        return {name: read[name].to(self._device) for name in ("input_ids", "attention_mask")}
+        embedded = [torch.zeros(0, self.width)]
+        for windows in _ten_seconds(_quantize(rows), self.crop).split(_CHUNK):
+            # "longer" is read by the fusion variant only; the package's interface asks for it.
+            items = [{"waveform": window, "longer": torch.tensor([False])} for window in windows]
+            if items:
+                embedded.append(self._network.get_audio_embedding(items).float().cpu())
+        return torch.cat(embedded)
 
 
 def _quantize(waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
@@ -183,7 +182,13 @@ def build_network(architecture: ClapArchitecture) -> Any:
 
 def _load_network(path: Path, architecture: ClapArchitecture) -> Any:
     """A ``CLAP`` module with the weights of a training checkpoint, in evaluation mode."""
-    read = read_state_dict(path, constructors=_numpy_scalars())
+    import numpy as np
+    from numpy.core import multiarray
+
+    # Constructors of NumPy numbers: training checkpoints keep scores beside the weights.
+    scalar: Any = multiarray.scalar  # type: ignore[attr-defined]
+    numbers = (type(np.dtype(number)) for number in (np.float64, np.float32, np.int64))
+    read = read_state_dict(path, constructors=[scalar, np.dtype, *numbers])
     tensors = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in read.items()}
     # One key that transformers no longer stores is dropped, if it is the constant it must be.
     ids = tensors.pop(_POSITION_IDS, None)
@@ -225,13 +230,3 @@ def _roberta_from_configuration(
         yield
     finally:
         patched.RobertaModel = RobertaModel
-
-
-def _numpy_scalars() -> list[Any]:
-    """Constructors of NumPy numbers: training checkpoints keep scores beside the weights."""
-    import numpy as np
-    from numpy.core import multiarray
-
-    numbers = (np.float64, np.float32, np.int64)
-    scalar: Any = multiarray.scalar  # type: ignore[attr-defined]
-    return [scalar, np.dtype, *(type(np.dtype(number)) for number in numbers)]

@@ -80,7 +80,10 @@ class Mert:
             InputError: not (B, C, S), NaN, or shorter than one frame (400 samples at 24 kHz).
         """
         rows = resampled_rows(waves, sample_rate_hz, _SAMPLE_RATE_HZ)
-        if self._n_frames(rows.shape[1]) < 1:
+        config, n_frames = self._model.config, rows.shape[1]
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            n_frames = (n_frames - kernel) // stride + 1
+        if n_frames < 1:
             raise InputError(f"{rows.shape[1]} samples at 24 kHz are too short for MERT")
         at_once = max(1, _CHUNK_S * _SAMPLE_RATE_HZ // rows.shape[1])
         means = [self._mean_states(chunk) for chunk in rows.split(at_once) if len(chunk)]
@@ -89,21 +92,12 @@ class Mert:
     def _mean_states(self, waves: Tensor) -> Tensor:
         total, n_frames = torch.zeros(len(waves), self.width, dtype=torch.float64), 0
         for start, end in _segment_bounds(waves.shape[1]):
-            states = self._states(waves[:, start:end])
+            part = waves[:, start:end]
+            part = _standardize(part) if self.normalizes else part
+            states = self._model(part.to(self._model.device)).last_hidden_state
             total += states.sum(dim=1, dtype=torch.float64).cpu()
             n_frames += states.shape[1]
         return (total / n_frames).float()
-
-    def _states(self, waves: Tensor) -> Tensor:
-        waves = _standardize(waves) if self.normalizes else waves
-        states: Tensor = self._model(waves.to(self._model.device)).last_hidden_state
-        return states
-
-    def _n_frames(self, n_samples: int) -> int:
-        config = self._model.config
-        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-            n_samples = (n_samples - kernel) // stride + 1
-        return n_samples
 
 
 def _standardize(waves: Float[Tensor, "B S"]) -> Float[Tensor, "B S"]:
@@ -126,10 +120,10 @@ def _load_model(folder: Path) -> Any:
     from transformers import HubertModel
 
     config = _hubert_config(folder / "config.json")
-    tensors = {
-        _new_name(name): tensor for name, tensor in read_state_dict(folder / _WEIGHTS).items()
-    }
+    tensors = read_state_dict(folder / _WEIGHTS)
     tensors.pop(_MASK_VECTOR, None)
+    for old, new in _RENAMED.items():
+        tensors = {name.replace(old, new): tensor for name, tensor in tensors.items()}
     model = build(lambda: HubertModel(config))
     load_strictly(model, tensors, folder / _WEIGHTS)
     return model
@@ -143,15 +137,8 @@ def _hubert_config(path: Path) -> Any:
     from transformers import HubertConfig
 
     stated = read_json(path)
-    active = [name for name in _UNSUPPORTED if stated.get(name)]
-    if active:
+    if active := [name for name in _UNSUPPORTED if stated.get(name)]:
         raise CheckpointError(f"{path}: {', '.join(active)} would need code outside transformers")
     known = HubertConfig().to_dict().keys() - {"model_type", "architectures", "auto_map"}
     shared = {name: value for name, value in stated.items() if name in known}
     return HubertConfig(**shared | NO_MASKING)
-
-
-def _new_name(name: str) -> str:
-    for old, new in _RENAMED.items():
-        name = name.replace(old, new) if name.endswith(old) else name
-    return name

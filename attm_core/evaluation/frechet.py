@@ -162,17 +162,14 @@ class _Resampler:
         gram = self.gram[block]
         mean_square = float(gram.mean())
         trace = (float(np.trace(gram)) - k * mean_square) / (k - 1)
-        values = np.linalg.eigvalsh(_double_centred(self.projected[block]) / (k - 1))
+        projected = self.projected[block]
+        means = projected.mean(axis=0)
+        centred = projected - means - means[:, None] + means.mean()
+        values = np.linalg.eigvalsh(centred / (k - 1))
         rank = min(k - 1, self.width)
         largest = values[-rank:]  # the others are rounding, whose roots would add up
         overlap = float(np.sqrt(np.clip(largest, 0.0, None)).sum())
         return _combine(mean_square, trace, self.trace, overlap)
-
-
-def _double_centred(gram: Matrix) -> Matrix:
-    means = gram.mean(axis=0)
-    centred: Matrix = gram - means - means[:, None] + means.mean()
-    return centred
 
 
 def _recentred(estimate: float, resamples: Matrix, level: float) -> Interval:

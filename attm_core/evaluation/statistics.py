@@ -1,13 +1,13 @@
 """The tests and intervals of Section IV on scipy: paired t, correlations, Δ_out, bootstrap, Holm.
 
-scipy does the reckoning; here are the shape of an answer (`Interval`), one check of all inputs, and
-an answer where scipy has none: samples that are constant up to rounding.
+scipy computes them; here are the shape of a result (`Interval`), one check of all inputs, and a
+result where scipy has none: samples that are constant up to rounding.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,32 +125,21 @@ def _equal_differences(delta: Vector, alternative: Alternative) -> PairedTest:
     """The limit of a vanishing deviation."""
     mean = float(np.median(delta))
     t = math.copysign(math.inf, mean) if mean else 0.0
-    towards = {"two-sided": abs(t), "greater": t, "less": -t}[alternative]
-    tail = float(stats.t.sf(towards, delta.size - 1))
-    p = min(1.0, 2 * tail) if alternative == "two-sided" else tail
-    return PairedTest(delta.size, Interval(mean, mean, mean), t, p, alternative, t)
+    p = {
+        "two-sided": 0.0 if t else 1.0,
+        "greater": 0.5 - 0.5 * np.sign(t),
+        "less": 0.5 + 0.5 * np.sign(t),
+    }
+    return PairedTest(
+        delta.size, Interval(mean, mean, mean), t, float(p[alternative]), alternative, t
+    )
 
 
-def _bootstrap_interval(
-    rows: int,
-    statistic: Callable[[NDArray[np.int64]], float],
-    generator: np.random.Generator,
-    level: float = LEVEL,
-    n_resamples: int = N_RESAMPLES,
-) -> Interval:
-    """Percentile bootstrap over ``rows`` ≥ 2 items; ``statistic`` takes resampled item numbers."""
-    items = np.arange(rows)
-    as_vector(items, "items to resample")
-    found = stats.bootstrap(
-        (items,),
-        statistic,
-        n_resamples=n_resamples,
-        vectorized=False,
-        confidence_level=level,
-        method="percentile",
-        rng=generator,
-    ).confidence_interval
-    return Interval(float(statistic(items)), float(found.low), float(found.high), level)
+def _as_varying_pairs(x: ArrayLike, y: ArrayLike) -> tuple[Vector, Vector]:
+    first, second = _as_pairs(x, y)
+    if is_constant(first) or is_constant(second):
+        raise InputError("a correlation needs two samples that vary by more than rounding")
+    return first, second
 
 
 def pearson(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
@@ -161,9 +150,7 @@ def pearson(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
     Raises:
         InputError: fewer than two pairs, or a sample that is constant up to rounding.
     """
-    first, second = _as_pairs(x, y)
-    if is_constant(first) or is_constant(second):
-        raise InputError("a correlation needs two samples that vary by more than rounding")
+    first, second = _as_varying_pairs(x, y)
     found = stats.pearsonr(first, second)
     bounds = found.confidence_interval(level) if first.size > 3 else (math.nan, math.nan)
     return Interval(float(found.statistic), float(bounds[0]), float(bounds[1]), level)
@@ -174,9 +161,7 @@ def spearman(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Interval:
 
     The interval is Fisher's with the variance factor 1.06 of Fieller, Hartley and Pearson (1957).
     """
-    first, second = _as_pairs(x, y)
-    if is_constant(first) or is_constant(second):
-        raise InputError("a correlation needs two samples that vary by more than rounding")
+    first, second = _as_varying_pairs(x, y)
     rho = float(stats.spearmanr(first, second).statistic)
     if first.size < 4:
         return Interval(rho, math.nan, math.nan, level)
@@ -200,7 +185,10 @@ def score_correlation(
     def r(rows: NDArray[np.int64]) -> float:
         return pearson(s[rows].ravel(), table[rows].ravel()).estimate
 
-    return _bootstrap_interval(len(table), r, generator, n_resamples=1000)
+    clips = as_vector(np.arange(len(table)), "clips to resample").astype(np.int64)
+    options = {"n_resamples": 1000, "vectorized": False, "method": "percentile"}
+    found = stats.bootstrap((clips,), r, **options, rng=generator).confidence_interval
+    return Interval(r(clips), float(found.low), float(found.high))
 
 
 def delta_out(rewards: Mapping[float, ArrayLike], high: float = 1.5, low: float = -0.5) -> Interval:

@@ -142,7 +142,9 @@ def normalize_loudness(
     # A limiter would change the signal that FAD-CLAP hears; a smaller gain does not.
     allowed_db = ceiling_dbtp - _CEILING_GUARD_DB - peak_dbtp
     if variant == "as_released":
-        allowed_db = _released_gain_db(wanted_db, to_db(float(wave.abs().max())))
+        sample_db = to_db(float(wave.abs().max()))
+        loud = sample_db + wanted_db > to_db(_RELEASED_SAMPLE_PEAK)
+        allowed_db = to_db(RELEASED_PEAK_TARGET) - sample_db if loud else wanted_db
     gain_db = min(wanted_db, allowed_db)
     scaled = wave * 10 ** (gain_db / 20)
     after_lufs, after_dbtp = loudness + gain_db, peak_dbtp + gain_db
@@ -150,10 +152,3 @@ def normalize_loudness(
         "ceiling" if gain_db < wanted_db else "normalized",
         gain_db, loudness, after_lufs, peak_dbtp, after_dbtp,
     )  # fmt: skip
-
-
-def _released_gain_db(wanted_db: float, sample_peak_db: float) -> float:
-    """The gain to the target, or that to a sample peak of 0.95 if it would exceed 0.99."""
-    if sample_peak_db + wanted_db <= to_db(_RELEASED_SAMPLE_PEAK):
-        return wanted_db
-    return to_db(RELEASED_PEAK_TARGET) - sample_peak_db

@@ -71,12 +71,8 @@ def write_submission(
         {"id": name, "n_samples": clips[name].shape[1], "sha256": digests[f"{name}.wav"]}
         for name in sorted(clips)
     ]
-    content = {
-        "format_version": _FORMAT_VERSION,
-        "sample_rate_hz": sample_rate_hz,
-        "clips": listed,
-        "record": dict(record),
-    }
+    facts = {"format_version": _FORMAT_VERSION, "sample_rate_hz": sample_rate_hz}
+    content = {**facts, "clips": listed, "record": dict(record)}
     try:
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -76,26 +76,20 @@ def calibration_report(
         raise InputError(f"{len(size)} votes that are not ties cannot fill {n_bins} bins")
     order = np.argsort(size, kind="stable")
     parts = np.split(order, np.arange(1, n_bins) * (len(size) // n_bins))
-    bins = tuple(_bin(number, size[rows], agree[rows]) for number, rows in enumerate(parts))
-    return CalibrationReport(
-        n_total=len(size),
-        n_ties=len(voted) - len(size),
-        accuracy_overall=float(agree.mean()),
-        expected_calibration_error=expected_calibration_error(bins),
-        bins=bins,
+    bins = tuple(
+        ReliabilityBin(
+            bin=number,
+            margin_lo=float(size[rows[0]]),
+            margin_hi=float(size[rows[-1]]),
+            n=len(rows),
+            mean_abs_margin=float(size[rows].mean()),
+            mean_confidence=float(expit(size[rows]).mean()),
+            empirical_winrate=float(agree[rows].mean()),
+        )
+        for number, rows in enumerate(parts)
     )
-
-
-def _bin(number: int, size: NDArray[np.float64], agree: NDArray[np.float64]) -> ReliabilityBin:
-    return ReliabilityBin(
-        bin=number,
-        margin_lo=float(size[0]),
-        margin_hi=float(size[-1]),
-        n=len(size),
-        mean_abs_margin=float(size.mean()),
-        mean_confidence=float(expit(size).mean()),
-        empirical_winrate=float(agree.mean()),
-    )
+    ece, n_ties = expected_calibration_error(bins), len(voted) - len(size)
+    return CalibrationReport(len(size), n_ties, float(agree.mean()), ece, bins)
 
 
 def expected_calibration_error(bins: Iterable[ReliabilityBin]) -> float:

@@ -186,19 +186,22 @@ def load_head(path: Path, widths: FeatureWidths | None = None) -> TuneJuryHead:
             tensors that are not a score head, or widths that do not add up to its input.
     """
     path = Path(path)
-    tensors = _plain_names(read_state_dict(path), path)
+    read = read_state_dict(path)
+    if foreign := [name for name in read if not name.startswith(_PREFIXES)]:
+        raise CheckpointError(f"{path} is not a score head: it holds a tensor {foreign[0]!r}")
+    tensors = {f"net.{name.split('.', 1)[1]}": tensor for name, tensor in read.items()}
     hidden, n_inputs = _shape(tensors, path)
-    clap, mert, text = _widths(widths or _stored_widths(path), n_inputs, path)
-    head = TuneJuryHead(clap, mert, hidden, text_width=text)
+    widths = widths or _stored_widths(path) or _RELEASED_WIDTHS.get(n_inputs)
+    if widths is None:
+        raise CheckpointError(
+            f"{path} has {n_inputs} inputs and does not say how they divide; pass "
+            "widths=FeatureWidths(clap_audio, mert, clap_text)"
+        )
+    if sum(widths) != n_inputs:
+        raise CheckpointError(f"{path} has {n_inputs} inputs, but {widths} add up to {sum(widths)}")
+    head = TuneJuryHead(widths.clap_audio, widths.mert, hidden, text_width=widths.clap_text)
     load_strictly(head, tensors, path)
     return head.eval()
-
-
-def _plain_names(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    for name in tensors:
-        if not name.startswith(_PREFIXES):
-            raise CheckpointError(f"{path} is not a score head: it holds a tensor {name!r}")
-    return {f"net.{name.split('.', 1)[1]}": tensor for name, tensor in tensors.items()}
 
 
 def _shape(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[int], int]:
@@ -223,16 +226,4 @@ def _stored_widths(path: Path) -> FeatureWidths | None:
             raise ValueError(widths)
     except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {stored[:200]!r} are not three feature widths") from error
-    return widths
-
-
-def _widths(widths: FeatureWidths | None, n_inputs: int, path: Path) -> FeatureWidths:
-    widths = widths or _RELEASED_WIDTHS.get(n_inputs)
-    if widths is None:
-        raise CheckpointError(
-            f"{path} has {n_inputs} inputs and does not say how they divide; pass "
-            "widths=FeatureWidths(clap_audio, mert, clap_text)"
-        )
-    if sum(widths) != n_inputs:
-        raise CheckpointError(f"{path} has {n_inputs} inputs, but {widths} add up to {sum(widths)}")
     return widths

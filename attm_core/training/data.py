@@ -63,8 +63,7 @@ class LatentSet:
     caption_index: Int[Tensor, " n"] | None = None  # each clip's row of ``tokens`` and ``pooled``
 
     def __post_init__(self) -> None:
-        n = len(self.mean)
-        n_text = len(self.tokens)
+        n, n_text, index = len(self.mean), len(self.tokens), self.caption_index
         if self.mean.ndim != 3 or self.mean.shape != self.std.shape or self.score.shape != (n,):
             raise InputError(
                 f"mean {tuple(self.mean.shape)} and std {tuple(self.std.shape)} must both be "
@@ -77,10 +76,6 @@ class LatentSet:
             )
         if not torch.isfinite(self.score).all():
             raise InputError("a score is NaN or infinite; score every clip before training")
-        self._check_captions(n, n_text)
-
-    def _check_captions(self, n: int, n_text: int) -> None:
-        index = self.caption_index
         if index is None:
             if n_text != n:
                 raise InputError(f"{n_text} captions for {n} clips need a caption_index")
@@ -117,9 +112,8 @@ class LatentSet:
         """A hash of the set: all scores, and latents and text of rows spread over it."""
         rows = torch.linspace(0, len(self) - 1, min(len(self), _DIGEST_ROWS)).long()
         text = self.conditions(rows)
-        return tensors_digest(
-            [self.score, self.mean[rows], self.std[rows], text.tokens, text.pooled]
-        )
+        latents = self.mean[rows], self.std[rows]
+        return tensors_digest([self.score, *latents, text.tokens, text.pooled])
 
     def statistics(self, block: int = 4096) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
         """Mean and standard deviation (C,) of the channels, for the backbone's normalisation.
@@ -199,12 +193,14 @@ class RowSampler:
         rows = torch.arange(len(source))
         if isinstance(source, Mixture):
             rows = rows.repeat_interleave(source.copies())
-        self._rows, self._batch_size, self._seed = rows, batch_size, seed
-        self._order = lru_cache(maxsize=2)(self._shuffled)
+        self._rows, self._batch_size = rows, batch_size
 
-    def _shuffled(self, epoch: int) -> Tensor:
-        generator = torch_generator(self._seed, "rows", epoch)
-        return self._rows[torch.randperm(len(self._rows), generator=generator)]
+        @lru_cache(maxsize=2)
+        def shuffled(epoch: int) -> Tensor:
+            order = torch.randperm(len(rows), generator=torch_generator(seed, "rows", epoch))
+            return rows[order]
+
+        self._order = shuffled
 
     def rows(self, step: int) -> Int[Tensor, " B"]:
         """The rows of step ``step`` (from 0), a function of (seed, step) alone."""

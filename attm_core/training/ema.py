@@ -39,13 +39,6 @@ def gamma_of(sigma_rel: float) -> float:
     return max(0.0, float(roots.real.max()))
 
 
-def _decay(n_steps: int, gamma: float) -> float:
-    """The factor ``(1 − 1/t)^(γ+1)`` of the old average at step t = ``n_steps``."""
-    # PAPER-SILENT: the released code takes the geometric mean of this factor at t and t + 1; the
-    # two agree to first order in 1/t, and this one gives the power profile exactly.
-    return float((1.0 - 1.0 / n_steps) ** (gamma + 1.0))
-
-
 class PowerEma:
     """Running averages of a model's trainable weights, one for each relative width."""
 
@@ -57,10 +50,16 @@ class PowerEma:
 
     @torch.no_grad()
     def update(self, n_steps: int) -> None:
-        """Take in the weights after ``n_steps`` steps (the first step is 1)."""
+        """Take in the weights after ``n_steps`` steps (the first step is 1).
+
+        The old average keeps the share ``(1 − 1/t)^(γ+1)`` at step t.
+        """
+        # PAPER-SILENT: the released code takes the geometric mean of this factor at t and t + 1;
+        # the two agree to first order in 1/t, and this one gives the power profile exactly.
         live: list[Tensor] = list(self._weights.values())
         for gamma, average in zip(self.gammas, self._averages, strict=True):
-            torch._foreach_lerp_(average, live, 1.0 - _decay(n_steps, gamma))
+            kept = float((1.0 - 1.0 / n_steps) ** (gamma + 1.0))
+            torch._foreach_lerp_(average, live, 1.0 - kept)
 
     def tensors(self) -> dict[str, Tensor]:
         """All averages by name, ``{index}.{weight}``, as they are (not copies)."""
@@ -106,17 +105,6 @@ def _profile_products(
     return np.asarray(scale * shares / until)
 
 
-def _synthesis_weights(
-    steps: NDArray[np.float64], gammas: NDArray[np.float64], step: int, sigma_rel: float
-) -> NDArray[np.float64]:
-    """Coefficients of the stored averages whose sum is nearest to the profile (``step``, σ_rel)."""
-    target = np.array([float(step)]), np.array([gamma_of(sigma_rel)])
-    gram = _profile_products(steps, gammas, steps, gammas)
-    against = _profile_products(steps, gammas, *target)[:, 0]
-    # least squares: close snapshots make the Gram matrix nearly singular
-    return np.asarray(np.linalg.lstsq(gram * step, against * step, rcond=None)[0])
-
-
 def _synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict[str, Tensor]:
     """Float32 weights by name, averaged with width ``sigma_rel`` up to ``step`` (None: the last).
 
@@ -126,11 +114,14 @@ def _synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict
     paths = [path for path in stored if step is None or _step_of(path) <= step]
     if not paths:
         raise CheckpointError(f"{folder} holds no snapshot of averaged weights up to step {step}")
-    gammas = _gammas_of(paths[0])
+    gammas = np.array([float(text) for text in read_metadata(paths[0])["gammas"].split()])
     steps = np.repeat([float(_step_of(path)) for path in paths], len(gammas))
-    weights = _synthesis_weights(
-        steps, np.tile(gammas, len(paths)), step or _step_of(paths[-1]), sigma_rel
-    )
+    own, until = np.tile(gammas, len(paths)), float(step or _step_of(paths[-1]))
+    gram = _profile_products(steps, own, steps, own)
+    target = np.array([until]), np.array([gamma_of(sigma_rel)])
+    against = _profile_products(steps, own, *target)[:, 0]
+    # least squares: close snapshots make the Gram matrix nearly singular
+    weights = np.linalg.lstsq(gram * until, against * until, rcond=None)[0]
     return _combine(paths, weights.reshape(len(paths), len(gammas)))
 
 
@@ -150,10 +141,6 @@ def load_ema(model: nn.Module, folder: Path, sigma_rel: float, step: int | None 
 
 def _step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step_"))
-
-
-def _gammas_of(path: Path) -> NDArray[np.float64]:
-    return np.array([float(text) for text in read_metadata(path)["gammas"].split()])
 
 
 def _combine(paths: list[Path], weights: NDArray[np.float64]) -> dict[str, Tensor]:

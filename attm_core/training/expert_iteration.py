@@ -127,13 +127,6 @@ def z_scores(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(centred / spread)
 
 
-def _expert_scores(reward: Tensor, config: ExpertIterationConfig) -> Tensor:
-    """The scores (k,) that kept clips with these rewards are trained under."""
-    if config.label == "own":
-        return reward
-    return torch.full_like(reward, config.s if config.label == "sampling" else NULL_SCORE)
-
-
 def _experts(
     samples: dict[str, Tensor],
     kept: NDArray[np.intp],
@@ -142,9 +135,11 @@ def _experts(
     config: ExpertIterationConfig,
     run: Run,
 ) -> LatentSet:
-    """The kept samples as training clips, from the run's folder: text is encoded once."""
+    """The kept samples as training clips under the configured label, kept in the run's folder."""
     rows = torch.from_numpy(kept)
-    score = _expert_scores(samples["reward"][rows], config)
+    score = samples["reward"][rows]
+    if config.label != "own":
+        score = torch.full_like(score, config.s if config.label == "sampling" else NULL_SCORE)
 
     def make() -> dict[str, Tensor]:
         # Without experts, the text of one prompt gives the empty set its shapes.

@@ -203,12 +203,10 @@ class _Fit(Generic[_Draw]):
         if self.run.index == 0:
             if self.config.sigma_rels:
                 self.ema.save_snapshot(folder / "ema", n_done)
-            groups = {
-                "model": self.model.state_dict(),
-                "optim": _optimizer_tensors(self.optimizer),
-                "ema": self.ema.tensors(),
-            }
-            named = {f"{g}.{name}": t for g, group in groups.items() for name, t in group.items()}
+            named = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+            for index, own in self.optimizer.state_dict()["state"].items():
+                named |= {f"optim.{index}.{key}": tensor for key, tensor in own.items()}
+            named |= {f"ema.{name}": tensor for name, tensor in self.ema.tensors().items()}
             metadata = {"n_done": str(n_done), "columns": json.dumps(self.columns)}
             named["log"], metadata[IDENTITY] = self.log, self.identity
             save_tensors(folder / "state.safetensors", named, metadata)
@@ -230,11 +228,6 @@ class _Fit(Generic[_Draw]):
 def _group(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     start = f"{name}."
     return {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
-
-
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {f"{index}.{key}": tensor for index, own in state.items() for key, tensor in own.items()}
 
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from attm_core.errors import InputError
 from attm_core.evaluation.statistics import (
-    _bootstrap_interval,
     delta_out,
     holm,
     mean_interval,
@@ -66,18 +65,6 @@ def test_mean_interval_covers_as_often_as_it_says() -> None:
     intervals = [mean_interval(rng.exponential(size=60)) for _ in range(600)]
     covered = np.mean([interval.low <= 1.0 <= interval.high for interval in intervals])
     assert 0.91 < covered < 0.97
-
-
-def test_bootstrap_agrees_with_the_t_interval(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    delta = pair[1] - pair[0]
-    first, second = (
-        _bootstrap_interval(40, lambda rows: delta[rows].mean(), np.random.default_rng(1))
-        for _ in range(2)
-    )
-    exact = mean_interval(delta)
-    assert first == second
-    assert first.estimate == pytest.approx(exact.estimate)
-    assert (first.low, first.high) == pytest.approx((exact.low, exact.high), abs=0.06)
 
 
 def test_pearson_by_hand() -> None:

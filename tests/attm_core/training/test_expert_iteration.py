@@ -8,7 +8,6 @@ from attm_core.configuration import ExpertIterationConfig
 from attm_core.errors import ConfigError, InputError
 from attm_core.files import load_tensors
 from attm_core.training.expert_iteration import (
-    _expert_scores,
     blend,
     expert_iteration,
     select,
@@ -18,7 +17,7 @@ from attm_core.training.expert_iteration import (
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective
 
-ARMS, LABELS = ("top", "random", "none"), ("own", "sampling", "null")
+ARMS, LABELS = ("none", "top", "random"), ("own", "sampling", "null")
 
 
 def test_z_scores_by_hand():
@@ -69,14 +68,6 @@ def test_controls_keep_as_many_at_random_or_none():
     assert len(set(picks["random"].tolist()) - set(range(50))) == 0
     assert len(set(picks["random"].tolist())) == 5 and set(picks["random"]) != set(picks["top"])
     assert picks["none"].tolist() == []
-
-
-def test_experts_are_labelled_by_reward_sampling_score_or_null():
-    reward = torch.tensor([0.3, -1.0])
-    labels = {n: _expert_scores(reward, ExpertIterationConfig(label=n)).tolist() for n in LABELS}
-    assert labels["own"] == reward.tolist()
-    assert labels["sampling"] == [2.0, 2.0]
-    assert labels["null"] == [0.0, 0.0]
 
 
 @pytest.fixture
@@ -134,15 +125,19 @@ def test_a_stopped_stage_goes_on_with_the_same_experts(
     assert same_weights(whole, resumed) and not same_weights(whole, cut)
 
 
-def test_the_control_without_experts_trains_as_long_on_the_training_clips(
+def test_the_arms_train_as_long_on_other_clips_under_the_label_that_is_asked_for(
     stage_1, sampling, make_set, make_train, same_weights, tmp_path
 ):
     models = {}
-    for keep in ARMS:
+    for keep, label in zip(ARMS, LABELS, strict=True):
         models[keep] = stage_1()
-        config, run = settings(make_train, keep=keep), Run(tmp_path / keep)
+        config, run = settings(make_train, keep=keep, label=label), Run(tmp_path / keep)
         result = expert_iteration(models[keep], sampling, make_set(), None, config, run)
-        assert len(result.kept) == (0 if keep == "none" else 4)
+        score = load_tensors(tmp_path / keep / "experts.safetensors")["score"].tolist()
+        n = len(result.kept)
+        wanted = {"own": result.reward[result.kept], "sampling": [2.0] * n, "null": [0.0] * n}
+        assert score == pytest.approx(wanted[label])
+        assert n == (0 if keep == "none" else 4)
         assert [len(log) for log in result.logs.values()] == [8, 8]
     assert not same_weights(models["top"], models["random"])
     assert not same_weights(models["top"], models["none"])
