@@ -3,15 +3,9 @@ import math
 import pytest
 import torch
 
-from attm_core.generation.sampler import euler_sample, initial_noise, prompt_seeds, sigmas
+from attm_core.generation.sampler import euler_sample, initial_noise, prompt_seeds
 
 NOISE = initial_noise(prompt_seeds(42, 5), (4, 3))
-
-
-def test_schedule_by_hand() -> None:
-    assert sigmas(25)[:3] == pytest.approx([1.0, 0.96, 0.92])
-    assert sigmas(25)[-1] == 0.0
-    assert len(sigmas(25)) == 26
 
 
 def test_two_euler_steps_by_hand() -> None:

@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from attm_core.errors import InputError
-from attm_core.generation.submission import _CLIP_ID, check_ids, write_submission
+from attm_core.generation.submission import check_ids, write_submission
 
 RATE = 16_000
 RECORD = {"seed": 42, "s": 5.0}
@@ -43,27 +43,19 @@ def test_the_same_clips_in_any_order_are_the_same_bytes(tmp_path):
     assert one.read_bytes() == two.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["a", "7.b_c-d", "x" * 100, "0"])
-def test_usable_ids(name):
-    check_ids([name])
-
-
 @pytest.mark.parametrize(
     "names",
-    [["a..b"], ["a."], [".a"], ["-a"], ["a b"], ["é"], [""], ["../up"], ["x" * 101], ["a\n"],
+    [["a..b"], ["a."], [".a"],
+     ["-a"], ["a b"], ["é"], [""], ["../up"], ["a/b"], ["x" * 101], ["a\n"],
      ["a", "A"], ["Clip.1", "clip.1"]],
 )  # fmt: skip
 def test_unusable_ids_are_refused(tmp_path, names):
+    check_ids(["a", "7.b_c-d", "x" * 100, "0", "a.b.c"])
     with pytest.raises(InputError, match=r"usable prompt id|differ in case"):
         check_ids(names)
     with pytest.raises(InputError):
         write_submission(tmp_path / "x.zip", dict.fromkeys(names, sine()), RATE, {})
     assert not list(tmp_path.iterdir())
-
-
-def test_an_id_is_long_enough_for_any_and_never_a_path():
-    assert _CLIP_ID.fullmatch("a.b.c")
-    assert not _CLIP_ID.fullmatch("a/b")
 
 
 @pytest.mark.parametrize(

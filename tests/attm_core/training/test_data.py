@@ -23,18 +23,13 @@ def test_captions_stored_once_give_the_same_batch(make_set):
     clips = make_set(6)
     index = torch.tensor([2, 2, 0, 1, 0, 1])
     shared = replace(clips, tokens=clips.tokens[:3], pooled=clips.pooled[:3], caption_index=index)
+    half = replace(shared, tokens=shared.tokens.half(), mean=shared.mean.half())
+    assert half.conditions(index).tokens.dtype == torch.float32  # stored in half, trained in full
     spelled = replace(clips, tokens=clips.tokens[index], pooled=clips.pooled[index])
     rows, epsilon = torch.tensor([5, 0, 2]), torch.zeros(3, 4, 3)
     batch, wanted = shared.at(rows, epsilon), spelled.at(rows, epsilon)
     assert torch.equal(batch.conditions.tokens, wanted.conditions.tokens)
     assert torch.equal(batch.conditions.pooled, wanted.conditions.pooled)
-
-
-def test_half_precision_storage_trains_in_float32(make_set):
-    clips = make_set()
-    half = replace(clips, mean=clips.mean.half(), std=clips.std.half(), tokens=clips.tokens.half())
-    batch = half.batch(torch.arange(4), torch_generator(0, "half"))
-    assert {batch.latents.dtype, batch.conditions.tokens.dtype} == {torch.float32}
 
 
 def test_statistics_are_those_of_the_samples(make_set):
@@ -73,14 +68,6 @@ def test_a_pass_visits_every_row_once_and_the_next_in_another_order(make_set):
     first, second = rows[:10], rows[10:]
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(10))
     assert first.tolist() != second.tolist()
-
-
-def test_rows_of_a_step_do_not_depend_on_the_steps_before(make_set):
-    clips = make_set(10)
-    walked = RowSampler(clips, 4, seed=1)
-    expected = [walked.rows(step).tolist() for step in range(40)]
-    assert RowSampler(clips, 4, seed=1).rows(37).tolist() == expected[37]
-    assert RowSampler(clips, 4, seed=2).rows(37).tolist() != expected[37]
 
 
 def test_a_batch_may_be_longer_than_a_pass(make_set):

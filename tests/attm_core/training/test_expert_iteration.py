@@ -31,11 +31,8 @@ def test_reward_and_clap_count_equally_whatever_their_units():
     assert blend(reward, clap) == pytest.approx(blend(clap, reward))
     # z of reward −1.342 −0.447 0.447 1.342, of CLAP 1.342 −0.447 0.447 −1.342
     assert select_top_decile(reward, clap, keep=2).tolist() == [2, 0]
-
-
-def test_the_best_come_first_and_ties_keep_their_order():
-    score = np.array([1.0, 5.0, 3.0, 5.0, 0.0])
-    assert select_top_decile(score, score, keep=3).tolist() == [1, 3, 2]
+    tied = np.array([1.0, 5.0, 3.0, 5.0, 0.0])
+    assert select_top_decile(tied, tied, keep=3).tolist() == [1, 3, 2]
 
 
 @pytest.mark.parametrize(

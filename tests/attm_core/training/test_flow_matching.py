@@ -22,13 +22,7 @@ def test_loss_by_hand_is_a_mean_over_time_and_channels_of_each_sample():
     data, noise = torch.zeros(2, 2, 1), torch.ones(2, 2, 1)
     velocity = torch.tensor([[[1.0], [1.0]], [[3.0], [0.0]]])
     assert flow_matching_loss(velocity, data, noise).tolist() == [0.0, (4 + 1) / 2]
-
-
-def test_loss_keeps_float32_under_a_bfloat16_velocity():
-    data, noise = torch.zeros(1, 4, 4), torch.ones(1, 4, 4)
-    loss = flow_matching_loss(torch.full((1, 4, 4), 0.5, dtype=torch.bfloat16), data, noise)
-    assert loss.dtype == torch.float32
-    assert loss.item() == 0.25
+    assert flow_matching_loss(velocity.bfloat16(), data, noise).dtype == torch.float32
 
 
 def test_times_are_logit_normal():

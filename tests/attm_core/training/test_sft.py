@@ -8,15 +8,11 @@ from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective, sft, validation_loss
 
 
-def test_training_lowers_the_validation_loss_and_logs_every_step(
-    make_model, make_set, make_train, tmp_path
-):
+def test_training_lowers_the_validation_loss(make_model, make_set, make_train, tmp_path):
     model, train, valid = make_model(), make_set(), make_set(8, seed=1)
     model.set_latent_statistics(*train.statistics())
     before = validation_loss(model, valid)
     result = sft(model, train, valid, make_train(40), Run(tmp_path))
-    assert list(result.log["step"]) == list(range(1, 41))
-    assert result.log["validation_loss"].dropna().index.tolist() == list(range(3, 40, 4))
     assert result.log["validation_loss"].iloc[-1] == validation_loss(model, valid)
     assert result.log["validation_loss"].iloc[-1] < 0.8 * before
 
