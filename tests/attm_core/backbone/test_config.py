@@ -27,14 +27,6 @@ def test_contradictory_sizes_are_refused(wrong, message):
         FluxAudioConfig(**wrong)
 
 
-def test_conditions_where_keeps_and_replaces_whole_rows():
-    ours = Conditions(torch.ones(3, 2, 4), torch.ones(3, 5))
-    null = Conditions(torch.zeros(3, 2, 4), torch.zeros(3, 5))
-    mixed = ours.where(torch.tensor([True, False, True]), null)
-    assert mixed.tokens[:, 0, 0].tolist() == [1, 0, 1]
-    assert mixed.pooled[:, 0].tolist() == [1, 0, 1]
-
-
 def test_conditions_select_repeat_and_join():
     rows = Conditions(torch.arange(6.0).view(3, 1, 2), torch.arange(3.0)[:, None])
     assert len(rows) == 3

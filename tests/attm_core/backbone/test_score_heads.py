@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.backbone.score_heads import ScoreEmbedding, fourier_frequencies
+from attm_core.backbone.score_heads import fourier_frequencies
 from attm_core.constants import HEADS
 
 SCORES = torch.tensor([-1.0, 0.7, 5.0])
@@ -103,14 +103,3 @@ def test_feature_correlation_falls_off_as_the_bandwidth_says(bandwidth):
     correlation = torch.cosine_similarity(features(5.0), features(2.76), dim=0)
     wanted = math.exp(-0.5 * (bandwidth * 2.24) ** 2)
     assert correlation == pytest.approx(wanted, abs=5e-3)
-
-
-def test_embedding_shape_and_zero_start(generator):
-    with torch.device("meta"):
-        embedding = ScoreEmbedding(16, 8, 1.0)
-    embedding = embedding.to_empty(device="cpu")
-    torch.nn.init.xavier_uniform_(embedding.mlp[0].weight, generator=generator)
-    torch.nn.init.zeros_(embedding.mlp[0].bias)
-    embedding.initialize()
-    assert torch.equal(embedding(torch.tensor([0.0, 3.0])), torch.zeros(2, 16))
-    assert embedding.freqs.shape == (4,)

@@ -11,34 +11,17 @@ from attm_core.codec.mel import (
     MEL_44K,
     LogMel,
     MelConfig,
-    _hz_to_mel,
-    _mel_to_hz,
     mel_filterbank,
 )
 from attm_core.errors import InputError
-
-
-def test_slaney_scale_by_hand() -> None:
-    # 200/3 Hz a mel up to 1 kHz = 15 mel; 6.4 kHz lies 27 mel above.
-    assert _hz_to_mel(np.array([0.0, 200.0, 1000.0, 6400.0])) == pytest.approx([0, 3, 15, 42])
-
-
-def test_scale_inverts() -> None:
-    hertz = np.linspace(0.0, 20_000.0, 97)
-    assert _mel_to_hz(_hz_to_mel(hertz)) == pytest.approx(hertz)
 
 
 @pytest.mark.parametrize("config", [MEL_16K_MINI, MEL_44K])
 def test_filterbank_is_librosas(config: MelConfig) -> None:
     import librosa
 
-    theirs = librosa.filters.mel(
-        sr=config.sample_rate_hz,
-        n_fft=config.n_fft,
-        n_mels=config.n_mels,
-        fmin=config.f_min_hz,
-        fmax=config.f_max_hz,
-    )
+    sizes = {"sr": config.sample_rate_hz, "n_fft": config.n_fft, "n_mels": config.n_mels}
+    theirs = librosa.filters.mel(**sizes, fmin=config.f_min_hz, fmax=config.f_max_hz)
     assert np.abs(mel_filterbank(config).numpy() - theirs).max() < 1e-8
 
 
@@ -46,16 +29,6 @@ def test_filterbank_is_librosas(config: MelConfig) -> None:
 def test_samples_over_hop_frames(config: MelConfig, n_samples: int) -> None:
     mel = LogMel(config)(torch.zeros(2, n_samples))
     assert mel.shape == (2, config.n_mels, n_samples // config.hop)
-
-
-def test_constants_of_the_published_codec() -> None:
-    assert (MEL_44K.sample_rate_hz, MEL_44K.n_fft, MEL_44K.hop, MEL_44K.n_mels) == (
-        44_100,
-        2048,
-        512,
-        128,
-    )
-    assert MEL_44K.padding == 768
 
 
 def test_silence_is_the_floor() -> None:
@@ -89,11 +62,3 @@ def test_chunks_change_nothing() -> None:
 def test_too_short_a_wave_is_refused() -> None:
     with pytest.raises(InputError, match="at least 385"):
         LogMel(MEL_16K_MINI)(torch.zeros(1, 384))
-
-
-def test_gradient_reaches_the_wave() -> None:
-    wave = (0.1 * torch.randn(1, 4096, generator=torch.Generator().manual_seed(1))).requires_grad_()
-    LogMel(MEL_16K_MINI)(wave).sum().backward()
-    assert wave.grad is not None
-    assert torch.isfinite(wave.grad).all()
-    assert wave.grad.abs().sum() > 0

@@ -98,12 +98,8 @@ def test_loads_from_the_published_files(tmp_path: Path, monkeypatch: pytest.Monk
     random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(0))._save_pretrained(tmp_path)
     codec = MMAudioCodec.load(tmp_path / "v1-44.pth", tmp_path, SHORT, TINY)
     assert codec.decode(codec.encode(waves(1)[:, None])[0]).shape == (1, 1, SHORT)
-
-
-def test_loading_a_small_vae_as_the_published_one_is_refused(tmp_path: Path) -> None:
-    torch.save(formula_state(MMAudioVAE(TINY).state_dict()), tmp_path / "v1-44.pth")
     with pytest.raises(CheckpointError, match="wanted"):
-        MMAudioCodec.load(tmp_path / "v1-44.pth", None)
+        MMAudioCodec.load(tmp_path / "v1-44.pth", None)  # it is not of the published size
 
 
 @pytest.mark.parametrize("shape", [(1, 1, SHORT - 1), (1, SHORT), (1, 1, 1)])
@@ -112,25 +108,19 @@ def test_waves_of_another_shape_are_refused(codec: MMAudioCodec, shape: tuple[in
         codec.encode(torch.zeros(shape))
 
 
-def test_nan_is_refused_both_ways(codec: MMAudioCodec) -> None:
-    with pytest.raises(InputError, match="waves hold NaN"):
-        codec.encode(torch.full((1, 1, SHORT), torch.nan))
-    with pytest.raises(InputError, match="latent statistics"):
-        codec.decode(torch.full((1, 4, 3), torch.nan))
-
-
 @pytest.mark.parametrize("shape", [(1, 3, 4), (4, 3), (1, 5, 3)])
 def test_latents_of_another_shape_are_refused(codec: MMAudioCodec, shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"not \(batch, 4, 3\)"):
         codec.decode(torch.zeros(shape))
 
 
-def test_decoding_needs_a_vocoder(codec: MMAudioCodec) -> None:
+def test_what_cannot_be_is_refused(codec: MMAudioCodec) -> None:
+    with pytest.raises(InputError, match="waves hold NaN"):
+        codec.encode(torch.full((1, 1, SHORT), torch.nan))
+    with pytest.raises(InputError, match="latent statistics"):
+        codec.decode(torch.full((1, 4, 3), torch.nan))
     with pytest.raises(ConfigError, match="without a vocoder"):
         MMAudioCodec(codec.vae, None, SHORT).decode(latents(1))
-
-
-def test_another_spectrogram_or_too_short_a_clip_is_refused(codec: MMAudioCodec) -> None:
     with pytest.raises(ConfigError, match="80 mel bands"):
         MMAudioCodec(MMAudioVAE(MMAudioVAEConfig(n_mels=80, n_channels=20, width=384)), None)
     with pytest.raises(ConfigError, match="at least 2048"):

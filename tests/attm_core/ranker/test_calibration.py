@@ -9,7 +9,6 @@ from attm_core.errors import InputError
 from attm_core.files import read_json
 from attm_core.ranker.calibration import (
     ReliabilityBin,
-    _hits,
     accuracy_by,
     calibration_report,
     expected_calibration_error,
@@ -32,39 +31,21 @@ def test_accuracy_by_hand_leaves_ties_out():
     margin = np.array([1.0, -1.0, 2.0, 5.0, -3.0])
     winner = ["model_a", "model_b", "model_b", "tie", "model_a"]
     assert calibration_report(margin, winner, n_bins=1).accuracy_overall == 0.5
-
-
-def test_a_ranker_that_says_nothing_is_at_one_half():
-    winner = ["model_a", "model_b", "model_b"]
-    assert calibration_report(np.zeros(3), winner, n_bins=1).accuracy_overall == 0.5
-
-
-def test_swapping_sides_keeps_every_hit():
-    margin, winner = drawn_votes(100)
-    swapped = [{"model_a": "model_b", "model_b": "model_a"}[vote] for vote in winner]
-    assert np.array_equal(_hits(margin, winner), _hits(-margin, swapped))
+    silent = calibration_report(np.zeros(3), winner[:3], n_bins=1)  # a ranker that says nothing
+    assert silent.accuracy_overall == 0.5
 
 
 def test_ece_by_hand():
     margin = np.array([0.1, -0.2, 1.0, -2.0])
     winner = ["model_b", "model_b", "model_a", "model_b"]  # wrong, right, right, right
     first, second = calibration_report(margin, winner, n_bins=2).bins
-    assert (first.n, first.margin_lo, first.margin_hi, first.empirical_winrate) == (
-        2,
-        0.1,
-        0.2,
-        0.5,
-    )
+    assert (first.n, first.margin_lo, first.margin_hi) == (2, 0.1, 0.2)
+    assert first.empirical_winrate == 0.5
     confidence = [(sigmoid(0.1) + sigmoid(0.2)) / 2, (sigmoid(1.0) + sigmoid(2.0)) / 2]
     assert first.mean_confidence == pytest.approx(confidence[0])
     assert second.mean_abs_margin == pytest.approx(1.5)
     expected = (abs(confidence[0] - 0.5) + abs(confidence[1] - 1.0)) / 2
     assert expected_calibration_error((first, second)) == pytest.approx(expected)
-
-
-def test_the_remainder_goes_to_the_last_bin():
-    margin, winner = drawn_votes(2035)
-    assert [one.n for one in calibration_report(margin, winner).bins] == [203] * 9 + [208]
 
 
 def test_votes_drawn_from_the_margins_are_calibrated_and_overconfidence_shows():
@@ -81,6 +62,7 @@ def test_report_counts_ties():
     assert (report.n_total, report.n_ties) == (40, 2)
     assert report.bins == calibration_report(margin, winner).bins
     assert [one.n for one in report.bins] == [4] * 10
+    assert [one.n for one in calibration_report(*drawn_votes(2035)).bins] == [203] * 9 + [208]
 
 
 def test_accuracy_of_each_source():
@@ -105,11 +87,6 @@ def test_accuracy_of_each_source():
 def test_bad_votes_are_refused(margin, winner, message):
     with pytest.raises(InputError, match=message):
         calibration_report(np.array(margin), winner, n_bins=1)
-
-
-def test_too_few_votes_for_the_bins_are_refused():
-    with pytest.raises(InputError, match="3 votes that are not ties cannot fill 10 bins"):
-        calibration_report(np.arange(3.0), ["model_a"] * 3)
 
 
 @pytest.mark.released

@@ -23,25 +23,17 @@ def test_safetensors_round_trip_keeps_weights_widths_and_scores(tmp_path):
     assert torch.equal(head(*inputs), loaded(*inputs))
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".pth"])
-def test_released_layout_is_known_from_its_2048_inputs(tmp_path, suffix):
-    head = make_head(512, 1024, 512, hidden=(16, 8))
-    torch.save(head.state_dict(), tmp_path / f"tunejury{suffix}")
-    loaded = load_head(tmp_path / f"tunejury{suffix}")
-    assert loaded.feature_widths == (512, 1024, 512)
+@pytest.mark.parametrize("widths", [(512, 1024, 512), (512, 0, 0)])
+def test_released_layouts_are_known_from_their_number_of_inputs(tmp_path, widths):
+    torch.save({"state_dict": make_head(*widths).state_dict()}, tmp_path / "tunejury.pt")
+    loaded = load_head(tmp_path / "tunejury.pt")
+    assert loaded.feature_widths == widths
     assert not loaded.training
 
 
-def test_clap_only_head_is_known_from_its_512_inputs(tmp_path):
-    torch.save({"state_dict": make_head(512, 0, 0).state_dict()}, tmp_path / "a1.pt")
-    assert load_head(tmp_path / "a1.pt").feature_widths == (512, 0, 0)
-
-
 def test_encoder_swap_head_has_other_names_and_needs_its_widths(tmp_path):
-    state = {
-        name.replace("net.", "score."): value
-        for name, value in make_head(6, 0, 6).state_dict().items()
-    }
+    head = make_head(6, 0, 6).state_dict()
+    state = {name.replace("net.", "score."): value for name, value in head.items()}
     torch.save(state, tmp_path / "muq.pt")
     with pytest.raises(CheckpointError, match=r"12 inputs and does not say how they divide"):
         load_head(tmp_path / "muq.pt")

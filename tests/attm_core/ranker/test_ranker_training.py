@@ -48,18 +48,6 @@ def test_loss_by_hand():
     assert float(loss) == pytest.approx(by_hand / 3)
 
 
-def test_a_tie_costs_least_at_equal_scores():
-    half = torch.tensor([0.5])
-    costs = [float(ranknet_loss(torch.tensor([d]), torch.zeros(1), half)) for d in (-1.0, 0.0, 1.0)]
-    assert costs[0] == pytest.approx(costs[2])
-    assert costs[1] < costs[0]
-
-
-def test_swapping_the_sides_and_the_vote_changes_nothing():
-    a, b, y = torch.randn(5), torch.randn(5), torch.tensor([1.0, 0.0, 0.5, 1.0, 0.0])
-    assert float(ranknet_loss(a, b, y)) == pytest.approx(float(ranknet_loss(b, a, 1 - y)))
-
-
 @pytest.mark.parametrize(
     ("n", "sizes"), [(64, [32, 32]), (70, [32, 32, 6]), (65, [32, 33]), (5, [5]), (33, [33])]
 )
@@ -95,9 +83,7 @@ def test_training_stops_when_validation_no_longer_improves():
     train, valid = make_pairs(64), make_pairs(32, 2)
     opposite = PairFeatures(valid.a, valid.b, 1 - valid.target)
     config = RankerTrainingConfig(learning_rate=3e-3, max_epochs=60, patience=3)
-    losses = [
-        valid_loss for _, valid_loss in train_ranker(make_head(0.0), train, opposite, config, 0)
-    ]
+    losses = [loss for _, loss in train_ranker(make_head(0.0), train, opposite, config, 0)]
     assert len(losses) < 60
     assert min(losses[-3:]) > losses[-4] - config.min_delta  # three epochs without a gain
 
@@ -123,9 +109,6 @@ def test_features_with_nan_end_in_a_typed_error():
     pairs.a.mert[3, 2] = float("nan")
     with pytest.raises(InputError, match="loss is not finite"):
         train_ranker(make_head(), pairs, make_pairs(10), FAST, seed=0)
-
-
-def test_too_few_pairs_are_refused():
     with pytest.raises(InputError, match="1 training and 5 validation pairs are too few"):
         train_ranker(make_head(), make_pairs(1), make_pairs(5), FAST, seed=0)
 
@@ -138,14 +121,10 @@ def test_impossible_recipes_are_refused(wrong):
         RankerTrainingConfig(**wrong)
 
 
-def test_output_gain_scales_the_margins_that_training_starts_from():
-    pairs = make_pairs(64)
-    untouched = {"learning_rate": 1e-12, "max_epochs": 1}
-    margins = []
+def test_output_gain_scales_the_weights_that_training_starts_from():
+    pairs, heads = make_pairs(64), []
     for gain in (1.0, 0.1):
-        head = make_head(0.0)
-        config = RankerTrainingConfig(**untouched, output_gain=gain)
-        train_ranker(head, pairs, pairs, config, seed=0)
-        with torch.no_grad():
-            margins.append(head.score(pairs.a) - head.score(pairs.b))
-    torch.testing.assert_close(margins[1], 0.1 * margins[0], rtol=1e-4, atol=1e-6)
+        heads.append(make_head(0.0))
+        config = RankerTrainingConfig(learning_rate=1e-12, max_epochs=1, output_gain=gain)
+        train_ranker(heads[-1], pairs, pairs, config, seed=0)
+    torch.testing.assert_close(heads[1].output.weight, 0.1 * heads[0].output.weight)

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-from attm_core.configuration import SFTConfig
 from attm_core.errors import CheckpointError, ConfigError
 from attm_core.training.ema import _synthesize
 from attm_core.training.loop import TrainingError, fit
