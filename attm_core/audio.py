@@ -157,8 +157,6 @@ def resampled_rows(
         InputError: not (B, C, S) with S > 0, NaN or infinite samples, or a rate below 1 Hz.
     """
     rows = channel_mean(waves)
-    if sample_rate_hz < 1:
-        raise InputError(f"a sample rate of {sample_rate_hz} Hz is impossible")
     if not torch.isfinite(rows).all():
         raise InputError("waves hold NaN or infinite samples")
     # PAPER-SILENT: the release resamples with torchaudio for the ranker and with librosa's soxr

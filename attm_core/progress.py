@@ -46,8 +46,5 @@ def _line(description: str, done: int, total: int | None, elapsed: float, fresh:
 
 
 def _say(line: str, terminal: bool, last: bool = False) -> None:
-    if terminal:
-        sys.stderr.write(f"\r\033[K{line}" + ("\n" if last else ""))
-    else:
-        sys.stderr.write(line + "\n")
+    sys.stderr.write(f"\r\033[K{line}" + "\n" * last if terminal else f"{line}\n")
     sys.stderr.flush()

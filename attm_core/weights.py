@@ -15,7 +15,7 @@ import json
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -187,12 +187,21 @@ def require_fit(
     Raises:
         CheckpointError: tensors are missing, unknown, of another shape or kind, or not finite.
     """
-    problems = [
-        *(f"{n} is missing" for n in wanted.keys() - given.keys() if n.split(".")[-1] != _COUNTER),
-        *(f"{n} is unknown" for n in given.keys() - wanted.keys()),
-        *(f"{n} {p}" for n in wanted.keys() & given.keys() for p in _misfits(wanted[n], given[n])),
-        *(f"{n} {p}" for n in given.keys() - {*may_be_nan} for p in _not_finite(given[n])),
-    ]
+    problems = [f"{n} is unknown" for n in given.keys() - wanted.keys()]
+    for name, want in wanted.items():
+        if (got := given.get(name)) is None:
+            problems += [f"{name} is missing"] if name.split(".")[-1] != _COUNTER else []
+            continue
+        if got.shape != want.shape:
+            problems.append(f"{name} has shape {tuple(got.shape)}, wanted {tuple(want.shape)}")
+        if want.is_floating_point() and not got.is_floating_point():  # would be cast silently
+            problems.append(f"{name} is of the type {got.dtype}, wanted {want.dtype}")
+    for name in given.keys() - {*may_be_nan}:
+        try:
+            if not torch.isfinite(given[name]).all():
+                problems.append(f"{name} holds NaN or infinite values")
+        except RuntimeError:  # formats of 8 and 4 bits have no arithmetic
+            problems.append(f"{name} is of the type {given[name].dtype}, which is not supported")
     if problems:
         shown = "; ".join(sorted(problems)[:_SHOWN_PROBLEMS])
         raise CheckpointError(
@@ -227,22 +236,6 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) 
     """
     require_fit(module.state_dict(), tensors, str(path), type(module).__name__)
     module.load_state_dict(dict(tensors))
-
-
-def _misfits(want: Tensor, got: Tensor) -> Iterator[str]:
-    """How a tensor differs from the one it should replace."""
-    if got.shape != want.shape:
-        yield f"has shape {tuple(got.shape)}, wanted {tuple(want.shape)}"
-    if want.is_floating_point() and not got.is_floating_point():  # would be cast without a word
-        yield f"is of the type {got.dtype}, wanted {want.dtype}"
-
-
-def _not_finite(tensor: Tensor) -> Iterator[str]:
-    try:
-        if not torch.isfinite(tensor).all():
-            yield "holds NaN or infinite values"
-    except RuntimeError:  # formats of 8 and 4 bits have no arithmetic
-        yield f"is of the type {tensor.dtype}, which is not supported"
 
 
 def _is_plain(name: object, value: object) -> bool:

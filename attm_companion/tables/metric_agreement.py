@@ -15,7 +15,7 @@ from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
 from attm_companion.tables import cross_mechanism, cumulative, variants
-from attm_core.evaluation.distances import density_and_coverage, kernel_distance, mauve_divergence
+from attm_companion.tables.distances import density_and_coverage, kernel_distance, mauve_divergence
 from attm_core.evaluation.frechet import frechet_by_size, frechet_infinity
 from attm_core.evaluation.statistics import pearson, spearman
 from attm_core.randomness import numpy_generator

@@ -58,19 +58,14 @@ def load_reference_state_dict(
         CheckpointError: the file cannot be read, holds something other than tensors, or keys,
             shapes or values do not fit ``config``.
     """
-    named = isinstance(source, Mapping)
-    tensors = dict(source) if isinstance(source, Mapping) else read_state_dict(Path(source))
-    model = FluxAudio(config, _unused_generator())
-    return _fill_model(model, _canonical_keys(tensors), "the state dict" if named else str(source))
-
-
-def _canonical_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without rebuilt tables; a missing pooled null text is the mean of the null-text tokens."""
+    given = isinstance(source, Mapping)
+    tensors = source if isinstance(source, Mapping) else read_state_dict(Path(source))
     kept = {key: value for key, value in tensors.items() if key not in _REBUILT}
     tokens = kept.get("empty_string_feat")
     if "empty_string_feat_c" not in kept and tokens is not None and tokens.is_floating_point():
-        kept["empty_string_feat_c"] = tokens.mean(dim=0)
-    return kept
+        kept["empty_string_feat_c"] = tokens.mean(dim=0)  # as the reference's loader does
+    model = FluxAudio(config, _unused_generator())
+    return _fill_model(model, kept, "the state dict" if given else str(source))
 
 
 def cross_load(model: FluxAudio, score_head: HeadName) -> FluxAudio:

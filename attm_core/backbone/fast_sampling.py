@@ -82,22 +82,15 @@ class FastFluxAudio:
 def _replace_children(module: nn.Module, dtype: torch.dtype, winograd: bool) -> None:
     for name, child in module.named_children():
         of_child = torch.float32 if name in _PRECISE else dtype
-        replacement = _fast(child, of_child, winograd)
-        if replacement is None:
-            _replace_children(child, of_child, winograd)
-        else:
-            setattr(module, name, replacement)
-
-
-def _fast(child: nn.Module, dtype: torch.dtype, winograd: bool) -> nn.Module | None:
-    match child:
-        case SwiGLU():
-            return _fast_swiglu(child, dtype, winograd)
-        case Attention():
-            return _Attention(child, dtype)
-        case ChannelLastConv() | nn.Linear():
-            return _Product(child.weight, child.bias, dtype)
-    return None
+        match child:
+            case SwiGLU():
+                setattr(module, name, _fast_swiglu(child, of_child, winograd))
+            case Attention():
+                setattr(module, name, _Attention(child, of_child))
+            case ChannelLastConv() | nn.Linear():
+                setattr(module, name, _Product(child.weight, child.bias, of_child))
+            case _:
+                _replace_children(child, of_child, winograd)
 
 
 def _fast_swiglu(layer: SwiGLU, dtype: torch.dtype, winograd: bool) -> nn.Module:

@@ -64,12 +64,9 @@ class FluxAudio(nn.Module):
         self.audio_input_proj = nn.Sequential(
             ChannelLastConv(config.n_channels, width, 7), nn.SELU(), SwiGLU(width, hidden, 7)
         )
-        self.text_input_proj = nn.Sequential(
-            nn.Linear(config.token_width, width), SwiGLU(width, hidden)
-        )
-        self.text_cond_proj = nn.Sequential(
-            nn.Linear(config.pooled_width, width), SwiGLU(width, hidden)
-        )
+        tokens, pooled = (nn.Linear(n, width) for n in (config.token_width, config.pooled_width))
+        self.text_input_proj = nn.Sequential(tokens, SwiGLU(width, hidden))
+        self.text_cond_proj = nn.Sequential(pooled, SwiGLU(width, hidden))
         self.t_embed = TimeEmbedding(width)
         self.joint_blocks = nn.ModuleList(
             JointBlock(width, n_heads, hidden, last=i == config.n_joint - 1)
@@ -183,7 +180,7 @@ class FluxAudio(nn.Module):
         _fill(self.empty_string_feat_c, pooled, "pooled null text")
 
     def set_latent_statistics(self, mean: Float[Tensor, " C"], std: Float[Tensor, " C"]) -> None:
-        """Store mean and standard deviation of the training latents, a value a channel."""
+        """Store mean and standard deviation of the training latents, per channel."""
         if not bool((std > 0).all()):
             raise InputError("latent standard deviations must be positive; is a channel constant?")
         _fill(self.latent_mean, mean, "latent mean")

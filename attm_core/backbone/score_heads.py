@@ -17,6 +17,7 @@ v1 and v2 own no parameters of their own, so the two share one state dict (203 k
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -159,16 +160,12 @@ class PerBlockAdaLN(nn.Module):
 
 def make_head(name: HeadName, width: int, n_blocks: int) -> nn.Module | None:
     """The head ``name``; None for the model without one."""
-    match name:
-        case "none":
-            return None
-        case "global_adaln":
-            return GlobalAdaLN()
-        case "input_add":
-            return InputAdd()
-        case "audio_prepend":
-            return AudioPrepend(width)
-        case "per_block_adaln":
-            return PerBlockAdaLN(width, n_blocks)
-        case "text_prepend":
-            return TextPrepend(width)
+    heads: dict[HeadName, Callable[[], nn.Module | None]] = {
+        "none": lambda: None,
+        "global_adaln": GlobalAdaLN,
+        "input_add": InputAdd,
+        "audio_prepend": lambda: AudioPrepend(width),
+        "per_block_adaln": lambda: PerBlockAdaLN(width, n_blocks),
+        "text_prepend": lambda: TextPrepend(width),
+    }
+    return heads[name]()

@@ -85,10 +85,10 @@ def _make_bigvgan(settings: Mapping[str, Any], source: Path | str = "settings") 
 
     try:
         with _quiet():
-            vocoder: nn.Module = build(lambda: BigVGAN(AttrDict(settings), use_cuda_kernel=False))
+            made: nn.Module = build(lambda: BigVGAN(AttrDict(settings), use_cuda_kernel=False))
+            return made
     except (AttributeError, KeyError, TypeError, ValueError, NotImplementedError) as error:
         raise CheckpointError(f"{source} is not a configuration of BigVGAN: {error!r}") from error
-    return vocoder
 
 
 def random_bigvgan(settings: Mapping[str, Any], generator: Generator) -> nn.Module:
@@ -99,9 +99,7 @@ def random_bigvgan(settings: Mapping[str, Any], generator: Generator) -> nn.Modu
     """
 
     def plain() -> nn.Module:
-        vocoder = _make_bigvgan(settings)
-        _remove_weight_norm(vocoder)
-        return vocoder
+        return _remove_weight_norm(_make_bigvgan(settings))
 
     vocoder: Any = build(plain, generator)
     # He-normal residual blocks multiply their input; scaled down, noise stays well within ±1.
@@ -114,11 +112,12 @@ def random_bigvgan(settings: Mapping[str, Any], generator: Generator) -> nn.Modu
     return made
 
 
-def _remove_weight_norm(vocoder: nn.Module) -> None:
+def _remove_weight_norm(vocoder: nn.Module) -> nn.Module:
     """Fold the weight norm of a BigVGAN into plain weights, in place."""
     method: Any = vocoder.remove_weight_norm
     with _quiet():
         method()
+    return vocoder
 
 
 def vocode(vocoder: nn.Module, log_mel: Tensor) -> Tensor:

@@ -81,24 +81,20 @@ class LogMel:
         Raises:
             InputError: fewer samples than reflection needs ((n_fft − hop) / 2 + 1).
         """
-        mel = torch.matmul(self.filters.to(waves.device), self._magnitude(waves))
-        return mel.clamp_min(self.config.floor).log()
-
-    def in_chunks(self, waves: Float[Tensor, "n S"], chunk: int = 64) -> Float[Tensor, "n M L"]:
-        """The same for many waves, without gradients, ``chunk`` at a time to bound memory."""
-        with torch.no_grad():
-            return torch.cat([self(part.float()) for part in waves.split(chunk)])
-
-    def _magnitude(self, waves: Tensor) -> Tensor:
-        config = self.config
+        config, window = self.config, self.window.to(waves.device)
         if waves.shape[-1] <= config.padding:
             raise InputError(f"{waves.shape[-1]} samples are too few for a mel spectrogram; at "
                              f"least {config.padding + 1} are needed")  # fmt: skip
         sides = (config.padding, config.padding)
         padded = F.pad(waves.clamp(-1.0, 1.0)[:, None], sides, mode="reflect")[:, 0]
-        window = self.window.to(waves.device)
         spectrum = torch.stft(
             padded, config.n_fft, config.hop, window=window, center=False, return_complex=True
         )
         power = torch.view_as_real(spectrum).square().sum(-1)
-        return (power + _MAGNITUDE_EPS).sqrt()
+        mel = torch.matmul(self.filters.to(waves.device), (power + _MAGNITUDE_EPS).sqrt())
+        return mel.clamp_min(config.floor).log()
+
+    def in_chunks(self, waves: Float[Tensor, "n S"], chunk: int = 64) -> Float[Tensor, "n M L"]:
+        """The same for many waves, without gradients, ``chunk`` at a time to bound memory."""
+        with torch.no_grad():
+            return torch.cat([self(part.float()) for part in waves.split(chunk)])

@@ -106,9 +106,8 @@ class MMAudioCodec(nn.Module):
             if not bool(torch.isfinite(mel).all()):
                 raise InputError("waves hold NaN; check how they were read")
             parts.append(self.vae.encode(mel.to(weights.dtype)))
-        mean, std = (
-            torch.cat(side).transpose(1, 2).float().cpu() for side in zip(*parts, strict=True)
-        )
+        sides = zip(*parts, strict=True)
+        mean, std = (torch.cat(side).transpose(1, 2).float().cpu() for side in sides)
         return mean.contiguous(), std.contiguous()
 
     @torch.no_grad()

@@ -192,7 +192,7 @@ class _ShardedRows:
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self._shard(0).ndim
+        return len(self.shape)
 
     def __getitem__(self, rows: Int[Tensor, " B"]) -> Tensor:
         """The rows ``rows`` as a tensor of their own."""

@@ -117,10 +117,7 @@ class AudioLanguageJudge:
         )
         inputs = self.processor(text=text, audio=[audio], sampling_rate=rate, return_tensors="pt")
         logits = self.model(**inputs.to(self.model.device)).logits[0, -1].float()
-        yes, no = (logits[self._tokens(words)].logsumexp(0) for words in (YES, NO))
+        encode = self.processor.tokenizer.encode
+        first = [{encode(word, add_special_tokens=False)[0] for word in both} for both in (YES, NO)]
+        yes, no = (logits[sorted(tokens)].logsumexp(0) for tokens in first)
         return float(yes - no)
-
-    def _tokens(self, words: Sequence[str]) -> list[int]:
-        tokenizer = self.processor.tokenizer
-        encoded = [tokenizer.encode(word, add_special_tokens=False) for word in words]
-        return sorted({ids[0] for ids in encoded})

@@ -216,11 +216,9 @@ def frechet_by_size(
     resampler = _Resampler.of(generated, reference)
     if not sizes or min(sizes) < 2 or max(sizes) > resampler.n:
         raise InputError(f"sizes must lie between 2 and {resampler.n}, got {list(sizes)}")
-    draws = [
-        [resampler.distance(generator.permutation(resampler.n)[:k]) for _ in range(n_draws)]
-        for k in sizes
-    ]
-    means: Vector = np.mean(draws, axis=1)
+    n, draws = resampler.n, range(n_draws)
+    found = [[resampler.distance(generator.permutation(n)[:k]) for _ in draws] for k in sizes]
+    means: Vector = np.mean(found, axis=1)
     return means
 
 

@@ -214,8 +214,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     p = as_vector(p_values, "p values", minimum=1)
     if (p < 0).any() or (p > 1).any():
         raise InputError("p values lie between 0 and 1")
-    order = np.argsort(p, kind="stable")
+    order, adjusted = np.argsort(p, kind="stable"), np.empty_like(p)
     stepped = np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1))
-    adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
     return [float(value) for value in adjusted]

@@ -72,16 +72,15 @@ def generate(
         InputError: no or an unusable prompt, a wrong number of seeds, or NaN or infinite samples.
         ConfigError: separation is wanted without a separator.
     """
-    if not prompts or len(seeds) != len(prompts):
-        raise InputError(f"give at least one prompt and a seed for each, got {len(prompts)} and "
-                         f"{len(seeds)}")  # fmt: skip
+    sizes = len(prompts), len(seeds)
+    if not prompts or sizes[0] != sizes[1]:
+        raise InputError(f"give at least one prompt and a seed for each, got {sizes}")
     texts = [config.prefix + check_prompt(prompt) for prompt in prompts]
     codec = networks.codec
     noise = initial_noise(seeds, (codec.n_latents, codec.n_channels))
     conditions = encode_distinct(networks.encode_text, texts)
-    negative = None
-    if config.negative_prompt is not None:
-        negative = networks.encode_text([config.negative_prompt]).repeat(len(texts))
+    other = config.negative_prompt
+    negative = None if other is None else networks.encode_text([other]).repeat(len(texts))
     latents = generate_latents(model, conditions, config, noise, negative)
     parts = track(latents.split(config.batch_size), f"decoding {len(latents)} clips")
     waves = torch.cat([codec.decode(part) for part in parts])
@@ -164,7 +163,5 @@ def postprocess(
     if config.target_lufs is None:
         return waves, [None] * len(waves)
     levels = config.target_lufs, config.ceiling_dbtp, config.variant
-    scaled, reports = zip(
-        *(normalize_loudness(wave, sample_rate_hz, *levels) for wave in waves), strict=True
-    )
-    return torch.stack(scaled), list(reports)
+    made = [normalize_loudness(wave, sample_rate_hz, *levels) for wave in waves]
+    return torch.stack([scaled for scaled, _ in made]), [report for _, report in made]

@@ -62,18 +62,16 @@ class DemucsSeparator:
         """
         from demucs.apply import apply_model
 
-        if waves.ndim != 3 or waves.shape[1] not in (1, self.channels):
-            raise InputError(
-                f"waves must have shape (B, 1 or {self.channels}, S), got {tuple(waves.shape)}"
-            )
+        shape, wanted = tuple(waves.shape), f"(B, 1 or {self.channels}, S)"
+        if len(shape) != 3 or shape[1] not in (1, self.channels):
+            raise InputError(f"waves must have shape {wanted}, got {shape}")
         # PAPER-SILENT: the generator is mono and mdx_extra is stereo. As in the released script
         # the clip is duplicated to the model's channels and their mean is kept.
         mix = waves.expand(-1, self.channels, -1)
         # PAPER-DEVIATION: demucs' default shifts each model by a random offset (Python's global
         # generator), which makes the paper's step irreproducible; shifts=0 is deterministic.
-        sources = apply_model(
-            self.model, mix.float(), shifts=0, overlap=self.overlap, device=self.device
-        )
+        options = {"shifts": 0, "overlap": self.overlap, "device": self.device}
+        sources = apply_model(self.model, mix.float(), **options)
         left: Tensor = sources[:, self.kept].sum(dim=1) if self.kept else mix - sources[:, 0]
         return left if waves.shape[1] == self.channels else left.mean(dim=1, keepdim=True)
 

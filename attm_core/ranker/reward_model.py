@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from attm_core.errors import InputError
@@ -39,8 +39,8 @@ class RewardModel:
     ) -> None:
         given = (clap.width, mert.width, clap.width)
         for head in heads:
-            pairs = zip(head.feature_widths, given, strict=True)
-            if any(wanted not in (0, width) for wanted, width in pairs):
+            read = zip(head.feature_widths, given, strict=True)
+            if any(wanted not in (0, width) for wanted, width in read):
                 raise InputError(f"the head reads {head.feature_widths}, the encoders give {given}")
         if not heads:
             raise InputError("a reward model needs at least one head")
@@ -137,20 +137,16 @@ def reward_columns(
     """
     if track_column not in table:
         raise InputError(f"the table has no column {track_column!r}")
-    mix = _checked(scores_mix, len(table), "mix")
-    columns = {
-        "reward_score": mix,
-        "instrumental_reward_score": _checked(scores_instrumental, len(table), "instrumental"),
-    }
-    rewards = pd.DataFrame(columns, index=table.index)
+    rewards = pd.DataFrame(index=table.index)
+    sides = {"mix": scores_mix, "instrumental": scores_instrumental}
+    for column, (name, scores) in zip(REWARD_COLUMNS, sides.items(), strict=False):
+        values = np.asarray(scores, dtype=np.float64)
+        if values.shape != (len(table),) or not np.isfinite(values).all():
+            raise InputError(
+                f"{name} scores must be {len(table)} finite numbers, got shape {values.shape}"
+            )
+        rewards[column] = values
     # PAPER-SILENT: "track-level mean" does not say of which audio; it is the mean of the
     # full-audio scores here, since the column is listed beside `reward_score`.
     tracks = rewards["reward_score"].groupby(table[track_column])
     return rewards.assign(track_reward_score=tracks.transform("mean"))
-
-
-def _checked(scores: ArrayLike, n: int, name: str) -> NDArray[np.float64]:
-    values = np.asarray(scores, dtype=np.float64)
-    if values.shape != (n,) or not np.isfinite(values).all():
-        raise InputError(f"{name} scores must be {n} finite numbers, got shape {values.shape}")
-    return values

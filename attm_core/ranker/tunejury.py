@@ -12,7 +12,7 @@ the total width or given by the caller.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -190,7 +190,14 @@ def load_head(path: Path, widths: FeatureWidths | None = None) -> TuneJuryHead:
     if foreign := [name for name in read if not name.startswith(_PREFIXES)]:
         raise CheckpointError(f"{path} is not a score head: it holds a tensor {foreign[0]!r}")
     tensors = {f"net.{name.split('.', 1)[1]}": tensor for name, tensor in read.items()}
-    hidden, n_inputs = _shape(tensors, path)
+    weights: list[Tensor] = []
+    while (weight := tensors.get(f"net.{_LAYERS_PER_BLOCK * len(weights)}.weight")) is not None:
+        weights.append(weight)
+    if len(weights) < 2 or any(weight.ndim != 2 for weight in weights):
+        raise CheckpointError(
+            f"{path} is not a score head: no chain of linear layers net.0, net.4 …"
+        )
+    hidden, n_inputs = [weight.shape[0] for weight in weights[:-1]], weights[0].shape[1]
     widths = widths or _stored_widths(path) or _RELEASED_WIDTHS.get(n_inputs)
     if widths is None:
         raise CheckpointError(
@@ -202,18 +209,6 @@ def load_head(path: Path, widths: FeatureWidths | None = None) -> TuneJuryHead:
     head = TuneJuryHead(widths.clap_audio, widths.mert, hidden, text_width=widths.clap_text)
     load_strictly(head, tensors, path)
     return head.eval()
-
-
-def _shape(tensors: Mapping[str, Tensor], path: Path) -> tuple[list[int], int]:
-    """Hidden widths and input width from the linear layers net.0, net.4 and so on."""
-    weights: list[Tensor] = []
-    while (weight := tensors.get(f"net.{_LAYERS_PER_BLOCK * len(weights)}.weight")) is not None:
-        weights.append(weight)
-    if len(weights) < 2 or any(weight.ndim != 2 for weight in weights):
-        raise CheckpointError(
-            f"{path} is not a score head: no chain of linear layers net.0, net.4 …"
-        )
-    return [weight.shape[0] for weight in weights[:-1]], weights[0].shape[1]
 
 
 def _stored_widths(path: Path) -> FeatureWidths | None:

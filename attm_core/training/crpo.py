@@ -29,12 +29,8 @@ from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import BETA, LAMBDA_FM, CRPOConfig
 from attm_core.errors import InputError
 from attm_core.training.data import LatentSet
-from attm_core.training.flow_matching import (
-    flow_matching_loss,
-    interpolate,
-    null_score,
-    null_text,
-)
+from attm_core.training.flow_matching import flow_matching_loss as flow_loss
+from attm_core.training.flow_matching import interpolate, null_score, null_text
 from attm_core.training.loop import device_of
 from attm_core.training.own_samples import Sampling, as_clips, judged_samples
 from attm_core.training.run import Run, tensors_digest
@@ -78,8 +74,20 @@ def crpo(
     latents = samples["latents"].unflatten(0, (-1, n))
 
     chosen = build_pairs(clap, config.min_gap)
-    winners, losers = _pairs(latents, chosen, prompts, sampling, config, run)
+    if not len(chosen.prompts):
+        raise InputError("no prompt has two samples that differ in CLAP fit: nothing to prefer")
+    at, win, lose = map(torch.from_numpy, (chosen.prompts, chosen.winners, chosen.losers))
 
+    def pairs() -> dict[str, Tensor]:
+        text = sampling.encode([prompts[row] for row in chosen.prompts])  # once for both sides
+        # PAPER-SILENT: which s winners and losers are trained under; the one they came from.
+        winners = as_clips(latents[at, win], text, torch.full((len(at),), config.s))
+        return {**winners.tensors(), "losers": latents[at, lose]}
+
+    made = run.once("pairs.safetensors", pairs, tensors_digest([latents, at, win, lose]))
+    losers = made.pop("losers")
+
+    winners = LatentSet(**made)
     objective = CRPOObjective(model, winners, losers, config, run.seed)
     log = train_flow(model, objective, config.training, valid, run, "CRPO").log
     return CRPOResult(prompts, latents, clap, chosen, log)
@@ -173,8 +181,8 @@ class CRPOObjective:
         x_0, x_1, t, conditions, s = self._inputs(draw)
         x_t = interpolate(x_0, x_1, t)
         with torch.no_grad():
-            frozen = flow_matching_loss(self.reference(x_t, t, conditions, s), x_0, x_1)
-        own = flow_matching_loss(model(x_t, t, conditions, s), x_0, x_1)
+            frozen = flow_loss(self.reference(x_t, t, conditions, s), x_0, x_1)
+        own = flow_loss(model(x_t, t, conditions, s), x_0, x_1)
         (winner, loser), (winner_ref, loser_ref) = own.chunk(2), frozen.chunk(2)
         inside = preference_logit(winner, loser, winner_ref, loser_ref, self.config.beta)
         return {
@@ -196,28 +204,3 @@ class CRPOObjective:
         x_1, t = draw.noise.to(device), draw.t.to(device)
         both = None if s is None else s.repeat(2)
         return x_0, x_1.repeat(2, 1, 1), t.repeat(2), text.repeat(2), both
-
-
-def _pairs(
-    latents: Tensor,
-    chosen: PairRows,
-    prompts: list[str],
-    sampling: Sampling,
-    config: CRPOConfig,
-    run: Run,
-) -> tuple[LatentSet, Tensor]:
-    """The pairs as training clips, from the run's folder: text is encoded once for both sides."""
-    if not len(chosen.prompts):
-        raise InputError("no prompt has two samples that differ in CLAP fit: nothing to prefer")
-    at, win, lose = map(torch.from_numpy, (chosen.prompts, chosen.winners, chosen.losers))
-
-    def make() -> dict[str, Tensor]:
-        text = sampling.encode([prompts[row] for row in chosen.prompts])
-        # PAPER-SILENT: which s winners and losers are trained under; the one they came from.
-        winners = as_clips(latents[at, win], text, torch.full((len(at),), config.s))
-        return {**winners.tensors(), "losers": latents[at, lose]}
-
-    identity = tensors_digest([latents, at, win, lose])
-    made = run.once("pairs.safetensors", make, identity)
-    losers = made.pop("losers")
-    return LatentSet(**made), losers

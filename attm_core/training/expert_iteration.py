@@ -63,7 +63,18 @@ def expert_iteration(
     reward, clap = (samples[name].double().numpy() for name in ("reward", "clap"))
 
     kept = select(reward, clap, config, run.seed)
-    experts = _experts(samples, kept, prompts, sampling, config, run)
+    rows = torch.from_numpy(kept)
+    score = samples["reward"][rows]
+    if config.label != "own":
+        score = torch.full_like(score, config.s if config.label == "sampling" else NULL_SCORE)
+
+    def clips() -> dict[str, Tensor]:
+        # Without experts, the text of one prompt gives the empty set its shapes.
+        text = sampling.encode([prompts[row] for row in kept] or prompts[:1])[: len(kept)]
+        return as_clips(samples["latents"][rows], text, score).tensors()
+
+    identity = tensors_digest([samples["latents"], rows, score])
+    experts = LatentSet(**run.once("experts.safetensors", clips, identity))
 
     mixture = Mixture((train, experts), (1, config.oversample))
     alone = experts if len(kept) else train
@@ -72,8 +83,8 @@ def expert_iteration(
         "finetune": (mixture, config.finetune),
         "polish": (alone, config.polish),
     }
-    for name, (clips, stage) in stages.items():
-        objective, label = SFTObjective(model, clips, stage, run.seed), f"expert iteration, {name}"
+    for name, (source, stage) in stages.items():
+        objective, label = SFTObjective(model, source, stage, run.seed), f"expert iteration, {name}"
         logs[name] = train_flow(model, objective, stage, valid, run.part(name), label).log
     return ExpertIterationResult(prompts, samples["latents"], reward, clap, kept, logs)
 
@@ -125,26 +136,3 @@ def z_scores(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     if spread <= 1e-12 * max(1.0, float(np.abs(values).max(initial=0.0))):
         return np.zeros_like(centred)
     return np.asarray(centred / spread)
-
-
-def _experts(
-    samples: dict[str, Tensor],
-    kept: NDArray[np.intp],
-    prompts: list[str],
-    sampling: Sampling,
-    config: ExpertIterationConfig,
-    run: Run,
-) -> LatentSet:
-    """The kept samples as training clips under the configured label, kept in the run's folder."""
-    rows = torch.from_numpy(kept)
-    score = samples["reward"][rows]
-    if config.label != "own":
-        score = torch.full_like(score, config.s if config.label == "sampling" else NULL_SCORE)
-
-    def make() -> dict[str, Tensor]:
-        # Without experts, the text of one prompt gives the empty set its shapes.
-        text = sampling.encode([prompts[row] for row in kept] or prompts[:1])[: len(kept)]
-        return as_clips(samples["latents"][rows], text, score).tensors()
-
-    identity = tensors_digest([samples["latents"], rows, score])
-    return LatentSet(**run.once("experts.safetensors", make, identity))

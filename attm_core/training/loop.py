@@ -68,15 +68,6 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _take_part(draw: _Draw, index: int, n_parts: int) -> _Draw:
-    """Part ``index`` of ``n_parts`` equal parts of a draw, along the batch axis of its tensors."""
-    if n_parts == 1:
-        return draw
-    whole = cast(Any, draw)
-    names = [item.name for item in fields(whole)]
-    return cast(_Draw, replace(whole, **{n: getattr(draw, n).chunk(n_parts)[index] for n in names}))
-
-
 def fit(
     model: nn.Module,
     objective: Objective[_Draw],
@@ -150,10 +141,7 @@ class _Fit(Generic[_Draw]):
         config, draw = self.config, self.objective.draw(step)
         first = self.run.index * config.accumulation
         parts = range(first, first + config.accumulation)
-        values = [
-            self._backward(_take_part(draw, part, self.n_parts), last=part == parts[-1])
-            for part in parts
-        ]
+        values = [self._backward(draw, part, last=part == parts[-1]) for part in parts]
         norm = nn.utils.clip_grad_norm_(self.weights, config.clip_norm, foreach=True)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
@@ -162,11 +150,16 @@ class _Fit(Generic[_Draw]):
         self.ema.update(step + 1)
         self.recent.append(torch.cat([torch.stack(values).mean(dim=0), norm.detach()[None]]))
 
-    def _backward(self, part: _Draw, last: bool) -> Tensor:
-        """Add the gradient of one part; the means of its losses."""
+    def _backward(self, draw: _Draw, part: int, last: bool) -> Tensor:
+        """Add the gradient of one of ``n_parts`` equal parts of a draw; the means of its losses."""
+        if self.n_parts > 1:
+            whole = cast(Any, draw)
+            names = [item.name for item in fields(whole)]
+            cuts = {name: getattr(draw, name).chunk(self.n_parts)[part] for name in names}
+            draw = cast(_Draw, replace(whole, **cuts))
         with self.run.quiet(self.wrapped, last):
             with fast_autocast(device_of(self.model).type, self.config.precision == "bf16"):
-                losses = self.objective.losses(self.wrapped, part)
+                losses = self.objective.losses(self.wrapped, draw)
             means = {name: loss.float().mean() for name, loss in losses.items()}
             (means["loss"] / self.config.accumulation).backward()
         self.columns = [*means, "grad_norm", "validation_loss"]

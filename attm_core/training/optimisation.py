@@ -36,11 +36,6 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainConfig) -> torch.optim.AdamW:
     """AdamW over the trainable ones of ``parameters``, one group, fused."""
     eps = config.eps if config.eps is not None else (1e-6 if config.precision == "bf16" else 1e-8)
-    return torch.optim.AdamW(
-        [parameter for parameter in parameters if parameter.requires_grad],
-        lr=config.lr,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        eps=eps,
-        fused=True,
-    )
+    weights = [parameter for parameter in parameters if parameter.requires_grad]
+    decay = config.weight_decay
+    return torch.optim.AdamW(weights, config.lr, config.betas, eps, decay, fused=True)

@@ -1,4 +1,4 @@
-"""Distances of two sets of embeddings beside FAD: kernel distance, MAUVE, density and coverage.
+"""Distances beside the paper's FAD: kernel distance, MAUVE, density and coverage.
 
 Each takes generated embeddings (n, d), one per clip, and those of a reference (m, d).
 """

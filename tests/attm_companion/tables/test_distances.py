@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attm_core.errors import InputError
-from attm_core.evaluation.distances import (
+from attm_companion.tables.distances import (
     _mauve,
     density_and_coverage,
     kernel_distance,
