@@ -194,7 +194,7 @@ class JointBlock(nn.Module):
         of_audio, rest_audio = self.latent_block.before(audio, c, tables[0], extra)
         of_text, rest_text = self.text_block.before(text, c, tables[1])
         q, k, v = (torch.cat(pair, dim=2) for pair in zip(of_audio, of_text, strict=True))
-        if self.text_block.pre_only:  # nobody reads what the text queries would find
+        if self.text_block.pre_only:  # the text that its queries would find is dropped
             return self.latent_block.after(audio, attend(Heads(of_audio.q, k, v)), rest_audio), text
         attended = attend(Heads(q, k, v)).split([audio.shape[1], text.shape[1]], dim=1)
         audio = self.latent_block.after(audio, attended[0], rest_audio)

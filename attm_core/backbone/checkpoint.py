@@ -40,7 +40,13 @@ def load_model(path: Path) -> FluxAudio:
     Raises:
         CheckpointError: the file is missing, truncated, not ours, of the wrong shape, or holds NaN.
     """
-    tensors, config = load_tensors(Path(path)), _read_config(Path(path))
+    tensors, metadata = load_tensors(Path(path)), read_metadata(path)
+    if metadata.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{path} is not a {_FORMAT} file; for weights of the published system use "
+            "load_reference_state_dict"
+        )
+    config = parse_config(path, FluxAudioConfig, metadata.get("config"))
     require_sizes(asdict(config), tensors, str(path))
     return _fill_model(FluxAudio(config, _unused_generator()), tensors, str(path))
 
@@ -84,16 +90,6 @@ def cross_load(model: FluxAudio, score_head: HeadName) -> FluxAudio:
 def _unused_generator() -> torch.Generator:
     """Initial weights that are overwritten at once still need a source."""
     return torch.Generator().manual_seed(0)
-
-
-def _read_config(path: Path) -> FluxAudioConfig:
-    metadata = read_metadata(path)
-    if metadata.get("format") != _FORMAT:
-        raise CheckpointError(
-            f"{path} is not a {_FORMAT} file; for weights of the published system use "
-            "load_reference_state_dict"
-        )
-    return parse_config(path, FluxAudioConfig, metadata.get("config"))
 
 
 def _fill_model(

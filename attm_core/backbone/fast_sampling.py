@@ -1,6 +1,6 @@
 """The speed twin of FluxAudio, for sampling: the same velocity, all that is constant done once.
 
-Training needs weights that change; sampling evaluates fixed ones fifty times a clip. A
+Training needs weights that change; sampling evaluates fixed ones fifty times per clip. A
 :class:`FastFluxAudio` holds a copy of the model in which weights are already in the product's
 dtype and layout, and kernel-3 feed-forward layers use Winograd's products. Like the model it keeps
 the residual streams, norms and rotations in float32.
@@ -58,7 +58,7 @@ class FastFluxAudio:
 
     @torch.no_grad()
     def project(self, conditions: Conditions) -> Conditions:
-        """Text features at model width, as ``FluxAudio.project``; once a trajectory."""
+        """Text features at model width, as ``FluxAudio.project``; once per trajectory."""
         with torch.autocast(conditions.pooled.device.type, enabled=False):
             return self.fast.project(conditions)
 

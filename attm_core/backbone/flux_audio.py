@@ -76,14 +76,7 @@ class FluxAudio(nn.Module):
             StreamBlock(width, n_heads, hidden, kernel=3) for _ in range(config.n_fused)
         )
         self.final_layer = FinalLayer(width, config.n_channels)
-        self._build_constants(config)
-        self.score_head = make_head(config.score_head, width, config.n_joint + config.n_fused)
-        if self.score_head is not None:
-            self.score_embed = ScoreEmbedding(width, config.score_features, config.score_bandwidth)
-
-    def _build_constants(self, config: FluxAudioConfig) -> None:
-        """Frozen parameters that travel with the weights: latent statistics and the null text."""
-        shapes = {
+        shapes = {  # frozen parameters that travel with the weights
             "latent_mean": (1, 1, config.n_channels),
             "latent_std": (1, 1, config.n_channels),
             "empty_string_feat": (config.n_tokens, config.token_width),
@@ -91,6 +84,9 @@ class FluxAudio(nn.Module):
         }
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.empty(shape), requires_grad=False))
+        self.score_head = make_head(config.score_head, width, config.n_joint + config.n_fused)
+        if self.score_head is not None:
+            self.score_embed = ScoreEmbedding(width, config.score_features, config.score_bandwidth)
 
     def _add_table(self, name: str, length: int) -> None:
         # A head that prepends a token says so in its `prefix`: the token stands at position −1.
@@ -237,10 +233,6 @@ def initialize(model: FluxAudio, generator: torch.Generator) -> None:
         elif isinstance(module, ChannelLastConv) and module.bias is not None:
             bound = 1 / math.sqrt(module.weight[0].numel())
             module.bias.uniform_(-bound, bound, generator=generator)
-    _set_special(model, generator)
-
-
-def _set_special(model: FluxAudio, generator: torch.Generator) -> None:
     for layer in model.t_embed.mlp:
         if isinstance(layer, nn.Linear):
             layer.weight.normal_(std=0.02, generator=generator)

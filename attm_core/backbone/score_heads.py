@@ -36,7 +36,7 @@ class Entry:
     audio: Float[Tensor, "B N D"]  # after the input projection; a head may prepend tokens
     text: Float[Tensor, "B T D"]
     c: Float[Tensor, "B 1 D"]  # global condition
-    # Terms of 6·D for the audio AdaLN, one a block, joint blocks first; or none.
+    # Terms of 6·D for the audio AdaLN, one per block, joint blocks first; or none.
     extra: tuple[Float[Tensor, "B 1 D6"], ...] = ()
 
 
@@ -153,7 +153,7 @@ class PerBlockAdaLN(nn.Module):
         self.adaln = nn.ModuleList(nn.Linear(width, 6 * width, bias=False) for _ in range(n_blocks))
 
     def forward(self, entry: Entry, e_s: Float[Tensor, "B D"]) -> Entry:
-        """One extra AdaLN term a block."""
+        """One extra AdaLN term per block."""
         activated = F.silu(e_s)[:, None]
         return replace(entry, extra=tuple(linear(activated) for linear in self.adaln))
 

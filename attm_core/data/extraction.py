@@ -27,7 +27,7 @@ UNREADABLE, SILENT = 1, 2
 
 
 class Ranker(Protocol):
-    """What is asked of the ranker; `attm_core.ranker.reward_model.RewardModel` meets it."""
+    """What the extraction needs of the ranker (`attm_core.ranker.reward_model.RewardModel`)."""
 
     def score(self, waves: Tensor, sample_rate_hz: int, prompts: Sequence[str]) -> Tensor:
         """Reward (B,) of waves (B, C, S), each under its prompt."""
@@ -35,7 +35,7 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class ExtractionCast:
-    """Who plays which role."""
+    """The model in each role."""
 
     codec: Codec
     text: TextEncoder
@@ -110,32 +110,32 @@ class ClipExtractor:
         """Place, mixture and stem (1, S) of the clips, track by track; the others' ``problem``."""
         for path, group in rows.groupby("path", sort=False):
             starts_s, duration_s = group["start_s"].tolist(), group["duration_s"].max()
-            heard: TrackWindows | int
+            track: TrackWindows | int
             try:
-                heard = read_windows(self.audio_root / str(path), starts_s, duration_s)
-                heard = heard if heard.peak > _SILENCE else SILENT
+                track = read_windows(self.audio_root / str(path), starts_s, duration_s)
+                track = track if track.peak > _SILENCE else SILENT
             except InputError:
-                heard = UNREADABLE
+                track = UNREADABLE
             for number, place in enumerate(group.index.tolist()):
-                pair = heard if isinstance(heard, int) else self._pair(heard, number)
+                pair = track if isinstance(track, int) else self._pair(track, number)
                 if isinstance(pair, int):
                     problem[place] = pair
                 else:
                     yield place, *pair
 
-    def _pair(self, heard: TrackWindows, number: int) -> tuple[Tensor, Tensor] | int:
+    def _pair(self, track: TrackWindows, number: int) -> tuple[Tensor, Tensor] | int:
         """Mixture and instrumental stem of one window, mono at the codec's rate and length."""
         separator, codec = self.cast.separator, self.cast.codec
-        wave, rate = heard.waves[number], heard.sample_rate_hz
+        wave, rate = track.waves[number], track.sample_rate_hz
         wave = wave if len(wave) <= 2 else to_mono(wave)
         if self.config.track_peak is not None:
-            wave = wave * (self.config.track_peak / heard.peak)
+            wave = wave * (self.config.track_peak / track.peak)
 
         def as_codec(side: Tensor, from_hz: int) -> Tensor:
             mono = resample(to_mono(side), from_hz, codec.sample_rate_hz)
             return fit_length(mono, codec.n_samples)
 
-        # PAPER-SILENT: the Demucs model, its passes and what it hears. One pass of the cast's
+        # PAPER-SILENT: the Demucs model, its passes and its input. One pass of the cast's
         # separator over each 10-s window in stereo: the paper segments first and separates then.
         try:
             stem = separator.no_vocals(resample(wave, rate, separator.sample_rate_hz)[None])[0]
@@ -147,7 +147,7 @@ class ClipExtractor:
 
 @dataclass(frozen=True)
 class TrackWindows:
-    """What was heard of one track."""
+    """Windows of one decoded track."""
 
     waves: list[Float[Tensor, "C S"]]  # the windows asked for; zeros beyond the end of the track
     sample_rate_hz: int

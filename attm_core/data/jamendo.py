@@ -1,8 +1,8 @@
 """MTG-Jamendo as the paper's training data: captions, 10-s windows, splits (Section III-D(a)).
 
 The paper starts from captions of about 55 K tracks and cuts about 535 K clips of 10 s. A table of
-those clips is made here, from the captions and the headers of the audio files alone; what is in the
-clips is worked out by `attm_core.data.shards`.
+those clips is made here, from the captions and the headers of the audio files alone; their latents
+and scores are computed by `attm_core.data.shards`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
 
@@ -50,22 +49,19 @@ def read_captions(path: Path) -> list[Caption]:
     records = read_json(path)
     if not isinstance(records, list) or not records:
         raise InputError(f"{path} must hold a list of objects with 'path' and 'caption'")
-    captions = [_caption(record, f"{path}, record {place}") for place, record in enumerate(records)]
-    seen: set[str] = set()
-    for caption in captions:
-        if caption.track_id in seen:
+    captions: dict[str, Caption] = {}
+    for number, record in enumerate(records):
+        place = f"{path}, record {number}"
+        if not isinstance(record, dict):
+            raise InputError(f"{place}: {type(record).__name__} instead of an object")
+        file, text = record.get("path"), record.get("caption")
+        if not (isinstance(file, str) and isinstance(text, str) and file and text.strip()):
+            raise InputError(f"{place}: 'path' and 'caption' must be texts that are not empty")
+        caption = Caption(safe_path(file, place), text.strip())
+        if caption.track_id in captions:
             raise InputError(f"{path} captions track {caption.track_id} twice; keep one of them")
-        seen.add(caption.track_id)
-    return captions
-
-
-def _caption(record: Any, place: str) -> Caption:
-    if not isinstance(record, dict):
-        raise InputError(f"{place}: {type(record).__name__} instead of an object")
-    path, caption = record.get("path"), record.get("caption")
-    if not (isinstance(path, str) and isinstance(caption, str) and path and caption.strip()):
-        raise InputError(f"{place}: 'path' and 'caption' must be texts that are not empty")
-    return Caption(safe_path(path, place), caption.strip())
+        captions[caption.track_id] = caption
+    return [*captions.values()]
 
 
 def safe_path(path: str, place: str) -> str:

@@ -67,7 +67,9 @@ def extract(
     work += [(path, partial(extractor.shard, table.iloc[rows])) for path, rows in scored]
     left = [item for item in work if not item[0].exists()]
     for path, make in track(left, "extraction", len(work), len(work) - len(left)):
-        _make_once(path, make)
+        with files.file_lock(path.with_suffix(".lock")) as ours:
+            if ours and not path.exists():  # else another process is at it
+                files.save_tensors(path, make())
     if all(path.exists() for path, _ in work) and not (folder / _TABLE).exists():
         whole = _joined(table, [path for path, _ in scored])
         files.write_atomic(folder / _TABLE, lambda part: whole.to_parquet(part, index=False))
@@ -95,13 +97,6 @@ def _settle(folder: Path, identity: Mapping[str, Any]) -> None:
             f"{folder} belongs to an extraction that differs in {', '.join(differing)}; choose "
             "another folder, or delete this one to start again"
         )
-
-
-def _make_once(path: Path, make: Callable[[], Mapping[str, Tensor]]) -> None:
-    """Write a shard unless it is there or another process is at it."""
-    with files.file_lock(path.with_suffix(".lock")) as ours:
-        if ours and not path.exists():
-            files.save_tensors(path, make())
 
 
 def _joined(table: pd.DataFrame, paths: Sequence[Path]) -> pd.DataFrame:
@@ -155,7 +150,7 @@ def open_latents(
         raise InputError(f"{folder} has no usable clip in split {split!r}")
     size = int(files.read_json(folder / _MANIFEST)["shard_size"])
 
-    def stored(kind: str, name: str, n: int, rows: Tensor) -> Any:  # has what is asked of a tensor
+    def stored(kind: str, name: str, n: int, rows: Tensor) -> Any:  # stands for a tensor
         return _ShardedRows([path for path, _ in _shards(folder, kind, n, size)], name, size, rows)
 
     clips, every_text = torch.from_numpy(np.flatnonzero(picked)), torch.arange(len(texts))

@@ -139,7 +139,7 @@ def normalize_loudness(
         return wave, LoudnessReport("silent", 0.0, loudness, loudness, peak_dbtp, peak_dbtp)
     wanted_db = target_lufs - loudness
     # PAPER-SILENT: III-E(b) names a target and a ceiling, not what yields when both cannot hold.
-    # A limiter would change the signal that FAD-CLAP hears; a smaller gain does not.
+    # A limiter would change the signal that FAD-CLAP measures; a smaller gain does not.
     allowed_db = ceiling_dbtp - _CEILING_GUARD_DB - peak_dbtp
     if variant == "as_released":
         sample_db = to_db(float(wave.abs().max()))

@@ -181,7 +181,7 @@ ClipSource = LatentSet | Mixture
 class RowSampler:
     """Rows of each step: pass after pass over the set, each pass in an order of its own.
 
-    ``source`` gives ``batch_size`` rows a step; a row with c copies is visited c times a pass.
+    ``source`` gives ``batch_size`` rows per step; a row with c copies occurs c times per pass.
 
     Raises:
         InputError: the set is empty.

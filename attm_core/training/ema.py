@@ -108,7 +108,7 @@ def _profile_products(
 def _synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict[str, Tensor]:
     """Float32 weights by name, averaged with width ``sigma_rel`` up to ``step`` (None: the last).
 
-    Any width can be asked for; near or between the tracked ones the fit is close.
+    The fit is close for widths near or between the tracked ones.
     """
     stored = sorted(Path(folder).glob("step_*.safetensors"))
     paths = [path for path in stored if step is None or _step_of(path) <= step]
@@ -122,7 +122,13 @@ def _synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict
     against = _profile_products(steps, own, *target)[:, 0]
     # least squares: close snapshots make the Gram matrix nearly singular
     weights = np.linalg.lstsq(gram * until, against * until, rcond=None)[0]
-    return _combine(paths, weights.reshape(len(paths), len(gammas)))
+    total: dict[str, Tensor] = {}
+    for path, coefficients in zip(paths, weights.reshape(len(paths), -1), strict=True):
+        for key, tensor in load_tensors(path).items():
+            index, name = key.split(".", 1)
+            part = tensor.double() * coefficients[int(index)]
+            total[name] = total[name] + part if name in total else part
+    return {name: tensor.float() for name, tensor in total.items()}
 
 
 def load_ema(model: nn.Module, folder: Path, sigma_rel: float, step: int | None = None) -> None:
@@ -141,13 +147,3 @@ def load_ema(model: nn.Module, folder: Path, sigma_rel: float, step: int | None 
 
 def _step_of(path: Path) -> int:
     return int(path.stem.removeprefix("step_"))
-
-
-def _combine(paths: list[Path], weights: NDArray[np.float64]) -> dict[str, Tensor]:
-    total: dict[str, Tensor] = {}
-    for path, coefficients in zip(paths, weights, strict=True):
-        for key, tensor in load_tensors(path).items():
-            index, name = key.split(".", 1)
-            part = tensor.double() * coefficients[int(index)]
-            total[name] = total[name] + part if name in total else part
-    return {name: tensor.float() for name, tensor in total.items()}

@@ -38,7 +38,7 @@ def interpolate(
 def flow_matching_loss(
     velocity: Float[Tensor, "B N C"], x_0: Float[Tensor, "B N C"], x_1: Float[Tensor, "B N C"]
 ) -> Float[Tensor, " B"]:
-    """Mean squared error to the velocity ``x_1 − x_0`` over time and channels, one a sample.
+    """Mean squared error to the velocity ``x_1 − x_0`` over time and channels, per sample.
 
     Computed in float32 whatever autocast made of ``velocity``: CRPO multiplies differences of
     these losses by 1,000, so their third decimal counts.
