@@ -1,4 +1,3 @@
-import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,7 @@ from toy_networks import N_SAMPLES, RATE_HZ, BrokenCodec, ToySeparator, ToyStudi
 
 from attm_core.backbone.config import Conditions, FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.configuration import GenerationConfig, check_prompt
+from attm_core.configuration import GenerationConfig
 from attm_core.errors import ConfigError, InputError
 from attm_core.generation.loudness import integrated_loudness
 from attm_core.generation.pipeline import generate, generate_latents, postprocess
@@ -65,34 +64,9 @@ def test_a_model_that_gives_nan_is_an_error():
         made("calm", studio=ToyStudio(BrokenCodec()))
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("s", 1e39), ("s", math.nan), ("w", -1.0), ("w", math.inf), ("w_score", -0.5),
-        ("n_steps", 0), ("n_steps", 10**12), ("batch_size", 0), ("n_passes", -1),
-        ("target_lufs", 3.0), ("ceiling_dbtp", math.nan), ("variant", "thrice"),
-        ("prefix", "x" * 2001),
-    ],
-)  # fmt: skip
-def test_a_setting_out_of_range_is_named(field, value):
-    with pytest.raises(ConfigError, match=field):
-        GenerationConfig(**{field: value})
-
-
-@pytest.mark.parametrize(
-    "text", ["", "  ", "\u200b\u2060\ufeff", "\u2800\u3164", "x" * 2001, "half \ud800"]
-)
-def test_an_unusable_prompt_is_refused(text):
-    with pytest.raises(InputError, match="prompt"):
-        check_prompt(text)
-    with pytest.raises(InputError, match="prompt"):
-        made("calm", text)
-    with pytest.raises(InputError, match="prompt"):
-        GenerationConfig(negative_prompt=text)
-
-
 def test_prompts_and_seeds_go_in_pairs():
-    assert check_prompt("静かなピアノ 🎹") == "静かなピアノ 🎹"
+    with pytest.raises(InputError, match="a prompt is empty"):
+        made("calm", " ")
     studio = ToyStudio()
     for prompts, seeds in (((), ()), (("calm",), (1, 2))):
         with pytest.raises(InputError, match="a seed for each"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from attm_core.configuration import ExpertIterationConfig
-from attm_core.errors import ConfigError, InputError
+from attm_core.errors import InputError
 from attm_core.files import load_tensors
 from attm_core.training.expert_iteration import (
     blend,
@@ -46,16 +46,6 @@ def test_reward_and_clap_count_equally_whatever_their_units():
 def test_bad_columns_are_refused(reward, clap, keep, message):
     with pytest.raises(InputError, match=message):
         select_top_decile(np.array(reward), np.array(clap), keep)
-
-
-def test_the_published_stage_is_the_default():
-    config = ExpertIterationConfig()
-    runs = [(run.n_steps, run.lr, run.batch_size) for run in (config.finetune, config.polish)]
-    assert runs == [(30_000, 1e-5, 64), (5_000, 1e-6, 64)]
-    with pytest.raises(ConfigError, match="n_keep 5 must be"):
-        ExpertIterationConfig(n_samples=4, n_keep=5)
-    with pytest.raises(ConfigError, match="keep of ExpertIterationConfig"):
-        ExpertIterationConfig(keep="worst")
 
 
 def test_controls_keep_as_many_at_random_or_none():

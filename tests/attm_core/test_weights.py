@@ -1,7 +1,8 @@
-"""Modules of ours: initial weights from a generator, and files with their configuration."""
+"""Weights: initial ones from a generator, our files with their configuration, other people's."""
 
 import dataclasses
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors, read_metadata, save_tensors
 from attm_core.randomness import torch_generator
-from attm_core.weights import build, load_module, save_module
+from attm_core.weights import build, load_module, read_state_dict, require_fit, save_module
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,3 +80,50 @@ def test_the_same_tensors_give_the_same_bytes(tmp_path):
     assert len(written) == 1
     assert read_metadata(path) == metadata
     assert load_tensors(path)["b"].tolist() == [0.0, 1.0, 2.0]
+
+
+TENSORS = {"a": torch.arange(4000.0), "b": torch.ones(2, 3)}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_reads_both_formats_of_torch_save(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(TENSORS, path, _use_new_zipfile_serialization=zipped)
+    assert torch.equal(read_state_dict(path)["a"], TENSORS["a"])
+    torch.save({"generator": TENSORS, "steps": 3}, path, _use_new_zipfile_serialization=zipped)
+    assert read_state_dict(path, inner_key="generator").keys() == TENSORS.keys()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_truncated_file_is_refused(tmp_path: Path, kept: float, zipped: bool) -> None:
+    path = tmp_path / "w.pth"
+    torch.save(TENSORS, path, _use_new_zipfile_serialization=zipped)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(CheckpointError, match="fetch it again"):
+        read_state_dict(path)
+
+
+def test_another_zip_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "no weights")
+    with pytest.raises(CheckpointError, match="fetch it again"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "inner_key"),
+    [([1, 2], None), ({"a": 1}, None), ({"a": TENSORS}, "generator"), ([1], "generator")],
+)
+def test_other_content_is_refused(tmp_path: Path, content: object, inner_key: str | None) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match="no state dict"):
+        read_state_dict(tmp_path / "w.pth", inner_key)
+
+
+def test_all_problems_are_counted_and_five_shown() -> None:
+    wanted = {f"layer.{i}": torch.ones(1) for i in range(7)}
+    with pytest.raises(CheckpointError, match=r"w\.pth does not fit, 8 .*4 is missing …\. Fetch"):
+        require_fit(wanted, {"x": torch.ones(1)}, "w.pth")
