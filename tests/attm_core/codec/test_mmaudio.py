@@ -82,9 +82,8 @@ def test_batches_change_nothing(codec: MMAudioCodec) -> None:
 
 def test_half_precision_in_float32_out() -> None:
     generator = torch.Generator().manual_seed(0)
-    codec = MMAudioCodec(
-        random_mmaudio_vae(generator, TINY), random_bigvgan(TINY_BIGVGAN, generator), SHORT
-    )
+    vae, vocoder = random_mmaudio_vae(generator, TINY), random_bigvgan(TINY_BIGVGAN, generator)
+    codec = MMAudioCodec(vae, vocoder, SHORT)
     exact = codec.encode(waves(1)[:, None])[0]
     codec = codec.to(torch.bfloat16)
     mean, std = codec.encode(waves(1)[:, None])

@@ -36,13 +36,8 @@ def write(path: Path, rows: Any) -> Path:
 
 
 def battle(number: int, vote: str) -> dict[str, str]:
-    return {
-        "battle_uuid": f"uuid-{number}",
-        "vote": vote,
-        "prompt": "a slow waltz",
-        "a_audio": f"{number}_a.wav",
-        "b_audio": f"{number}_b.wav",
-    }
+    files = {f"{side}_audio": f"{number}_{side}.wav" for side in "ab"}
+    return {"battle_uuid": f"uuid-{number}", "vote": vote, "prompt": "a slow waltz", **files}
 
 
 def song(name: str, *ratings: float) -> dict[str, Any]:
@@ -90,10 +85,8 @@ def test_aime_joins_answers_with_tracks_and_numbers_them(tmp_path):
     table = read_aime(*aime_files(tmp_path, answers))
     assert table["pair_id"].tolist() == ["aime_000000", "aime_000001"]
     assert table["prompt"].tolist() == ["jazz, piano, calm"] * 2
-    assert table[["a_audio", "b_audio"]].to_numpy().tolist() == [
-        ["1.mp3", "2.mp3"],
-        ["2.mp3", "1.mp3"],
-    ]
+    files = table[["a_audio", "b_audio"]].to_numpy().tolist()
+    assert files == [["1.mp3", "2.mp3"], ["2.mp3", "1.mp3"]]
     assert table["winner"].tolist() == ["model_b", "tie"]
 
 

@@ -106,13 +106,9 @@ def clap_checkpoint(network: nn.Module) -> dict[str, object]:
     weights["module.text_branch.embeddings.position_ids"] = torch.arange(514)[None]
     weight = next(network.parameters())
     moments = {"step": 3, "exp_avg": torch.zeros_like(weight)}
-    return {
-        "epoch": 15,
-        "name": "run",
-        "state_dict": weights,
-        "optimizer": {"state": {0: moments}, "param_groups": [{"lr": 1e-4, "params": [0]}]},
-        "top_score": np.float64(0.9014),
-    }
+    optimizer = {"state": {0: moments}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
+    facts = {"epoch": 15, "name": "run", "top_score": np.float64(0.9014)}
+    return {**facts, "state_dict": weights, "optimizer": optimizer}
 
 
 class MakesFolder:
@@ -150,14 +146,10 @@ def write_audio_language_model(path: Path, words: list[str]) -> Path:
     layers = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 16}
     audio = {"d_model": 8, "num_mel_bins": 16, "max_source_positions": 1500, **layers}
     text = {
-        "model_type": "qwen2",
-        "vocab_size": len(vocabulary),
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
+        "model_type": "qwen2", "vocab_size": len(vocabulary), "hidden_size": 16,
+        "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "num_key_value_heads": 2,
-    }
+    }  # fmt: skip
     config = Qwen2AudioConfig(audio, text, audio_token_index=vocabulary["<|AUDIO|>"])
     with torch.random.fork_rng():
         torch.manual_seed(0)

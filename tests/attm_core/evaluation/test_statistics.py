@@ -9,7 +9,6 @@ from attm_core.errors import InputError
 from attm_core.evaluation.statistics import (
     delta_out,
     holm,
-    mean_interval,
     paired_t_test,
     pearson,
     score_correlation,
@@ -58,13 +57,6 @@ def test_paired_t_does_not_depend_on_unit_or_order(values: list[float], scale: f
     y = np.cos(np.arange(len(values)))
     plain, scaled = paired_t_test(x, y), paired_t_test(scale * x[::-1], scale * y[::-1])
     assert scaled.p == pytest.approx(plain.p, rel=1e-6, abs=1e-9)
-
-
-def test_mean_interval_covers_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    intervals = [mean_interval(rng.exponential(size=60)) for _ in range(600)]
-    covered = np.mean([interval.low <= 1.0 <= interval.high for interval in intervals])
-    assert 0.91 < covered < 0.97
 
 
 def test_correlation_intervals_by_hand() -> None:

@@ -34,13 +34,6 @@ X = torch.zeros(2, 4, 1)
 S = torch.full((2,), 5.0)
 
 
-def test_affine_in_w_between_the_branches() -> None:
-    v_cond, v_null = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(joint_guidance(v_cond, v_null, 1.0), v_cond)
-    torch.testing.assert_close(joint_guidance(v_cond, v_null, 0.0), v_null)
-    torch.testing.assert_close(joint_guidance(v_cond, v_cond, 7.0), v_cond)
-
-
 def test_equal_weights_on_text_and_score_are_the_joint_guidance_of_the_paper() -> None:
     v_cond, v_text, v_null = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
     both = separate_guidance(v_cond, v_text, v_null, 4.0, 4.0)

@@ -6,7 +6,6 @@ import torch
 
 from attm_core.backbone.config import Conditions
 from attm_core.generation.pipeline import FixedNetworks
-from attm_core.ranker.tunejury import ClipFeatures
 
 RATE_HZ = 16_000
 N_SAMPLES = 8_000
@@ -42,9 +41,6 @@ class ToyCodec:
     sample_rate_hz = RATE_HZ
     n_samples = N_SAMPLES
     n_latents, n_channels = SHAPE
-
-    def encode(self, waves):
-        raise NotImplementedError
 
     def decode(self, latents):
         pitch_hz = 440.0 + 20.0 * latents.mean(dim=(1, 2))
@@ -93,9 +89,6 @@ class ToyReward:
         self.prompts += list(prompts)
         self.rates.append(rate)
         return torch.arange(1.0, len(waves) + 1)
-
-    def score_features(self, features: ClipFeatures):
-        raise NotImplementedError
 
 
 class ToyStudio:
