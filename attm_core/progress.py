@@ -31,18 +31,13 @@ def track(
         yield item
         now = time.monotonic()
         if now - said >= (0.2 if terminal else _LOG_EVERY_S):
-            said = now
-            _say(_line(description, done, total, now - began, done - start), terminal)
+            said, gone = now, now - began
+            left = _clock(gone / (done - start) * (total - done)) if total else ""
+            known = f"/{total}, {_clock(gone)} gone, {left} left" if total else f" ({_clock(gone)})"
+            _say(f"{description}: {done}{known}", terminal)
     elapsed = time.monotonic() - began
     if terminal or elapsed >= _LOG_EVERY_S:
         _say(f"{description}: done in {_clock(elapsed)}", terminal, last=True)
-
-
-def _line(description: str, done: int, total: int | None, elapsed: float, fresh: int) -> str:
-    if not total:
-        return f"{description}: {done} ({_clock(elapsed)})"
-    left = elapsed / fresh * (total - done)
-    return f"{description}: {done}/{total}, {_clock(elapsed)} gone, {_clock(left)} left"
 
 
 def _say(line: str, terminal: bool, last: bool = False) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from attm_core.backbone.config import FluxAudioConfig
@@ -19,6 +18,7 @@ from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.constants import HeadName
 from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors, read_metadata, save_tensors
+from attm_core.randomness import torch_generator
 from attm_core.weights import parse_config, read_state_dict, require_fit, require_sizes
 
 _FORMAT = "attm-flux-audio-1"
@@ -48,7 +48,7 @@ def load_model(path: Path) -> FluxAudio:
         )
     config = parse_config(path, FluxAudioConfig, metadata.get("config"))
     require_sizes(asdict(config), tensors, str(path))
-    return _fill_model(FluxAudio(config, _unused_generator()), tensors, str(path))
+    return _fill_model(FluxAudio(config, torch_generator(0)), tensors, str(path))
 
 
 def load_reference_state_dict(
@@ -70,7 +70,7 @@ def load_reference_state_dict(
     tokens = kept.get("empty_string_feat")
     if "empty_string_feat_c" not in kept and tokens is not None and tokens.is_floating_point():
         kept["empty_string_feat_c"] = tokens.mean(dim=0)  # as the reference's loader does
-    model = FluxAudio(config, _unused_generator())
+    model = FluxAudio(config, torch_generator(0))
     return _fill_model(model, kept, "the state dict" if given else str(source))
 
 
@@ -82,20 +82,15 @@ def cross_load(model: FluxAudio, score_head: HeadName) -> FluxAudio:
     """
     # PAPER-DEVIATION: the paper loads with strict=False. v1 and v2 share all keys, so strictness
     # changes nothing for them and turns a silent partial load between other heads into an error.
-    target = FluxAudio(model.config.with_head(score_head), _unused_generator())
+    target = FluxAudio(model.config.with_head(score_head), torch_generator(0))
     tensors = {key: value.detach().clone() for key, value in model.state_dict().items()}
     return _fill_model(target, tensors, f"a {model.config.score_head} model", tensors)
-
-
-def _unused_generator() -> torch.Generator:
-    """Initial weights that are overwritten at once still need a source."""
-    return torch.Generator().manual_seed(0)
 
 
 def _fill_model(
     model: FluxAudio, tensors: Mapping[str, Tensor], source: str, may_be_nan: Collection[str] = ()
 ) -> FluxAudio:
-    """Check keys, shapes and values, then load; nothing is loaded if anything is wrong."""
+    """Check keys, shapes and values, then load over the initial weights; all or nothing."""
     kind = f"FluxAudio with score head {model.config.score_head!r}"
     require_fit(model.state_dict(), tensors, source, kind, {*_STATISTICS, *may_be_nan})
     model.load_state_dict(dict(tensors), strict=True)

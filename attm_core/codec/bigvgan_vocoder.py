@@ -64,8 +64,14 @@ def load_bigvgan(folder: Path, mel: MelConfig | None = None) -> nn.Module:
         raise CheckpointError(f"{error}; fetch the vocoder again") from error
     if not isinstance(settings, dict):
         raise CheckpointError(f"{source} is not a JSON object; fetch the vocoder again")
-    if mel is not None:
-        _require_spectrogram(settings, mel, source)
+    if mel is not None:  # the vocoder must invert exactly what the VAE decodes to
+        wanted = {"sampling_rate": mel.sample_rate_hz, "num_mels": mel.n_mels, "hop_size": mel.hop}
+        found = {name: settings.get(name) for name in wanted}
+        if found != wanted:
+            raise CheckpointError(f"{source} is of another spectrogram: {found}, wanted {wanted}")
+        rates = settings.get("upsample_rates")
+        if not isinstance(rates, list) or math.prod(rates) != mel.hop:
+            raise CheckpointError(f"{source}: upsample_rates {rates} do not multiply to {mel.hop}")
     tensors = read_state_dict(path, inner_key=_STATE_KEY)
     vocoder = _make_bigvgan(settings, source)
     normed = any(name.endswith(".weight_g") for name in tensors)
@@ -132,14 +138,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings("ignore", message=".*weight_norm.*", category=FutureWarning)
         yield
-
-
-def _require_spectrogram(settings: Mapping[str, Any], mel: MelConfig, path: Path) -> None:
-    """The vocoder must invert exactly the spectrogram that the VAE decodes to."""
-    wanted = {"sampling_rate": mel.sample_rate_hz, "num_mels": mel.n_mels, "hop_size": mel.hop}
-    found = {name: settings.get(name) for name in wanted}
-    if found != wanted:
-        raise CheckpointError(f"{path} is of another spectrogram: {found}, wanted {wanted}")
-    rates = settings.get("upsample_rates")
-    if not isinstance(rates, list) or math.prod(rates) != mel.hop:
-        raise CheckpointError(f"{path}: upsample_rates {rates} do not multiply to {mel.hop}")

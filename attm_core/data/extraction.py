@@ -18,7 +18,6 @@ from attm_core.audio import MAX_CHANNELS, fit_length, resample, to_mono
 from attm_core.errors import InputError, require
 from attm_core.protocols import ClapModel, Codec, Separator, TextEncoder
 
-_TRACK_PEAK = 0.95
 _SILENCE = 1e-6
 _DTYPES = {"float16": torch.float16, "float32": torch.float32}
 _BLOCK_SAMPLES = 1 << 18
@@ -60,7 +59,7 @@ class ExtractionConfig:
     dtype: Literal["float16", "float32"] = "float16"
     # PAPER-SILENT: the level of a clip. Tracks come at the peak of the released scripts; these
     # scale the separated track, we the mixture, so that both halves of a clip keep one gain.
-    track_peak: float | None = _TRACK_PEAK
+    track_peak: float | None = 0.95
 
     def __post_init__(self) -> None:
         require(self, positive="shard_size batch_size", dtype=tuple(_DTYPES))

@@ -57,7 +57,15 @@ def extract(
         raise InputError(f"the table has {len(table)} clips and lacks the columns {missing}")
     config, captions = config or ExtractionConfig(), table["caption"].unique().tolist()
     clips = {"n_clips": len(table), "n_captions": len(captions), "table": table_digest(table)}
-    _settle(folder, {**asdict(config), **clips, "cast": cast.uid})
+    identity = {**asdict(config), **clips, "cast": cast.uid}
+    if not (folder / _MANIFEST).exists():
+        files.write_json(folder / _MANIFEST, identity)
+    found = files.read_json(folder / _MANIFEST)
+    if differing := sorted(k for k in {*found, *identity} if found.get(k) != identity.get(k)):
+        raise ConfigError(
+            f"{folder} belongs to an extraction that differs in {', '.join(differing)}; choose "
+            "another folder, or delete this one to start again"
+        )
     extractor, size = ClipExtractor(audio_root, cast, config), config.shard_size
     work: list[tuple[Path, Callable[[], Mapping[str, Tensor]]]] = [
         (path, partial(extractor.texts, captions[rows]))
@@ -85,18 +93,6 @@ def _shards(folder: Path, kind: str, n: int, size: int) -> list[tuple[Path, slic
     """The files of ``n`` clips or captions, and which of them each holds."""
     starts = enumerate(range(0, n, size))
     return [(folder / kind / f"{k:05d}.safetensors", slice(at, at + size)) for k, at in starts]
-
-
-def _settle(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Make ``folder`` that of this extraction, or see that it is."""
-    if not (folder / _MANIFEST).exists():
-        files.write_json(folder / _MANIFEST, dict(identity))
-    found = files.read_json(folder / _MANIFEST)
-    if differing := sorted(k for k in {*found, *identity} if found.get(k) != identity.get(k)):
-        raise ConfigError(
-            f"{folder} belongs to an extraction that differs in {', '.join(differing)}; choose "
-            "another folder, or delete this one to start again"
-        )
 
 
 def _joined(table: pd.DataFrame, paths: Sequence[Path]) -> pd.DataFrame:

@@ -71,8 +71,18 @@ def train_ranker(
     losses: list[tuple[float, float]] = []
     lowest, best_epoch, best_state = math.inf, 0, head.state_dict()
     for epoch in track(range(config.max_epochs), "ranker"):
-        loss = _train_epoch(head, optimizer, train, config.batch_size, order)
-        losses.append((loss, validation_loss(head, valid)))
+        head.train()
+        total = 0.0
+        for rows in batches(len(train), config.batch_size, order):
+            batch = train[rows]
+            loss = ranknet_loss(head.score(batch.a), head.score(batch.b), batch.target)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(rows)
+        if not math.isfinite(total):
+            raise InputError("the ranker's loss is not finite; check the features for NaN")
+        losses.append((total / len(train), validation_loss(head, valid)))
         if losses[-1][1] < lowest - config.min_delta:
             lowest, best_epoch = losses[-1][1], epoch
             best_state = copy.deepcopy(head.state_dict())
@@ -90,28 +100,6 @@ def validation_loss(head: TuneJuryHead, pairs: PairFeatures) -> float:
     """Mean RankNet loss in evaluation mode, in nats per pair."""
     head.eval()
     return float(ranknet_loss(head.score(pairs.a), head.score(pairs.b), pairs.target))
-
-
-def _train_epoch(
-    head: TuneJuryHead,
-    optimizer: torch.optim.Optimizer,
-    pairs: PairFeatures,
-    batch_size: int,
-    order: torch.Generator,
-) -> float:
-    head.train()
-    total = 0.0
-    for rows in batches(len(pairs), batch_size, order):
-        batch = pairs[rows]
-        loss = ranknet_loss(head.score(batch.a), head.score(batch.b), batch.target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        total += loss.item() * len(rows)
-    mean = total / len(pairs)
-    if not math.isfinite(mean):
-        raise InputError("the ranker's loss is not finite; check the features for NaN")
-    return mean
 
 
 def batches(n: int, batch_size: int, order: torch.Generator) -> Iterator[Tensor]:
