@@ -19,16 +19,9 @@ from torch import Tensor, nn
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import SFTConfig
 from attm_core.randomness import torch_generator
+from attm_core.training import flow_matching as flow
 from attm_core.training.data import ClipSource, LatentSet, RowSampler
 from attm_core.training.ema import load_ema
-from attm_core.training.flow_matching import (
-    draw_nulls,
-    flow_matching_loss,
-    interpolate,
-    null_score,
-    null_text,
-    sample_time,
-)
 from attm_core.training.loop import Objective, TrainResult, device_of, fit
 from attm_core.training.run import Run
 
@@ -108,19 +101,19 @@ class SFTObjective:
         batch_size = self.config.batch_size
         shape = (batch_size, *self.source.latent_shape)
         epsilon, noise = torch.randn(2, *shape, generator=generator)
-        t = sample_time(batch_size, generator)
-        nulls = draw_nulls(self.config.nulls, batch_size, generator)
+        t = flow.sample_time(batch_size, generator)
+        nulls = flow.draw_nulls(self.config.nulls, batch_size, generator)
         return SFTDraw(self._sampler.rows(step), epsilon, noise, t, *nulls)
 
     def losses(self, model: nn.Module, draw: SFTDraw) -> Mapping[str, Tensor]:
         """The flow-matching loss of each sample (B,)."""
         device = device_of(self.model)
         batch = self.source.at(draw.rows, draw.epsilon).to(device)
-        conditions = null_text(self.model, batch.conditions, draw.no_text.to(device))
-        s = null_score(self.model, batch.score, draw.no_score.to(device))
+        conditions = flow.null_text(self.model, batch.conditions, draw.no_text.to(device))
+        s = flow.null_score(self.model, batch.score, draw.no_score.to(device))
         x_0, x_1, t = self.model.normalize(batch.latents), draw.noise.to(device), draw.t.to(device)
-        velocity = model(interpolate(x_0, x_1, t), t, conditions, s)
-        return {"loss": flow_matching_loss(velocity, x_0, x_1)}
+        velocity = model(flow.interpolate(x_0, x_1, t), t, conditions, s)
+        return {"loss": flow.flow_matching_loss(velocity, x_0, x_1)}
 
 
 @torch.no_grad()
@@ -141,7 +134,7 @@ def validation_loss(
     for rows in torch.arange(n).split(batch_size):
         batch = valid.at(rows, epsilon[rows]).to(device)
         x_0, x_1, t = model.normalize(batch.latents), noise[rows].to(device), times[rows].to(device)
-        s = null_score(model, batch.score)
-        velocity = model(interpolate(x_0, x_1, t), t, batch.conditions, s)
-        total += float(flow_matching_loss(velocity, x_0, x_1).double().sum())
+        s = flow.null_score(model, batch.score)
+        velocity = model(flow.interpolate(x_0, x_1, t), t, batch.conditions, s)
+        total += float(flow.flow_matching_loss(velocity, x_0, x_1).double().sum())
     return total / n

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from attm_core.errors import InputError
 from attm_companion.tables.distances import (
     _mauve,
     density_and_coverage,
     kernel_distance,
     mauve_divergence,
 )
+from attm_core.errors import InputError
 from attm_core.evaluation.frechet import frechet_by_size, frechet_distance, frechet_infinity
 
 
