@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from attm_companion.study.arrays import Array
 from attm_companion.study.condition_scores import UNITS, Scores
-from attm_companion.study.conditions import ConditionStage, InferenceProtocol
-from attm_companion.study.open_stages import Heard
-from attm_companion.study.per_prompt import write_prompts
 from attm_companion.study.result_files import write_result
 from attm_companion.study.results import Result
-from attm_companion.study.seed_study import Reading, Rows, complete
-from attm_companion.study.stage import ancestry
-from attm_companion.study.study import Study
-from attm_companion.tables import selection
 from attm_companion.tables.conclusions import (
     equivalence_p,
     minimum_detectable_effect,
@@ -36,6 +29,12 @@ from attm_core.errors import ResultError
 from attm_core.evaluation.frechet import frechet_distance
 from attm_core.evaluation.statistics import Interval, holm, mean_interval, paired_t_test
 from attm_core.randomness import numpy_generator
+
+if TYPE_CHECKING:  # whoever reads the table needs no stage
+    from attm_companion.study.conditions import ConditionStage, InferenceProtocol
+    from attm_companion.study.open_stages import Heard
+    from attm_companion.study.seed_study import Reading, Rows
+    from attm_companion.study.study import Study
 
 EXPERIMENT = "training_seeds"
 OVER_BOTH = "training seeds and prompts"
@@ -89,6 +88,11 @@ Scored = Mapping[int, Mapping[str, Scores]]
 
 def write_seeds(studies: Sequence[Study], reading: Reading) -> None:
     """Tabulate the seeds that are complete, if any, and write the result."""
+    from attm_companion.study.per_prompt import write_prompts
+    from attm_companion.study.seed_study import complete
+    from attm_companion.study.stage import ancestry
+    from attm_companion.tables import selection
+
     found = {study.training_seed: complete(study, reading) for study in studies}
     conditions = {seed: rows for seed, rows in found.items() if rows}
     if not conditions:
