@@ -14,7 +14,7 @@ from attm_core.constants import N_PASSES, Variant
 from attm_core.errors import AssetError, CheckpointError, ConfigError, InputError
 from attm_core.files import sha256_file
 from attm_core.protocols import Separator
-from attm_core.weights import load_strictly, only_tensors, read_pickle
+from attm_core.weights import build, load_strictly, only_tensors, read_pickle
 
 if TYPE_CHECKING:
     from torch import nn
@@ -152,7 +152,7 @@ def _load_checkpoint(path: Path) -> nn.Module:
         arguments, keywords, state = package["args"], package["kwargs"], package["state"]
         if package["klass"] not in allowed[:3]:
             raise TypeError(f"{package['klass']!r} is no model")
-        model: nn.Module = package["klass"](*arguments, **keywords)
+        model: nn.Module = build(lambda: package["klass"](*arguments, **keywords))
         load_strictly(model, only_tensors(state, str(path)), path)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(

@@ -123,6 +123,20 @@ def test_other_content_is_refused(tmp_path: Path, content: object, inner_key: st
         read_state_dict(tmp_path / "w.pth", inner_key)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (torch.tensor([1.0, torch.nan]), "a holds NaN or infinite values"),
+        (torch.ones(3), r"a has shape \(3,\), wanted \(2,\)"),
+        (torch.ones(2).long(), "a is of the type torch.int64, wanted torch.float32"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_described(given: torch.Tensor, said: str) -> None:
+    require_fit({"a": torch.empty(2, device="meta")}, {"a": torch.ones(2)}, "w.pth")
+    with pytest.raises(CheckpointError, match=said):
+        require_fit({"a": torch.ones(2)}, {"a": given}, "w.pth")
+
+
 def test_all_problems_are_counted_and_five_shown() -> None:
     wanted = {f"layer.{i}": torch.ones(1) for i in range(7)}
     with pytest.raises(CheckpointError, match=r"w\.pth does not fit, 8 .*4 is missing …\. Fetch"):

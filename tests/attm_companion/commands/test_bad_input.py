@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import shutil
+import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -235,8 +236,15 @@ def assert_refused(reader: Reader, folder: Path, said: str | None = None) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_good_files_are_read(name: str, folder: Path) -> None:
+def test_good_files_are_read_without_network_word_or_draw(
+    name: str, folder: Path, monkeypatch, capsys
+) -> None:
+    capsys.readouterr()
+    monkeypatch.setattr(socket.socket, "connect", None)
+    before = torch.random.get_rng_state()
     READERS[name].load(folder / READERS[name].file)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", NAMES)

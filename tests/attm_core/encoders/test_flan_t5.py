@@ -9,7 +9,7 @@ from published_files import write_flan_t5
 from safetensors.torch import load_file, save_file
 
 from attm_core.encoders.flan_t5 import FlanT5
-from attm_core.errors import CheckpointError
+from attm_core.errors import AssetError, CheckpointError
 
 TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
 
@@ -55,6 +55,13 @@ def test_all_positions_are_handed_on_but_masked_inside_and_texts_cut(published) 
     assert not any(weight.requires_grad for weight in encoder._model.parameters())
     shorter = FlanT5(encoder._model, encoder._tokenizer, n_tokens=12).encode(TEXTS[:1])
     assert torch.allclose(shorter[0, :5], states[0, :5], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_missing_file_says_how_to_fetch_it(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(AssetError, match=rf"lacks {name}: run `attm assets fetch flan_t5`"):
+        FlanT5.load(folder)
 
 
 def test_damage_to_the_decoder_does_not_matter(folder: Path) -> None:
