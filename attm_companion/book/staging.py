@@ -34,7 +34,8 @@ GENERATED_PAGES: dict[str, Callable[[Layout], str]] = {
     "provenance": lambda layout: pages.provenance_page(layout.results, layout.profile),
 }
 # Tables that pages link to, whatever profile the book is of.
-STORED = ("replications/*/*", "*/open_*", "*/score_sweep", "*/training_seeds")
+TABLES_OF_PROSE = ("anchors", "frozen_parts", "open_*", "score_sweep", "training_seeds")
+STORED = ("replications/*/*", *(f"*/{name}" for name in TABLES_OF_PROSE))
 
 
 def documents(layout: Layout) -> list[str]:
