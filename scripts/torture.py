@@ -144,19 +144,26 @@ def disk(root: Path) -> str:
 PARTS = {part.__name__: part for part in (kills, damage, healing, together, disk)}
 
 
+def asked(arguments: list[str]) -> argparse.Namespace:
+    """Options of a command line; no part named is all of them."""
+    parser = argparse.ArgumentParser(description="Are interrupted and damaged runs what we say?")
+    parser.add_argument("parts", nargs="*", choices=["all", *PARTS], default="all")
+    parser.add_argument("--keep", type=Path, help="folder to work in, kept afterwards")
+    options = parser.parse_args(arguments)
+    options.parts = list(PARTS) if "all" in options.parts else options.parts
+    return options
+
+
 def main() -> int:
     """Exit status 1 if a promise was not kept."""
-    parser = argparse.ArgumentParser(description="Are interrupted and damaged runs what we say?")
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], default=list(PARTS))
-    parser.add_argument("--keep", type=Path, help="folder to work in, kept afterwards")
-    options = parser.parse_args()
+    options = asked(sys.argv[1:])
     failed, start = 0, time.monotonic()
     with tempfile.TemporaryDirectory() as own:
         root = (options.keep or Path(own)).resolve()
         if not (root / "clone").exists():
             clone = ["git", "clone", "--quiet", "--shared", str(ROOT), str(root / "clone")]
             subprocess.run(clone, check=True)
-        for name in options.parts or PARTS:
+        for name in options.parts:
             began = time.monotonic()
             try:
                 said = PARTS[name](root)

@@ -1,7 +1,9 @@
 """Files at the top of the tree agree with each other."""
 
+import importlib
 import os
 import re
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -119,6 +121,14 @@ def test_make_book_goes_through_all_stages_in_order():
 def test_a_page_opened_in_the_lab_finds_results_and_caches() -> None:
     done = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True)
     assert f'root_dir="{ROOT}"' in done.stdout  # a kernel would stand in notebooks/ otherwise
+
+
+def test_torture_without_a_part_is_all_of_it(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    torture = importlib.import_module("torture")
+    words = shlex.split(re.search(r"scripts/torture\.py(.*)", dry_run("torture"))[1])
+    assert torture.asked(words).parts == list(torture.PARTS)
+    assert torture.asked(["disk", "kills"]).parts == ["disk", "kills"]
 
 
 @pytest.mark.parametrize("target", ["test", "check", "lab", "serve", "lock", "screenshots"])
