@@ -2,16 +2,20 @@
 """Every page of the built book in a real browser, from ``file://``, at two widths, light and dark.
 
 ``.venv/bin/python scripts/check_pages.py [FOLDER] [--pictures FOLDER]`` lists serious violations
-that axe finds, pages that scroll sideways, scripts that fail, and requests that leave the machine;
-its exit status is 1 if there are any. With ``--pictures`` each page is photographed as well.
+that axe finds, pages that scroll sideways, scripts that fail, requests that leave the machine, and
+pages that weigh too much; its exit status is 1 if there are any. With ``--pictures`` each page is
+photographed as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
@@ -24,6 +28,9 @@ WIDTHS = (1280, 400)  # a laptop, a telephone
 PICTURE_WIDTHS = (1400, 400)
 # Not ours: the theme declares one constant twice; docutils gives a list no list items.
 OF_OTHERS = ("Identifier 'THEBE_JS_URL' has", 'role="list" class="citation-list"')
+# What a server sends for a page before anything is played: compressed, without sound.
+HEAVIEST = 3_000_000
+SOUND = (".flac", ".wav")
 RULES = {"resultTypes": ["violations"]}
 # An element that sticks out of the window although nothing around it scrolls.
 TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth + 1 ? "" :
@@ -37,8 +44,9 @@ TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth + 1 ? "" 
 def problems(tab: Page, page: Path) -> list[str]:
     """What is wrong with one page."""
     found: list[str] = []
+    asked: set[str] = set()
     tab.on("pageerror", lambda error: found.append(f"script: {error}"))
-    tab.on("request", lambda request: found.extend(_elsewhere(request.url)))
+    tab.on("request", lambda request: asked.add(request.url))
     for width in WIDTHS:
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto(page.as_uri())
@@ -50,16 +58,24 @@ def problems(tab: Page, page: Path) -> list[str]:
             if violation["impact"] in ("serious", "critical"):
                 places = {node["html"][:120] for node in violation["nodes"]}
                 found.append(f"{theme}, axe {violation['id']}: {sorted(places)[:3]}")
+    local = {unquote(urlsplit(url).path) for url in asked if url.startswith("file:")}
+    found += [f"asks for {url}" for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+    if (weight := sum(map(weight_of, local))) > HEAVIEST:
+        found.append(f"weighs {weight:,} bytes, more than {HEAVIEST:,}")
     return [text for text in dict.fromkeys(found) if not any(own in text for own in OF_OTHERS)]
+
+
+@cache
+def weight_of(path: str) -> int:
+    """Bytes that a server sends for a file."""
+    if path.endswith(SOUND) or not Path(path).is_file():
+        return 0
+    return len(gzip.compress(Path(path).read_bytes()))
 
 
 def set_theme(tab: Page, theme: str) -> None:
     """Show a page in the light or the dark theme."""
     tab.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-
-
-def _elsewhere(url: str) -> list[str]:
-    return [] if url.startswith(("file:", "data:", "blob:")) else [f"asks for {url}"]
 
 
 def photograph(tab: Page, page: Path, folder: Path, name: str) -> None:
