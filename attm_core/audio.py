@@ -159,6 +159,6 @@ def resampled_rows(
     rows = channel_mean(waves)
     if not torch.isfinite(rows).all():
         raise InputError("waves hold NaN or infinite samples")
-    # PAPER-SILENT: the release resamples with torchaudio for the ranker and with librosa's soxr
-    # for evaluation; the paper names neither. torchaudio's windowed sinc is used throughout.
+    # PAPER-SILENT: the paper names no resampler. The release has torchaudio's for the ranker, its
+    # Kaiser window for latents, soxr for evaluation; torchaudio's Hann window is used throughout.
     return resample(rows.detach().cpu().float(), sample_rate_hz, to_hz)

@@ -48,8 +48,8 @@ class TrainConfig:
     """How `attm_core.training.loop.fit` trains; the defaults are those of Stage 1.
 
     After the warm-up, schedule ``"as_written"`` stays at ``lr``; ``"as_released"`` multiplies by
-    0.1 at 80 % and again at 90 % of the run; ``"cosine"`` falls to zero. ``"bf16"`` is autocast
-    where the device is fast at it; weights stay float32.
+    0.1 when 80 % and again when 90 % of ``n_steps`` have followed; ``"cosine"`` falls to zero.
+    ``"bf16"`` is autocast where the device is fast at it; weights stay float32.
 
     Raises:
         ConfigError: a value is out of its range or unknown; the message names it.
@@ -156,7 +156,7 @@ class CRPOConfig:
     def __post_init__(self) -> None:
         require(self, positive="n_prompts beta", at_least_0="min_gap lambda_fm", finite="s")
         if not 2 <= self.n_per_prompt <= 10_000:
-            raise ConfigError(f"n_per_prompt must be at least 2, not {self.n_per_prompt}")
+            raise ConfigError(f"n_per_prompt must be from 2 to 10 000, not {self.n_per_prompt}")
 
 
 @dataclass(frozen=True)
@@ -239,12 +239,12 @@ class RankerTrainingConfig:
     output_gain: float = 1.0  # factor on the initial weights of the last layer
 
     def __post_init__(self) -> None:
-        patience = 1 if self.patience is None else self.patience
-        steps = (self.batch_size - 1, self.max_epochs, patience)
-        if min(self.learning_rate, self.output_gain, *steps) <= 0:
-            raise ConfigError(
-                "ranker training needs a rate, batches of 2, an epoch, patience and an output gain"
-            )
+        require(self, positive="learning_rate batch_size max_epochs output_gain")
+        require(self, at_least_0="weight_decay min_delta")
+        if self.patience is not None:
+            require(self, positive="patience")
+        if self.batch_size == 1:
+            raise ConfigError("batch_size must be at least 2: BatchNorm cannot train on one pair")
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ class WindowConfig:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        require(self, positive="max_windows min_track_s", at_least_0="n_valid n_test")
+        require(self, positive="max_windows window_s min_track_s", at_least_0="n_valid n_test")
         if self.min_track_s > self.window_s:
             raise ConfigError("min_track_s must be in (0, window_s]")
 

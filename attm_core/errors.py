@@ -40,6 +40,10 @@ class StorageError(AttmError):
     """A disk is full, or its file system lacks something that is needed, such as locks."""
 
 
+class TrainingError(AttmError):
+    """Training cannot go on: a loss or gradient is no longer a number, or a process failed."""
+
+
 def require(
     config: object,
     positive: str = "",
@@ -50,15 +54,15 @@ def require(
 ) -> None:
     """Check fields of a configuration; a tuple is checked item by item.
 
-    Names of fields, separated by spaces, must be > 0, ≥ 0, in [0, 1], or only numbers; ``choices``
-    maps a field to the values it may have.
+    ``positive``, ``at_least_0``, ``share`` (in [0, 1]) and ``finite`` name fields, separated by
+    spaces; ``choices`` maps a field to the values it may have.
 
     Raises:
         ConfigError: the first field that is NaN, infinite, out of range or unknown.
     """
     kind = type(config).__name__
-    wants = {positive: "> 0", at_least_0: "≥ 0", share: "in [0, 1]", finite: "finite"}
-    for names, wanted in wants.items():
+    wants = (positive, "> 0"), (at_least_0, "≥ 0"), (share, "in [0, 1]"), (finite, "finite")
+    for names, wanted in wants:
         for name in names.split():
             value = getattr(config, name)
             items = value if isinstance(value, tuple | list) else (value,)

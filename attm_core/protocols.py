@@ -53,10 +53,10 @@ class Codec(Protocol):
     n_channels: int
 
     def encode(self, waves: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior mean and standard deviation, each (B, N, D), of waves (B, C, S)."""
+        """Posterior mean and standard deviation, each (B, N, C), of waves (B, C, S)."""
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Waves (B, 1, S) from un-normalised latents (B, N, D)."""
+        """Waves (B, 1, S) from un-normalised latents (B, N, C)."""
 
 
 class Separator(Protocol):

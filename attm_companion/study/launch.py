@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
+from attm_core.errors import TrainingError
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -39,7 +41,6 @@ def launch_processes(work: Work, launch: Launch, on_gpu: bool) -> None:
     Raises:
         TrainingError: a process failed.
     """
-    from attm_core.training.loop import TrainingError
     from attm_core.training.run import launched_accelerator
 
     if launch.processes == 1:

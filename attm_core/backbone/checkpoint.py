@@ -78,10 +78,10 @@ def cross_load(model: FluxAudio, score_head: HeadName) -> FluxAudio:
     """The same weights under another score head (v1 → v2 in the paper's chain), strictly.
 
     Raises:
-        CheckpointError: the two heads do not have the same keys (only v1 and v2 do).
+        CheckpointError: the heads differ in their keys (v1 and v2 share theirs, as do v3 and v5).
     """
     # PAPER-DEVIATION: the paper loads with strict=False. v1 and v2 share all keys, so strictness
-    # changes nothing for them and turns a silent partial load between other heads into an error.
+    # changes nothing for them; a silent partial load between heads of other keys is an error.
     target = FluxAudio(model.config.with_head(score_head), torch_generator(0))
     tensors = {key: value.detach().clone() for key, value in model.state_dict().items()}
     return _fill_model(target, tensors, f"a {model.config.score_head} model", tensors)

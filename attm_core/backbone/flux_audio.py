@@ -110,7 +110,8 @@ class FluxAudio(nn.Module):
             s: scores in reward units; None is the null score ∅_s = 0.
 
         Raises:
-            InputError: shapes do not fit, or a score is given to a model without a score head.
+            InputError: latents or conditions are not of the model's sizes, or a score is given to
+                a model without a score head.
         """
         return self.velocity(x_t, t, self.project(conditions), s)
 
@@ -171,12 +172,20 @@ class FluxAudio(nn.Module):
         )
 
     def set_null_text(self, tokens: Float[Tensor, "T F"], pooled: Float[Tensor, " P"]) -> None:
-        """Store the encoders' outputs for the empty string."""
+        """Store the encoders' outputs for the empty string.
+
+        Raises:
+            InputError: another number of values than the model's, or NaN or infinite ones.
+        """
         _fill(self.empty_string_feat, tokens, "null-text tokens")
         _fill(self.empty_string_feat_c, pooled, "pooled null text")
 
     def set_latent_statistics(self, mean: Float[Tensor, " C"], std: Float[Tensor, " C"]) -> None:
-        """Store mean and standard deviation of the training latents, per channel."""
+        """Store mean and standard deviation of the training latents, per channel.
+
+        Raises:
+            InputError: not one finite value per channel, or a standard deviation that is not > 0.
+        """
         if not bool((std > 0).all()):
             raise InputError("latent standard deviations must be positive; is a channel constant?")
         _fill(self.latent_mean, mean, "latent mean")

@@ -45,7 +45,7 @@ def fourier_frequencies(n_frequencies: int, bandwidth: float) -> Float[Tensor, "
     # PAPER-SILENT: the paper gives neither the number of Fourier features nor their bandwidth, nor
     # says that s is normalised. We take s as it is, 256 features (the file size of the released
     # checkpoint fits 256) and bandwidth 0.5 rad per unit of reward. Two scores then correlate as
-    # exp(−0.125·Δs²): 0.95 for neighbours one training standard deviation apart, 0.53 between the
+    # exp(−0.125·Δs²): 0.96 for neighbours one training standard deviation apart, 0.53 between the
     # largest training score and the deployed s = 5, 0.04 between s = 5 and the null score 0. With
     # bandwidth 1 the last two are 0.08 and 4e-6, that is, s = 5 resembles nothing seen in training.
     rank = (torch.arange(n_frequencies, dtype=torch.float64) + 0.5) / n_frequencies

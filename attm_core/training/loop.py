@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from attm_core.configuration import TrainConfig
-from attm_core.errors import AttmError, ConfigError
+from attm_core.errors import ConfigError, TrainingError
 from attm_core.files import load_tensors, save_tensors, write_atomic
 from attm_core.precision import fast_autocast
 from attm_core.progress import track
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 _Draw = TypeVar("_Draw")
 _CHECK_EVERY = 20  # steps between looks at the losses: each look waits for the device
-
-
-class TrainingError(AttmError):
-    """Training cannot go on: a loss or gradient is no longer a number."""
 
 
 class Objective(Protocol[_Draw]):
@@ -186,8 +182,8 @@ class _Fit(Generic[_Draw]):
         if len(bad):
             step = n_done - len(block) + int(bad[0]) + 1
             raise TrainingError(
-                f"loss or gradient is not finite at step {step}; the last good state is in "
-                f"{self.run.folder}: lower the learning rate or look at the data of that step"
+                f"loss or gradient is not finite at step {step}; lower the learning rate (in "
+                "another folder), or look at the data of that step"
             )
         block = nn.functional.pad(block, (0, 1), value=float("nan"))
         self.log = torch.cat([self.log.reshape(-1, block.shape[1]), block])

@@ -8,8 +8,8 @@ from toy_stages import LOG_VARIABLE
 
 from attm_companion.study.launch import Launch
 from attm_companion.study.stage import run_stage
+from attm_core.errors import TrainingError
 from attm_core.files import read_json
-from attm_core.training.loop import TrainingError
 
 
 @pytest.fixture(autouse=True)

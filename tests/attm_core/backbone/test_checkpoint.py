@@ -57,6 +57,11 @@ def test_cross_load_between_other_heads_is_refused(model, head):
         cross_load(model, head)
 
 
+def test_the_two_prepending_heads_share_their_keys(small, generator):
+    v3 = FluxAudio(small.with_head("audio_prepend"), generator)
+    assert cross_load(v3, "text_prepend").config.score_head == "text_prepend"
+
+
 def test_reference_state_dict_loads_with_the_quirks_of_its_loader(model, inputs):
     state = dict(model.state_dict())
     pooled = state.pop("empty_string_feat_c")

@@ -61,7 +61,11 @@ def test_branches_of_guidance_share_the_projection_of_x_t(small, generator, inpu
     assert model.fused_blocks[0].ffn.w1.weight.grad.any()
     with torch.no_grad():
         model.final_layer.conv.bias.add_(1.0)  # … and does not see its new weights
+        model.latent_mean.add_(1.0)
+        model.empty_string_feat.add_(1.0)
     assert torch.equal(fast(x_t, t, conditions), first)
+    assert torch.equal(fast.null_conditions(1).tokens, pair.tokens[-1:])
+    assert not torch.equal(fast.unnormalize(x_t), model.unnormalize(x_t))
 
 
 def test_sampler_takes_a_snapshot_for_the_model(small, generator, inputs, randomise):

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from attm_core.errors import CheckpointError, ConfigError
+from attm_core.errors import CheckpointError, ConfigError, TrainingError
 from attm_core.training.ema import _synthesize
-from attm_core.training.loop import TrainingError, fit
+from attm_core.training.loop import fit
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective, sft
 
