@@ -32,7 +32,7 @@ from attm_companion.world.random_networks import (
     random_mert,
 )
 from attm_core.backbone.flux_audio import Conditions
-from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan, vocode
+from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, random_bigvgan
 from attm_core.codec.mmaudio import MMAudioCodec
 from attm_core.codec.mmaudio_vae import RANDOM_BAND_MEAN, RANDOM_BAND_STD, random_mmaudio_vae
 from attm_core.configuration import CLIP_SAMPLES
@@ -104,7 +104,7 @@ def vae_decode(generator: torch.Generator) -> Part:
 def vocoder(generator: torch.Generator) -> Part:
     network = random_bigvgan(BIGVGAN_V2_44K, generator)
     mel = RANDOM_BAND_MEAN + RANDOM_BAND_STD * torch.randn(1, 128, 860, generator=generator)
-    return Part(lambda: vocode(network, mel), network)
+    return Part(lambda: network(mel), network)
 
 
 def conditions(generator: torch.Generator) -> Conditions:

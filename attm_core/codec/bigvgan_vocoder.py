@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from attm_core.codec.mel import MelConfig
 from attm_core.errors import CheckpointError, InputError
@@ -124,12 +124,6 @@ def _remove_weight_norm(vocoder: nn.Module) -> nn.Module:
     with _quiet():
         method()
     return vocoder
-
-
-def vocode(vocoder: nn.Module, log_mel: Tensor) -> Tensor:
-    """Waves (B, S) of natural-log mel spectrograms (B, M, L)."""
-    waves: Tensor = vocoder(log_mel)
-    return waves.squeeze(1)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from attm_core.audio import channel_mean, fit_length
-from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, load_bigvgan, random_bigvgan, vocode
+from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K, load_bigvgan, random_bigvgan
 from attm_core.codec.mel import MEL_44K, LogMel
 from attm_core.codec.mmaudio_vae import (
     FRAMES_PER_LATENT,
@@ -30,7 +30,7 @@ SAMPLES_PER_LATENT = FRAMES_PER_LATENT * MEL_44K.hop
 
 
 class MMAudioCodec(nn.Module):
-    """Waves (B, S) ↔ un-normalised latents (B, N, C); meets ``Codec``.
+    """Waves (B, C, S) ↔ un-normalised latents (B, N, C); meets ``Codec``.
 
     The vocoder maps log-mel (B, M, L) to waves (B, 1, 512·L); None for a codec that only encodes. N
     is the number of whole latents in a clip of ``n_samples`` at 44.1 kHz; ``batch_size`` clips or
@@ -92,19 +92,19 @@ class MMAudioCodec(nn.Module):
         """Posterior mean and standard deviation of 44.1 kHz waves in [-1, 1], on the CPU.
 
         Raises:
-            InputError: the waves do not have ``n_samples`` samples, or hold NaN.
+            InputError: the waves do not have ``n_samples`` samples, or hold NaN or infinity.
         """
         rows = channel_mean(waves)
         if rows.shape[1] != self.n_samples:
             raise InputError(f"waves have {rows.shape[1]} samples, not {self.n_samples}")
+        if not bool(torch.isfinite(rows).all()):  # the spectrogram would clamp infinity to ±1
+            raise InputError("waves hold NaN or infinite samples; check how they were read")
         # PAPER-SILENT: whether the samples beyond the last whole latent reach the encoder. They
         # are cut, since MMAudio's VAE was trained on clips of a whole number of latents.
         whole = fit_length(rows, self.n_latents * SAMPLES_PER_LATENT)
         parts, weights = [], self.vae.data_mean
         for part in whole.split(self.batch_size):
             mel = self.log_mel(part.to(weights.device, torch.float32))
-            if not bool(torch.isfinite(mel).all()):
-                raise InputError("waves hold NaN; check how they were read")
             parts.append(self.vae.encode(mel.to(weights.dtype)))
         sides = zip(*parts, strict=True)
         mean, std = (torch.cat(side).transpose(1, 2).float().cpu() for side in sides)
@@ -121,8 +121,8 @@ class MMAudioCodec(nn.Module):
         if self.vocoder is None:
             raise ConfigError("this codec was loaded without a vocoder; give its folder to decode")
         vocoder = self.vocoder
-        waves = self._in_parts(latents, lambda part: vocode(vocoder, self.vae.decode(part)))
-        return fit_length(waves.float(), self.n_samples)[:, None]
+        waves = self._in_parts(latents, lambda part: vocoder(self.vae.decode(part)))
+        return fit_length(waves.float(), self.n_samples)
 
     @torch.no_grad()
     def decode_mel(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B M L"]:

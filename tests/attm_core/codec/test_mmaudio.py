@@ -114,8 +114,9 @@ def test_latents_of_another_shape_are_refused(codec: MMAudioCodec, shape: tuple[
 
 
 def test_what_cannot_be_is_refused(codec: MMAudioCodec) -> None:
-    with pytest.raises(InputError, match="waves hold NaN"):
-        codec.encode(torch.full((1, 1, SHORT), torch.nan))
+    for odd in (torch.nan, torch.inf):
+        with pytest.raises(InputError, match="waves hold NaN or infinite"):
+            codec.encode(torch.full((1, 1, SHORT), odd))
     with pytest.raises(InputError, match="latent statistics"):
         codec.decode(torch.full((1, 4, 3), torch.nan))
     with pytest.raises(ConfigError, match="without a vocoder"):
