@@ -37,7 +37,7 @@ class ResultError(AttmError):
 
 
 class StorageError(AttmError):
-    """A disk is full, or its file system lacks something that is needed, such as locks."""
+    """A disk is full or gives back other bytes, or its file system lacks what is needed (locks)."""
 
 
 class TrainingError(AttmError):

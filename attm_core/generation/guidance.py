@@ -120,8 +120,8 @@ def guide(
         InputError: conditions, scores or negative differ in batch size.
     """
     n = len(conditions)
-    # ∅_t as the paper writes it; the released command encodes RELEASED_NEGATIVE_PROMPT instead,
-    # which `negative` reproduces.
+    # ∅_t as the paper writes it; the released command encodes RELEASED_NEGATIVE_PROMPT instead
+    # (K-1), which `negative` reproduces.
     null = model.null_conditions(n) if negative is None else negative
     sizes: Sequence[int] = [n, len(null), *([] if s is None else [len(s)])]
     if len(set(sizes)) > 1:

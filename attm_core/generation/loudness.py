@@ -22,7 +22,7 @@ GATE_S = 0.4  # BS.1770-4: length of a gating block
 _MAX_LOUDNESS_CHANNELS = 5
 
 _METER_HZ = 48_000  # the rate that BS.1770-4 gives the K-filter for
-_MIN_METER_HZ = 44_100  # below it pyloudnorm's filter is up to 0.12 LU off: measure at METER_HZ
+_MIN_METER_HZ = 44_100  # below it pyloudnorm's filter is up to 0.12 LU off: use _METER_HZ
 
 _OVERSAMPLING = 16  # BS.1770-4, Annex 2 asks for at least 4
 _TAPS_A_SIDE = 32

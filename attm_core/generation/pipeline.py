@@ -32,7 +32,7 @@ _SEPARATION_BATCH = 4  # stays in cache: faster on a CPU than larger ones
 
 @dataclass(frozen=True)
 class FixedNetworks:
-    """The networks around the backbone; without separator there is no post-processing by it."""
+    """The networks around the backbone; ``separator`` may be None where nothing is separated."""
 
     encode_text: Callable[[list[str]], Conditions]
     codec: Codec
@@ -45,7 +45,7 @@ class Clips:
 
     prompts: tuple[str, ...]  # as the user wrote them, without the prefix
     seeds: tuple[int, ...]  # noise seed of each
-    latents: Float[Tensor, "B N D"]  # at the codec's scale
+    latents: Float[Tensor, "B N C"]  # at the codec's scale
     waves: Float[Tensor, "B C S"]  # finished
     sample_rate_hz: int
     loudness: tuple[LoudnessReport | None, ...]  # None where loudness was left alone
@@ -105,9 +105,9 @@ def generate_latents(
     model: VelocityModel,
     conditions: Conditions,
     config: GenerationConfig,
-    noise: Float[Tensor, "B N D"],
+    noise: Float[Tensor, "B N C"],
     negative: Conditions | None = None,
-) -> Float[Tensor, "B N D"]:
+) -> Float[Tensor, "B N C"]:
     """One un-normalised latent (float32) per prompt by guided Euler steps from ``noise``.
 
     ``negative`` are conditions of a negative prompt for B prompts, in place of ∅_t.

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attm_core.audio import check_wave
-from attm_core.errors import InputError
+from attm_core.errors import InputError, StorageError
 from attm_core.files import write_atomic
 
 _METADATA = "metadata.json"
@@ -60,7 +60,8 @@ def write_submission(
 
     Raises:
         InputError: no clips, an unusable id, audio that is not mono, finite and within ±1, a
-            record that is not JSON, or a disk that gives back other bytes than it got.
+            record that is not JSON.
+        StorageError: the disk is full, or gives back other bytes than it got.
     """
     if not clips:
         raise InputError("a submission needs at least one clip")
@@ -104,4 +105,4 @@ def _write(path: Path, files: Mapping[str, bytes]) -> None:
             archive.writestr(entry, data)
     with zipfile.ZipFile(path) as archive:
         if {name: archive.read(name) for name in archive.namelist()} != dict(files):
-            raise InputError(f"{path} was written but reads back differently; check the disk")
+            raise StorageError(f"{path} was written but reads back differently; check the disk")

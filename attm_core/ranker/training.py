@@ -80,9 +80,9 @@ def train_ranker(
             loss.backward()
             optimizer.step()
             total += loss.item() * len(rows)
-        if not math.isfinite(total):
-            raise InputError("the ranker's loss is not finite; check the features for NaN")
         losses.append((total / len(train), validation_loss(head, valid)))
+        if not all(map(math.isfinite, losses[-1])):
+            raise InputError("the ranker's loss is not finite; check the features for NaN")
         if losses[-1][1] < lowest - config.min_delta:
             lowest, best_epoch = losses[-1][1], epoch
             best_state = copy.deepcopy(head.state_dict())

@@ -31,10 +31,10 @@ from attm_core.weights import load_strictly, read_state_dict
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """What the head reads of B clips, with CLAP width P and MERT width M."""
+    """What the head reads of B clips, with CLAP width P and MERT width E."""
 
     clap_audio: Float[Tensor, "B P"]  # unit norm
-    mert: Float[Tensor, "B M"]  # mean over time, not normalised
+    mert: Float[Tensor, "B E"]  # mean over time, not normalised
     clap_text: Float[Tensor, "B P"]  # unit norm; a row of zeros where there is no prompt
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class TuneJuryHead(nn.Module):
 
     Args:
         clap_width: P, width of a CLAP embedding; 0 leaves CLAP audio out.
-        mert_width: M, width of a MERT embedding; 0 leaves MERT out.
+        mert_width: E, width of a MERT embedding; 0 leaves MERT out.
         hidden: widths of the hidden layers.
         dropout: probability behind each hidden layer.
         generator: stream of the initial weights (Kaiming-normal, fan-out; zero biases).
@@ -116,7 +116,7 @@ class TuneJuryHead(nn.Module):
     def forward(
         self,
         clap_audio: Float[Tensor, "B P"],
-        mert: Float[Tensor, "B M"],
+        mert: Float[Tensor, "B E"],
         clap_text: Float[Tensor, "B Q"],
     ) -> Float[Tensor, " B"]:
         """Score B clips; a feature that the head was built without is ignored.

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 import torch
 
-from attm_core.errors import InputError
+from attm_core.errors import InputError, StorageError
 from attm_core.generation.submission import check_ids, write_submission
 
 RATE = 16_000
@@ -79,6 +79,6 @@ def test_bad_clips_and_records_write_nothing(tmp_path, clips, record, said):
 def test_a_disk_that_gives_other_bytes_back_is_noticed(tmp_path, monkeypatch):
     read = zipfile.ZipFile.read
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda *given: read(*given)[:-1] + b"?")
-    with pytest.raises(InputError, match="reads back differently"):
+    with pytest.raises(StorageError, match="reads back differently"):
         write_submission(tmp_path / "x.zip", {"a": sine()}, RATE, RECORD)
     assert not list(tmp_path.iterdir())

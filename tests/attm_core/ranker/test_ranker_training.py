@@ -107,8 +107,9 @@ def test_batchnorm_sees_each_side_alone():
 def test_features_with_nan_end_in_a_typed_error():
     pairs = make_pairs(40)
     pairs.a.mert[3, 2] = float("nan")
-    with pytest.raises(InputError, match="loss is not finite"):
-        train_ranker(make_head(), pairs, make_pairs(10), FAST, seed=0)
+    for train, valid in ((pairs, make_pairs(10)), (make_pairs(10), pairs)):
+        with pytest.raises(InputError, match="loss is not finite"):
+            train_ranker(make_head(), train, valid, FAST, seed=0)
     with pytest.raises(InputError, match="1 training and 5 validation pairs are too few"):
         train_ranker(make_head(), make_pairs(1), make_pairs(5), FAST, seed=0)
 
