@@ -19,7 +19,6 @@ from attm_core.errors import InputError
 from attm_core.evaluation.statistics import (
     ALPHA,
     LEVEL,
-    N_RESAMPLES,
     Interval,
     as_vector,
     is_constant,
@@ -27,6 +26,7 @@ from attm_core.evaluation.statistics import (
 
 Verdict = Literal["shows", "equivalent", "opposite", "undecided"]
 POWER = 0.8
+_N_RESAMPLES = 2000
 
 
 def equivalence_p(values: ArrayLike, margin: float) -> float:
@@ -74,7 +74,7 @@ def two_way_bootstrap(
     differences: ArrayLike,
     generator: np.random.Generator,
     level: float = LEVEL,
-    n_resamples: int = N_RESAMPLES,
+    n_resamples: int = _N_RESAMPLES,
 ) -> Interval:
     """Percentile bootstrap of the mean of crossed differences: new seeds *and* new prompts.
 

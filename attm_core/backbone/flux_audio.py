@@ -110,8 +110,7 @@ class FluxAudio(nn.Module):
             s: scores in reward units; None is the null score ∅_s = 0.
 
         Raises:
-            InputError: latents or conditions are not of the model's sizes, or a score is given to
-                a model without a score head.
+            InputError: latents or conditions of other sizes, or a score without a score head.
         """
         return self.velocity(x_t, t, self.project(conditions), s)
 

@@ -103,11 +103,7 @@ def random_bigvgan(settings: Mapping[str, Any], generator: Generator) -> nn.Modu
     Raises:
         CheckpointError: the settings are not those of a BigVGAN generator.
     """
-
-    def plain() -> nn.Module:
-        return _remove_weight_norm(_make_bigvgan(settings))
-
-    vocoder: Any = build(plain, generator)
+    vocoder: Any = build(lambda: _remove_weight_norm(_make_bigvgan(settings)), generator)
     # He-normal residual blocks multiply their input; scaled down, noise stays well within ±1.
     with torch.no_grad():
         for name, parameter in vocoder.resblocks.named_parameters():

@@ -87,7 +87,7 @@ def read_songeval(
 
     Rows have ``song_id``, ``id`` or ``file_name`` (its stem names the song; ``mp3/<song>.mp3`` if
     there is none) and ``annotation``: a list of the five axes' ratings, one mapping per annotator.
-    Means of a pair differ by at least ``min_gap`` rating points.
+    Means of a pair differ by at least ``min_gap`` rating points; of a song's rows the last counts.
 
     Raises:
         InputError: missing file or field, a song without ratings, or too few songs that differ.

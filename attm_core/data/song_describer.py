@@ -165,4 +165,5 @@ def centre(wave: Float[Tensor, "C S"], n_samples: int) -> Float[Tensor, "C W"]:
     spare = wave.shape[-1] - n_samples
     if spare >= 0:
         return wave[..., spare // 2 : spare // 2 + n_samples]
-    return torch.nn.functional.pad(wave, (-spare // 2, -spare - -spare // 2))
+    left = -spare // 2
+    return torch.nn.functional.pad(wave, (left, -spare - left))

@@ -35,7 +35,7 @@ def as_embedding_sets(generated: ArrayLike, reference: ArrayLike) -> tuple[Matri
     """Check two sets of one width.
 
     Raises:
-        InputError: see ``_as_embeddings``; or different widths.
+        InputError: not (n ≥ 2, d), NaN or infinite, or of different widths.
     """
     x, y = _as_embeddings(generated, "generated embeddings"), _as_embeddings(reference, "reference")
     if x.shape[1] != y.shape[1]:
@@ -61,7 +61,7 @@ class ReferenceStatistics:
         That pays where the statistics are used again, or meet another large set.
 
         Raises:
-            InputError: see ``_as_embeddings``.
+            InputError: not (n ≥ 2, d), or NaN or infinite.
         """
         x = _as_embeddings(embeddings, name)
         n, d = x.shape

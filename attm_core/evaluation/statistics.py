@@ -22,7 +22,6 @@ Vector = NDArray[np.float64]
 
 LEVEL = 0.95
 ALPHA = 0.05  # of † and * in Tables II and III
-N_RESAMPLES = 2000
 _ROUNDING = 1e-12  # deviations below this share of the values are rounding, not variation
 
 

@@ -67,7 +67,7 @@ def calibration_report(
     Bins have equal counts by |margin|: ⌊n / n_bins⌋ votes each, the remainder in the last.
 
     Raises:
-        InputError: as ``_hits``, or fewer votes than bins.
+        InputError: not one finite margin per vote, an unknown winner, or fewer votes than bins.
     """
     agree = _hits(margin, winner)
     voted = ~np.isnan(agree)

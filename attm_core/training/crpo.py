@@ -64,7 +64,7 @@ def crpo(
     cross-loaded Stage 2 model, ``valid`` are held-out clips for the validation loss.
 
     Raises:
-        InputError: no prompt has two samples that differ in CLAP fit.
+        InputError: no prompt has two samples that differ in CLAP fit by more than the gap.
     """
     n = config.n_per_prompt
     prompts = sampling.prompts(config.n_prompts, run.seed, "crpo")
@@ -75,7 +75,7 @@ def crpo(
 
     chosen = build_pairs(clap, config.min_gap)
     if not len(chosen.prompts):
-        raise InputError("no prompt has two samples that differ in CLAP fit: nothing to prefer")
+        raise InputError("nothing to prefer: samples tie in CLAP fit; lower min_gap or sample more")
     at, win, lose = map(torch.from_numpy, (chosen.prompts, chosen.winners, chosen.losers))
 
     def pairs() -> dict[str, Tensor]:
@@ -86,7 +86,6 @@ def crpo(
 
     made = run.once("pairs.safetensors", pairs, tensors_digest([latents, at, win, lose]))
     losers = made.pop("losers")
-
     winners = LatentSet(**made)
     objective = CRPOObjective(model, winners, losers, config, run.seed)
     log = train_flow(model, objective, config.training, valid, run, "CRPO").log
@@ -95,12 +94,12 @@ def crpo(
 
 @dataclass(frozen=True)
 class PairRows:
-    """Winner and loser among the samples of each of p usable prompts."""
+    """Winner and loser among the samples of each of k usable prompts."""
 
-    prompts: NDArray[np.intp]  # rows of the usable prompts (p,)
-    winners: NDArray[np.intp]  # the sample with the highest CLAP score of each (p,)
-    losers: NDArray[np.intp]  # that with the lowest (p,)
-    n_skipped: int  # prompts without a pair: all samples tied, or a score missing
+    prompts: NDArray[np.intp]  # rows of the usable prompts (k,)
+    winners: NDArray[np.intp]  # the sample with the highest CLAP score of each (k,)
+    losers: NDArray[np.intp]  # that with the lowest (k,)
+    n_skipped: int  # prompts without a pair: best and worst too close, or a score missing
 
 
 def build_pairs(clap_scores: NDArray[np.floating[Any]], min_gap: float = 0.0) -> PairRows:

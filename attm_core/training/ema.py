@@ -113,7 +113,8 @@ def _synthesize(folder: Path, sigma_rel: float, step: int | None = None) -> dict
     stored = sorted(Path(folder).glob("step_*.safetensors"))
     paths = [path for path in stored if step is None or _step_of(path) <= step]
     if not paths:
-        raise CheckpointError(f"{folder} holds no snapshot of averaged weights up to step {step}")
+        wanted = "" if step is None else f" up to step {step}"
+        raise CheckpointError(f"{folder} holds no averaged weights{wanted}: train with sigma_rels")
     gammas = np.array([float(text) for text in read_metadata(paths[0])["gammas"].split()])
     steps = np.repeat([float(_step_of(path)) for path in paths], len(gammas))
     own, until = np.tile(gammas, len(paths)), float(step or _step_of(paths[-1]))

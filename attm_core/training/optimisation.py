@@ -1,9 +1,4 @@
-"""How a model is trained: length, AdamW, schedule, clipping, precision, averages (III-D(b)).
-
-Stage 1 as published: AdamW, lr 1e-4 constant after a 1,000-step warm-up, effective batch 64,
-bf16. What the paper leaves open (betas, weight decay, ε, clipping) follows the public training
-code of the backbone.
-"""
+"""Learning rate and AdamW of every training, as `TrainConfig` sets them (Section III-D(b))."""
 
 from __future__ import annotations
 

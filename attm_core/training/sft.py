@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import SFTConfig
+from attm_core.errors import ConfigError
 from attm_core.randomness import torch_generator
 from attm_core.training import flow_matching as flow
 from attm_core.training.data import ClipSource, LatentSet, RowSampler
@@ -51,7 +52,12 @@ def train_flow(
     """Train the backbone with an objective and the validation loss of flow matching.
 
     Ends with the raw weights, or with the averaged ones of ``config.sigma_rel``.
+
+    Raises:
+        ConfigError: averaged weights are wanted, but none are tracked, or there is no folder.
     """
+    if config.sigma_rel is not None and (run.folder is None or not config.sigma_rels):
+        raise ConfigError("sigma_rel needs sigma_rels to track and a run with a folder")
     validate = None if valid is None else partial(validation_loss, model, valid)
     result = fit(model, objective, config, run, validate, description)
     if config.sigma_rel is not None and result.folder is not None:

@@ -88,5 +88,5 @@ def test_load_ema_puts_the_average_into_the_model(tmp_path):
         torch.testing.assert_close(model.weight.data, tracked, atol=1e-5, rtol=0)
     with pytest.raises(CheckpointError, match="other weights"):
         load_ema(nn.Linear(5, 1), tmp_path, 0.1)
-    with pytest.raises(CheckpointError, match="no snapshot"):
+    with pytest.raises(CheckpointError, match="holds no averaged weights"):
         _synthesize(tmp_path / "empty", 0.1)

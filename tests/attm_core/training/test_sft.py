@@ -1,8 +1,10 @@
 from dataclasses import replace
 
+import pytest
 import torch
 
 from attm_core.configuration import SFTConfig
+from attm_core.errors import ConfigError
 from attm_core.training.ema import _synthesize
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective, sft, validation_loss
@@ -76,3 +78,6 @@ def test_a_training_may_end_with_its_averaged_weights(make_model, make_set, make
         if name in wanted:
             assert torch.equal(weight, wanted[name])
     assert not torch.equal(raw.final_layer.conv.weight, averaged.final_layer.conv.weight)
+    for run, tracked in ((Run(), (0.1,)), (Run(tmp_path / "untracked"), ())):
+        with pytest.raises(ConfigError, match="a run with a folder"):
+            sft(raw, make_set(), None, make_train(sigma_rel=0.1, sigma_rels=tracked), run)
