@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 
 import torch
-from seeded_weights import TINY, formula_weights, tiny_inputs
 
 from attm_core.backbone.config import FluxAudioConfig
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
+sys.path += [str(Path(__file__).parents[3] / "benchmarks"), str(Path(__file__).parents[1] / "codec")]
+from seeded_weights import TINY, formula_weights, tiny_inputs
 from side_by_side import reference_flux_audio
 
 GOLDEN = Path(__file__).parent / "golden"

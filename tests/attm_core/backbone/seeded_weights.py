@@ -7,18 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
+from vae_weights import chirp
 
 TINY = {
     "n_channels": 4, "n_latents": 9, "n_tokens": 5, "token_width": 12, "pooled_width": 10,
     "width": 16, "n_heads": 2, "n_joint": 2, "n_fused": 1, "ffn_multiple": 256,
 }  # fmt: skip
-
-
-def wave(shape: tuple[int, ...], phase: float) -> Tensor:
-    """√2·sin of a quadratic chirp over the flat index: unit variance, no two entries alike."""
-    index = np.arange(int(np.prod(shape)), dtype=np.float64)
-    values = np.sqrt(2.0) * np.sin(phase + 1.7 * index + 0.01 * index**2)
-    return torch.from_numpy(values.reshape(shape)).float()
 
 
 def formula_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -27,15 +21,15 @@ def formula_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for rank, name in enumerate(sorted(state)):
         shape = tuple(state[name].shape)
         fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 4
-        made[name] = wave(shape, phase=rank) / fan_in**0.5
+        made[name] = chirp(shape, phase=rank) / fan_in**0.5
     return made
 
 
 def tiny_inputs() -> dict[str, Tensor]:
     """x_t, t and text features for two rows of the TINY sizes."""
     return {
-        "x_t": wave((2, 9, 4), 0.1),
+        "x_t": chirp((2, 9, 4), 0.1),
         "t": torch.tensor([0.25, 0.9]),
-        "tokens": wave((2, 5, 12), 0.2),
-        "pooled": wave((2, 10), 0.3),
+        "tokens": chirp((2, 5, 12), 0.2),
+        "pooled": chirp((2, 10), 0.3),
     }

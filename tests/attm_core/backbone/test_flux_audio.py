@@ -6,18 +6,15 @@ The golden files come from ``python tests/backbone/make_golden.py REFERENCE``.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from seeded_weights import TINY, formula_weights, tiny_inputs
 
 from attm_core.backbone.flux_audio import Conditions, FluxAudio, FluxAudioConfig
 from attm_core.errors import InputError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from seeded_weights import TINY, formula_weights, tiny_inputs
 
 GOLDEN = Path(__file__).parent / "golden"
 FLUX_AUDIO_S_44K, FLUX_AUDIO_S_16K = FluxAudioConfig(), FluxAudioConfig(20, 312)
@@ -48,7 +45,6 @@ def test_full_size_state_dict_is_the_published_one():
     golden = json.loads((GOLDEN / "flux_audio_s_44k_keys.json").read_text())
     ours = {key: list(value.shape) for key, value in structure(FLUX_AUDIO_S_44K).items()}
     assert ours == golden["shapes"]
-    assert len(ours) == 198
 
 
 @pytest.mark.parametrize(

@@ -43,12 +43,6 @@ def test_v3_v5_start_independent_of_the_score(head, with_backbone_of, inputs):
 
 
 @pytest.mark.parametrize("head", HEADS.values())
-def test_every_head_starts_at_zero_velocity_from_scratch(head, small, generator, inputs):
-    model = FluxAudio(small.with_head(head), generator)
-    assert not model(*inputs, SCORES).any()
-
-
-@pytest.mark.parametrize("head", HEADS.values())
 def test_trained_heads_answer_to_the_score_row_by_row(head, small, generator, inputs, randomise):
     model = randomise(FluxAudio(small.with_head(head), generator))
     changed = model(*inputs, SCORES) - model(*inputs, SCORES + torch.tensor([0.0, 1.0, 0.0]))
@@ -63,17 +57,6 @@ def test_null_score_is_the_number_zero_through_the_embedding(
     model = randomise(FluxAudio(small.with_head(head), generator))
     assert torch.equal(model(*inputs), model(*inputs, torch.zeros(3)))
     assert model.score_embed(torch.zeros(1)).any(), "Fourier(0) is not a zero embedding"
-
-
-def test_v1_and_v2_share_one_graph_of_203_keys_and_differ_in_use(
-    small, generator, inputs, randomise
-):
-    v1 = randomise(FluxAudio(small.with_head("global_adaln"), generator))
-    v2 = FluxAudio(small.with_head("input_add"), generator)
-    v2.load_state_dict(v1.state_dict(), strict=True)
-    score_keys = [key for key in v1.state_dict() if key.startswith("score_")]
-    assert len(score_keys) == 5
-    assert not torch.allclose(v1(*inputs, SCORES), v2(*inputs, SCORES), atol=1e-3)
 
 
 def test_input_add_is_a_shift_of_every_audio_token(small, generator, inputs, randomise):
