@@ -23,6 +23,7 @@ import pytest
 import soundfile
 import torch
 from published_files import (
+    SMALL_CLAP,
     MakesFolder,
     clap_checkpoint,
     redraw,
@@ -59,7 +60,6 @@ from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.codec.bigvgan_vocoder import _make_bigvgan, load_bigvgan
 from attm_core.codec.mmaudio_vae import MMAudioVAE, load_mmaudio_vae
-from attm_core.configuration import ClapArchitecture
 from attm_core.encoders.flan_t5 import FlanT5
 from attm_core.encoders.laion_clap import _CHECKPOINTS, LaionClap, build_network
 from attm_core.encoders.mert import Mert
@@ -69,7 +69,6 @@ from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
 from attm_core.weights import save_module
 
 SMALL_FLUX = FluxAudioConfig(width=16, n_heads=2, ffn_multiple=32, score_head="global_adaln")
-SMALL_CLAP = ClapArchitecture("HTSAT-tiny", 4 + 256 + 2, n_layers=1)
 SMALL_DEMUCS, SMALL_CODEC = MiniDemucsConfig(), MiniCodecConfig(widths=(8, 8), blocks=1)
 ROOT = Path(__file__).resolve().parents[3]
 SMOKE = (Path(profile.__file__).parent / "profiles" / "smoke.yaml").read_text()

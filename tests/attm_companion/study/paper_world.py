@@ -9,6 +9,7 @@ import pandas as pd
 import soundfile
 import torch
 from published_files import (
+    SMALL_CLAP,
     clap_checkpoint,
     redraw,
     write_flan_t5,
@@ -23,7 +24,6 @@ from attm_companion.study.profile import Profile, load_profile
 from attm_companion.world.random_networks import random_mdx_extra
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mmaudio_vae import random_mmaudio_vae
-from attm_core.configuration import ClapArchitecture
 from attm_core.encoders.laion_clap import _CHECKPOINTS, build_network
 from attm_core.generation.separation import DemucsSeparator
 from attm_core.randomness import torch_generator
@@ -31,7 +31,6 @@ from attm_core.ranker.tunejury import TuneJuryHead
 
 RATE_HZ = 44_100
 CLIP_S = 1.0
-N_WORDS = 4 + 256 + 2
 N_PROMPTS, N_REFERENCE, N_TRACKS = 3, 4, 7
 WORDS = ["a calm piano piece", "loud drums", "a piano", "a loud piece", "calm drums"]
 SMALL_DEMUCS = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
@@ -52,7 +51,7 @@ def write_assets(root: Path) -> None:
     write_mert(made(root / "mert"))
     write_roberta_tokenizer(made(root / "roberta_tokenizer"))
     for role, (asset, file) in _CHECKPOINTS.items():
-        network = redraw(build_network(ClapArchitecture("HTSAT-tiny", N_WORDS, 1)), role)
+        network = redraw(build_network(SMALL_CLAP), role)
         torch.save(clap_checkpoint(network), made(root / asset) / file)
     generator = torch_generator(0, "paper world")
     vae = random_mmaudio_vae(generator, TINY)
@@ -142,7 +141,7 @@ def tiny_profile() -> Profile:
     values["cast"]["windows"] |= {
         "window_s": CLIP_S, "min_track_s": CLIP_S / 2, "n_valid": 2, "n_test": 1,
     }  # fmt: skip
-    values["cast"]["clap"] = ClapArchitecture("HTSAT-tiny", N_WORDS, 1)
+    values["cast"]["clap"] = SMALL_CLAP
     training = {"max_epochs": 2, "batch_size": 4}
     values["cast"]["votes"] |= {"hidden": (8, 4), "songeval_pairs": 6}
     values["cast"]["votes"]["training"] |= training

@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from published_files import SMALL_CLAP, SMALL_MERT, SMALL_T5
+from vae_weights import TINY
+from vocoder_settings import TINY_BIGVGAN
 
 from attm_companion.world.random_networks import (
     FLAN_T5_LARGE,
@@ -13,19 +16,13 @@ from attm_companion.world.random_networks import (
     random_mdx_extra,
     random_mert,
 )
-from attm_core.configuration import ClapArchitecture
+from attm_core.codec.bigvgan_vocoder import random_bigvgan
+from attm_core.codec.mmaudio_vae import random_mmaudio_vae
 from attm_core.generation.separation import _mdx_extra_bag, remove_vocals
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 SMALL_DEMUCS = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
 SMALL_DEMUCS |= {"samplerate": 8000}
-SMALL_T5 = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2}
-SMALL_T5 |= {"num_heads": 3}
-SMALL_MERT = {
-    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
-    "conv_dim": [8] * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2,
-}  # fmt: skip
-SMALL_CLAP = ClapArchitecture(audio="HTSAT-tiny", n_words=300, n_layers=1)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -56,11 +53,13 @@ def test_published_sizes() -> None:
 @pytest.mark.parametrize(
     "weights",
     [
-        lambda source: random_flan_t5(source, SMALL_T5)._model,
+        lambda source: random_flan_t5(source, SMALL_T5 | {"vocab_size": 256})._model,
         lambda source: random_laion_clap(source, SMALL_CLAP)._network,
         lambda source: random_mert(source, SMALL_MERT)._model,
+        lambda source: random_bigvgan(TINY_BIGVGAN, source),
+        lambda source: random_mmaudio_vae(source, TINY),
     ],
-    ids=["flan_t5", "laion_clap", "mert"],
+    ids=["flan_t5", "laion_clap", "mert", "bigvgan", "mel VAE"],
 )
 def test_weights_follow_the_generator_alone(weights) -> None:
     before = torch.get_rng_state()

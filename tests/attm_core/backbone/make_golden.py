@@ -14,7 +14,8 @@ import torch
 
 from attm_core.backbone.config import FluxAudioConfig
 
-sys.path += [str(Path(__file__).parents[3] / "benchmarks"), str(Path(__file__).parents[1] / "codec")]
+sys.path.append(str(Path(__file__).parents[1] / "codec"))
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 from seeded_weights import TINY, formula_weights, tiny_inputs
 from side_by_side import reference_flux_audio
 

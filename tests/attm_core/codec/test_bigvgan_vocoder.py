@@ -62,16 +62,9 @@ def test_loads_weights_saved_without_weight_norm(tmp_path: Path, log_mel: Tensor
     plain = random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(2))
     plain._save_pretrained(tmp_path)
     with torch.no_grad():
-        assert torch.equal(load_bigvgan(tmp_path)(log_mel), plain(log_mel))
-
-
-def test_random_weights_come_from_the_generator(log_mel: Tensor) -> None:
-    drawn = [random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
-    with torch.no_grad():
-        first, again, other = (vocoder(log_mel) for vocoder in drawn)
-    assert torch.equal(first, again)
-    assert 0.001 < first.std() < 0.5
-    assert not torch.equal(first, other)
+        waves = plain(log_mel)
+        assert torch.equal(load_bigvgan(tmp_path)(log_mel), waves)
+    assert 0.001 < waves.std() < 0.5
 
 
 @pytest.mark.slow  # the meta device takes seconds to import

@@ -68,6 +68,7 @@ def test_decode_pads_with_silence(codec: MMAudioCodec) -> None:
     assert decoded.abs().max() <= 1.0
     assert torch.count_nonzero(decoded[:, 4 * SAMPLES_PER_LATENT :]) == 0
     assert decoded[:, : 4 * SAMPLES_PER_LATENT].std() > 0
+    assert codec.decode_mel(latents(2)).std().item() == pytest.approx(2.3, rel=0.4)
     expected = codec.vocoder(codec.decode_mel(latents(1)))[:, 0]
     assert torch.equal(decoded[:, : 4 * SAMPLES_PER_LATENT], expected)
 
@@ -101,19 +102,13 @@ def test_loads_from_the_published_files(tmp_path: Path, monkeypatch: pytest.Monk
         MMAudioCodec.load(tmp_path / "v1-44.pth", None)  # it is not of the published size
 
 
-@pytest.mark.parametrize("shape", [(1, 1, SHORT - 1), (1, SHORT), (1, 1, 1)])
-def test_waves_of_another_shape_are_refused(codec: MMAudioCodec, shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"not 5000|must have shape"):
-        codec.encode(torch.zeros(shape))
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 4), (4, 3), (1, 5, 3)])
-def test_latents_of_another_shape_are_refused(codec: MMAudioCodec, shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"not \(batch, 4, 3\)"):
-        codec.decode(torch.zeros(shape))
-
-
 def test_what_cannot_be_is_refused(codec: MMAudioCodec) -> None:
+    for shape in ((1, 1, SHORT - 1), (1, SHORT), (1, 1, 1)):
+        with pytest.raises(InputError, match=r"not 5000|must have shape"):
+            codec.encode(torch.zeros(shape))
+    for shape in ((1, 3, 4), (4, 3), (1, 5, 3)):
+        with pytest.raises(InputError, match=r"not \(batch, 4, 3\)"):
+            codec.decode(torch.zeros(shape))
     for odd in (torch.nan, torch.inf):
         with pytest.raises(InputError, match="waves hold NaN or infinite"):
             codec.encode(torch.full((1, 1, SHORT), odd))

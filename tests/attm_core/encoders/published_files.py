@@ -9,9 +9,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from attm_core.configuration import ClapArchitecture
 from attm_core.randomness import torch_generator
 from attm_core.weights import build
 
+SMALL_T5 = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 2, "num_heads": 3}
+SMALL_MERT = {
+    "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24,
+    "conv_dim": [8] * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2,
+}  # fmt: skip
+SMALL_CLAP = ClapArchitecture("HTSAT-tiny", n_words=4 + 256 + 2, n_layers=1)
 WORDS = ["▁a", "▁calm", "▁piano", "▁piece", "▁loud", "▁drums", "▁", *"abcdefghijklmnopqrstuvwxyz,."]
 
 
@@ -48,10 +55,8 @@ def write_flan_t5(folder: Path) -> nn.Module:
     """Encoder, decoder and head in one safetensors file; returns the whole model."""
     from transformers import T5Config, T5ForConditionalGeneration
 
-    config = T5Config(
-        vocab_size=write_t5_tokenizer(folder) + 4, d_model=16, d_kv=4, d_ff=24, num_layers=2,
-        num_heads=3, feed_forward_proj="gated-gelu", tie_word_embeddings=False,
-    )  # fmt: skip
+    options = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+    config = T5Config(vocab_size=write_t5_tokenizer(folder) + 4, **SMALL_T5, **options)
     model = redraw(build(lambda: T5ForConditionalGeneration(config)), "flan_t5")
     model.save_pretrained(folder)
     return model
@@ -61,12 +66,8 @@ def write_mert(folder: Path, **changes: object) -> nn.Module:
     """MERT's files: HuBERT's weights under the old names of weight normalisation."""
     from transformers import HubertConfig, HubertModel
 
-    sizes = {
-        "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 24, "conv_dim": [8] * 7, "num_conv_pos_embeddings": 8,
-        "num_conv_pos_embedding_groups": 2, "do_stable_layer_norm": True,
-        "feat_extract_norm": "group", "mask_time_prob": 0.075,
-    }  # fmt: skip
+    options = {"do_stable_layer_norm": True, "feat_extract_norm": "group", "mask_time_prob": 0.075}
+    sizes = SMALL_MERT | options
     model = redraw(build(lambda: HubertModel(HubertConfig(**sizes))), "mert", 0.3)
     old = {"original0": "weight_g", "original1": "weight_v"}
     weights = OrderedDict()

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from published_files import MakesFolder, clap_checkpoint, redraw, write_roberta_tokenizer
+from published_files import (
+    SMALL_CLAP,
+    MakesFolder,
+    clap_checkpoint,
+    redraw,
+    write_roberta_tokenizer,
+)
 
 from attm_core.configuration import ClapArchitecture
 from attm_core.encoders.laion_clap import (
@@ -24,21 +30,19 @@ from attm_core.randomness import torch_generator
 
 pytestmark = pytest.mark.slow
 
-N_WORDS = 4 + 256 + 2
-SMALL = ClapArchitecture("HTSAT-tiny", N_WORDS, n_layers=1)
 NAME = _CHECKPOINTS["evaluation"][1]
 RATE = 48_000
 
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
-    return redraw(build_network(SMALL), "clap")
+    return redraw(build_network(SMALL_CLAP), "clap")
 
 
 @pytest.fixture(scope="module")
 def published(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clap")
-    assert write_roberta_tokenizer(folder) == N_WORDS
+    assert write_roberta_tokenizer(folder) == SMALL_CLAP.n_words
     torch.save(clap_checkpoint(network), folder / NAME)
     return folder
 
@@ -49,7 +53,7 @@ def clap(published: Path) -> LaionClap:
 
 
 def load(folder: Path, tokenizer_folder: Path | None = None) -> LaionClap:
-    return LaionClap.load("evaluation", folder, tokenizer_folder or folder, architecture=SMALL)
+    return LaionClap.load("evaluation", folder, tokenizer_folder or folder, architecture=SMALL_CLAP)
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -101,7 +105,7 @@ def test_building_touches_neither_the_package_nor_global_randomness() -> None:
     with pytest.raises(ConfigError, match="no configuration 'HTSAT-huge'"):
         build_network(ClapArchitecture("HTSAT-huge"))
     before = torch.random.get_rng_state()
-    build_network(SMALL)
+    build_network(SMALL_CLAP)
     assert torch.equal(before, torch.random.get_rng_state())
     assert not [name for name in sys.modules if name.split(".")[0] in ("laion_clap", "clap_module")]
 
@@ -160,7 +164,7 @@ def test_missing_files_say_how_to_fetch_them(published: Path, tmp_path: Path) ->
     with pytest.raises(AssetError, match=r"90\.14\.pt: run `attm assets fetch clap_evaluation`"):
         load(tmp_path, published)
     with pytest.raises(AssetError, match=r"89\.98\.pt: run `attm assets fetch clap_conditioning`"):
-        LaionClap.load("conditioning", tmp_path, published, architecture=SMALL)
+        LaionClap.load("conditioning", tmp_path, published, architecture=SMALL_CLAP)
     with pytest.raises(AssetError, match=r"merges.txt: run `attm assets fetch roberta_tokenizer`"):
         load(published, tmp_path)
 
