@@ -90,6 +90,8 @@ def test_a_clip_that_fails_is_drawn_again_and_noted(
     files = [p for p in (folder / "pieces").iterdir() if load_piece(p).piece_id == piece_id]
     second = make_clip(ClipTask(0, "train", files[0], config, attempt=1))
     np.testing.assert_array_equal(np.load(folder / "mix.npy")[0], second.audio[0])
+    other = make_clip(ClipTask(0, "train", files[0], replace(config, seed=7), attempt=1))
+    assert not np.array_equal(other.audio, second.audio), "another seed is another corpus"
 
 
 def test_clips_that_always_fail_end_the_build_without_a_corpus(
@@ -187,13 +189,6 @@ def test_wrong_names(store: ClipStore, tmp_path: Path) -> None:
         store.waves("drums", [0])  # type: ignore[arg-type]
     with pytest.raises(AssetError, match="no complete corpus"):
         ClipStore(tmp_path)
-
-
-def test_sizes_by_hand() -> None:
-    config = CorpusConfig(n_train=3, n_valid=1, n_test=1, n_reference=2, n_prompts=1)
-    assert config.n_clips == 8
-    assert config.duration_s == 4.096
-    assert list(config.split_sizes) == ["train", "valid", "test", "reference", "prompts"]
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ def test_initial_weights_have_the_scale_of_demucs() -> None:
     weight = build_mini_demucs(SHAPE, generator()).encoder[1][0].weight
     expected = math.sqrt(0.1 / math.sqrt(3 * weight[0].numel()))
     assert abs(weight.std().item() / expected - 1) < 0.05
+    again, other = (build_mini_demucs(SHAPE, generator(k)).encoder[1][0].weight for k in (0, 1))
+    assert torch.equal(weight, again) and not torch.equal(weight, other)
 
 
 def test_mixtures_have_the_levels_asked_for() -> None:

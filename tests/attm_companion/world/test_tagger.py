@@ -1,6 +1,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import torch
@@ -40,6 +41,16 @@ def test_answers_are_probabilities_and_do_not_depend_on_the_batch(heard) -> None
     assert (probabilities > 0).all() and (probabilities < 1).all()
     alone, _ = tagger.tag(waves[2:])
     torch.testing.assert_close(alone, probabilities[2:], rtol=1e-4, atol=1e-6)
+
+
+def test_the_mel_is_librosas(heard) -> None:
+    given, wave = [], _melody(40, 67)
+    hook = heard[0].norms[0].register_forward_pre_hook(lambda _, x: given.append(x[0][0, 0]))
+    heard[0].tag(wave[None])
+    hook.remove()
+    size = {"n_fft": 512, "hop_length": 256, "n_mels": 96, "pad_mode": "reflect"}
+    power = librosa.feature.melspectrogram(y=wave.numpy(), sr=SAMPLE_RATE_HZ, **size)
+    np.testing.assert_allclose(given[0].T, np.log10(1 + 1e4 * power), atol=1e-4)
 
 
 def test_the_other_tagger_has_other_weights_and_tags(heard) -> None:
