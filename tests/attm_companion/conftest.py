@@ -1,7 +1,21 @@
+import shutil
 from pathlib import Path
 
 import pytest
 import toy_stages
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium."""
+    found = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine: scripts/browser installs it")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(autouse=True)

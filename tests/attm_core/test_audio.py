@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from extraction_toys import hours_of_silence
 
 from attm_core.audio import clipped_share, level_dbfs, load_audio, resample, save_audio
 from attm_core.errors import InputError
@@ -17,20 +18,6 @@ MIB_IN_KIB = 1 << 10
 
 def write(path: Path, n_frames: int, n_channels: int = 1, rate: int = 8_000) -> Path:
     soundfile.write(path, np.full((n_frames, n_channels), 0.25), rate)
-    return path
-
-
-def hours_of_silence(path: Path, rate: int, hours: float = 3.0, n_channels: int = 1) -> Path:
-    """A WAV whose samples are a hole in the file: it takes no disk and no time to write."""
-    write(path, 1, n_channels, rate)
-    n_bytes = int(hours * 3600) * rate * 2 * n_channels
-    with path.open("r+b") as stream:
-        header = bytearray(stream.read(44))
-        header[4:8] = (36 + n_bytes).to_bytes(4, "little")
-        header[40:44] = n_bytes.to_bytes(4, "little")
-        stream.seek(0)
-        stream.write(header)
-        stream.truncate(44 + n_bytes)
     return path
 
 
@@ -54,7 +41,7 @@ def test_what_was_saved_comes_back(tmp_path: Path, n_channels: int, n_frames: in
 def test_hours_of_audio_are_refused_by_their_header(
     tmp_path: Path, monkeypatch, rate: int, hours: float, n_channels: int, said: str
 ) -> None:
-    path = hours_of_silence(tmp_path / "long.wav", rate, hours, n_channels)
+    hours_of_silence(path := tmp_path / "long.wav", rate, hours, n_channels)
     assert soundfile.info(str(path)).duration == pytest.approx(hours * 3600, rel=1e-3)
     monkeypatch.setattr("soundfile.SoundFile.read", None)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -55,11 +55,8 @@ def test_papermills_traces_of_a_failure_are_refused(tmp_path):
 )
 def test_wordless(alt):
     assert is_wordless(alt)
-
-
-@pytest.mark.parametrize("alt", ["Scatter of reward against s", "s = 2.0", "Reward by stage"])
-def test_not_wordless(alt):
-    assert not is_wordless(alt)
+    for words in ("Scatter of reward against s", "s = 2.0", "Reward by stage"):
+        assert not is_wordless(words)
 
 
 def test_sources_are_found_in_any_quoting():

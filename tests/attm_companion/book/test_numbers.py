@@ -31,8 +31,10 @@ def results(tmp_path):
         ("replications/then/table: fad of row @ value", "−0.424"),
     ],
 )
-def test_number_is_formatted(results, request_, text):
-    assert find_number(results, request_).text == text
+def test_number_is_formatted_and_knows_its_level(results, request_, text):
+    level = "C" if "@paper" in request_ else "B" if "/" in request_ else "A"
+    found = find_number(results, request_)
+    assert (found.text, found.level) == (text, level)
 
 
 def test_origin_says_where_it_comes_from(results):
@@ -40,18 +42,6 @@ def test_origin_says_where_it_comes_from(results):
     parts = ("table: fad of row", "n 100", "seed 42", "interval over prompts -0.5 to -0.3")
     for part in (*parts, "commit abc1234"):
         assert part in origin
-
-
-@pytest.mark.parametrize(
-    ("level", "request_"),
-    [
-        ("A", "table: fad of row"),
-        ("B", "replications/then/table: fad of row"),
-        ("C", "table: fad of row @ paper"),
-    ],
-)
-def test_a_number_knows_its_level(results, level, request_):
-    assert find_number(results, request_).level == level
 
 
 def test_a_number_leads_to_its_line_of_data_and_to_the_code_of_its_table(results):

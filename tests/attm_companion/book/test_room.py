@@ -20,7 +20,6 @@ from attm_core.errors import InputError
 from attm_core.generation.loudness import integrated_loudness
 
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 RATE = 16_000
 NAMES = ("baseline", "SFT", "CRPO")
 KNOB = [(s, w) for w in (1.0, 4.0) for s in (-0.5, 0.0, 2.0, 5.0)]
@@ -193,14 +192,8 @@ def turn(tab, listener, seen):
 
 
 @pytest.fixture(scope="module")
-def seen(page):
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: scripts/browser installs it")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield play_through(browser, page)
-        browser.close()
+def seen(browser, page):
+    return play_through(browser, page)
 
 
 def test_versions_switch_at_once_in_step_and_at_one_loudness(seen):
@@ -247,10 +240,9 @@ POISON = (
 )
 
 
+@pytest.mark.usefixtures("browser")
 def test_pages_are_checked_in_the_browser(page, tmp_path):
     """The room passes the gate of the book; a page with an unlabelled picture does not."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: scripts/browser installs it")
     command = [sys.executable, str(ROOT / "scripts" / "check_pages.py")]
     clean = subprocess.run(
         [*command, str(page.parent)], capture_output=True, text=True, check=False

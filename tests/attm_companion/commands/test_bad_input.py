@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from extraction_toys import hours_of_silence
 from published_files import (
     SMALL_CLAP,
     MakesFolder,
@@ -337,17 +338,6 @@ def tone(path: Path, seconds: float = 1.5, n_channels: int = 1, rate: int = 8_00
     soundfile.write(path, np.stack([wave] * n_channels, axis=1), rate)
 
 
-def three_hours(path: Path, rate: int = 16_000) -> None:
-    """A whole header and no samples: the file claims three hours."""
-    soundfile.write(path, np.zeros(1, dtype=np.int16), rate)
-    n_bytes = 3 * 3600 * rate * 2
-    content = bytearray(path.read_bytes()[:44])
-    content[4:8] = (36 + n_bytes).to_bytes(4, "little")
-    content[40:44] = n_bytes.to_bytes(4, "little")
-    path.write_bytes(content)
-    os.truncate(path, 44 + n_bytes)  # a hole: no disk is used
-
-
 def samples(values: list[float]) -> Callable[[Path], None]:
     return lambda path: soundfile.write(path, np.array(values), 8_000, "FLOAT")
 
@@ -357,7 +347,10 @@ AUDIO: dict[str, dict[str, Content]] = {
     "1 s is the least": {"one.wav": samples([0.0]), "short.wav": lambda path: tone(path, 0.9)},
     "more than the 120 s": {"long.wav": lambda path: tone(path, 121.0, rate=4_000)},
     "nine.wav has 9 channels": {"nine.wav": lambda path: tone(path, n_channels=9)},
-    "lasts 10800 s": {"hours.wav": three_hours, "slow.wav": lambda path: three_hours(path, rate=1)},
+    "lasts 10800 s": {
+        "hours.wav": lambda path: hours_of_silence(path, 16_000),
+        "slow.wav": lambda path: hours_of_silence(path, 1),
+    },
     "no samples": {"zero.wav": samples([])},
     "NaN": {"nan.wav": samples([np.nan] * 9_000), "inf.wav": samples([np.inf] * 9_000)},
     "is not UTF-8": {"caf\udce9.wav": None},
@@ -636,7 +629,7 @@ BAD_SCORES: dict[str, dict[str, np.ndarray]] = {
 }
 
 
-@pytest.mark.parametrize("problem", [*BAD_SCORES, "missing", "claimed size"])
+@pytest.mark.parametrize("problem", [*BAD_SCORES, "missing", "claimed size", "absent", "torn"])
 def test_scores_that_cannot_be_are_refused(place, problem: str) -> None:
     if problem == "claimed size":
         claimed(place / "scores.npz")
@@ -644,6 +637,10 @@ def test_scores_that_cannot_be_are_refused(place, problem: str) -> None:
         given = {**SCORES, **BAD_SCORES.get(problem, {})}
         given.pop("clap" if problem == "missing" else "", None)
         np.savez(place / "scores.npz", **given)
+    if problem == "torn":
+        os.truncate(place / "scores.npz", 300)
+    elif problem == "absent":
+        (place / "scores.npz").unlink()
     with pytest.raises(InputError, match=r"scores\.npz holds no scores"):
         Scores.load(place / "scores.npz")
     assert not (place / "ran").exists()

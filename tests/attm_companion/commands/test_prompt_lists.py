@@ -26,12 +26,6 @@ def written(folder, name, content):
 def test_all_forms_say_the_same(tmp_path, name, content):
     prompts = read_prompts(written(tmp_path, name, content))
     assert list(prompts.items()) == list(PROMPTS.items())
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("p.json", '["one", "two"]'), ("p.csv", "prompt\none\ntwo\n")],
-)
-def test_prompts_without_ids_are_numbered(tmp_path, name, content):
-    prompts = read_prompts(written(tmp_path, name, content))
-    assert prompts == {"000": "one", "001": "two"} == number_prompts(["one", "two"])
+    for name, content in (("p.json", '["one", "two"]'), ("p.csv", "prompt\none\ntwo\n")):
+        prompts = read_prompts(written(tmp_path, name, content))
+        assert prompts == {"000": "one", "001": "two"} == number_prompts(["one", "two"])

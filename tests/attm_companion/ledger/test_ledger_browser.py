@@ -1,7 +1,6 @@
 """The ledger page: what it holds, and in a real browser its filters, keyboard and requests."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from attm_companion.ledger.page import (
 )
 
 ROOT = Path(__file__).resolve().parents[3]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 
 def test_every_row_is_labelled_and_loads_nothing(entries: list[Entry]):
@@ -48,23 +46,17 @@ def test_proof_links_point_to_the_line(entries: list[Entry]):
 
 
 @pytest.fixture
-def tab(entries: list[Entry], tmp_path: Path):
-    """The page in headless Chromium, with the addresses that it asked for."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: scripts/browser installs it")
+def tab(browser, entries: list[Entry], tmp_path: Path):
+    """The page in a browser, which asks for nothing else."""
     page = tmp_path / "ledger.html"
     page.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Ledger</title>'
         f'<link rel="icon" href="data:,">{ledger_view(entries).html}</html>'
     )
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab, asked = browser.new_page(), []
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(page.as_uri())
-        yield tab
-        browser.close()
+    tab, asked = browser.new_page(), []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(page.as_uri())
+    yield tab
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 

@@ -13,19 +13,6 @@ from attm_companion.study.condition_scores import (
     paper_row,
 )
 from attm_companion.study.results import Result
-from attm_core.errors import InputError
-
-
-def test_files_that_hold_no_scores_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"none\.npz holds no scores"):
-        Scores.load(tmp_path / "none.npz")
-    np.savez(tmp_path / "other.npz", weights=np.ones(3))
-    with pytest.raises(InputError, match="holds no scores"):
-        Scores.load(tmp_path / "other.npz")
-    whole = scores().save(tmp_path / "torn.npz")
-    whole.write_bytes(whole.read_bytes()[:300])
-    with pytest.raises(InputError, match="holds no scores"):
-        Scores.load(whole)
 
 
 def test_fad_of_a_shifted_copy_is_the_squared_shift():

@@ -1,5 +1,6 @@
 """Roles with known answers and short tracks of tones, for tests of the extraction."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,17 @@ def write_track(path: Path, seconds: float, pitch_hz: float, rate: int = RATE_HZ
     time_s = np.arange(round(seconds * rate)) / rate
     tone = np.sin(2 * np.pi * pitch_hz * time_s) * (0.2 + 0.3 * time_s / seconds)
     soundfile.write(str(path), np.stack([tone, 0.5 * tone], axis=1), rate, subtype="FLOAT")
+
+
+def hours_of_silence(path: Path, rate: int, hours: float = 3.0, n_channels: int = 1) -> None:
+    """A WAV whose samples are a hole in the file: it takes no disk and no time to write."""
+    soundfile.write(path, np.zeros((1, n_channels), dtype=np.int16), rate)
+    n_bytes = int(hours * 3600) * rate * 2 * n_channels
+    header = bytearray(path.read_bytes()[:44])
+    header[4:8] = (36 + n_bytes).to_bytes(4, "little")
+    header[40:44] = n_bytes.to_bytes(4, "little")
+    path.write_bytes(header)
+    os.truncate(path, 44 + n_bytes)
 
 
 def write_tracks(root: Path, n: int = 8) -> list[Caption]:
