@@ -5,8 +5,6 @@ its publisher states agree; it is written beside its place and renamed when whol
 corrupt transfer never looks like a checkpoint; the next attempt starts over.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import hashlib
 import re

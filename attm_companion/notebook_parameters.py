@@ -5,8 +5,6 @@ checks before it starts; the first cell after the parameters calls `open_study`,
 no study :func:`check_injected`, so that ``papermill … -p sede 7`` by hand fails too.
 """
 
-from __future__ import annotations
-
 import ast
 import difflib
 from collections.abc import Mapping

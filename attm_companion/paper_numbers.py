@@ -3,8 +3,6 @@
 Every "paper" column of the book and every check of the ledger takes its numbers from here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """YAML in which a key given twice is an error, and the table of contents checked both ways."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ The files are those of ``make benchmarks``, ``results/benchmarks/*.json``. They 
 profile: speed is measured at full size, or at the mini study's, whatever the book was built with.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple

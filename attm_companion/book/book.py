@@ -1,7 +1,5 @@
 """Build the book with warnings as errors, pass it through the gates, then put it in place."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The page of departures: every PAPER-DEVIATION, PAPER-SILENT and MINI-WORLD comment."""
 
-from __future__ import annotations
-
 import io
 import re
 import tokenize

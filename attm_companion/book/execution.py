@@ -4,8 +4,6 @@ What an executed copy depends on is hashed into its metadata: source, parameters
 ``attm_core``, the lock file and the result values of the profile. Same hash, same copy.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -5,8 +5,6 @@
 An answer that is still the stub is "not yet" as well, so that an unsolved page runs to its end.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ All of it is reckoned from ``results/benchmarks/parts.json`` and ``jamendo.json`
 of the study (`attm_companion.commands.plan`).
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Gates on the built book: no traceback, no request to elsewhere, nothing missing or unlabelled."""
 
-from __future__ import annotations
-
 import os
 import re
 from functools import cache

@@ -1,7 +1,5 @@
 """Where sources, executed notebooks and the built book are, for one profile."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterable

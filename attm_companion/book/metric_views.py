@@ -1,7 +1,5 @@
 """What the agreement of metrics with true utility allows to say, as sentences."""
 
-from __future__ import annotations
-
 from itertools import combinations
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Gates on executed notebooks: no error, no missing audio, every picture described."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from html import unescape

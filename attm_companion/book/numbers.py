@@ -7,8 +7,6 @@ prints the one of three phrases that the interval allows: ``cumulative: reward o
 | raises | lowers | does not clearly change``. Inside a Markdown table the bar is written ``\|``.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Mapping

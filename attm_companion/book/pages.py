@@ -1,7 +1,5 @@
 """Generated pages: how long each notebook took, and where each result comes from."""
 
-from __future__ import annotations
-
 from html import escape
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Code and result files as pages with an anchor per line, so that the book can link offline."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

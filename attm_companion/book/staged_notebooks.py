@@ -5,8 +5,6 @@ the page computes them, B where it reads stored files, C where it quotes. Where 
 finds out, as the release audit does, the first "Level …" that it prints counts.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Stage the book: prose, executed notebooks, generated pages and files served beside them."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import shutil

@@ -4,8 +4,6 @@ Most of a short notebook's time would else be spent on importing torch, pandas, 
 project. Nothing but imports is shared: a fork starts where a new kernel is after its imports.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading

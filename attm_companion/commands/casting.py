@@ -1,7 +1,5 @@
 """The networks of a profile for generating and scoring: trained by the study, or untrained."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

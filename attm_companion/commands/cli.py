@@ -4,8 +4,6 @@ Each part of the package brings its own subcommands; this module only collects t
 package's errors into one line on stderr and exit code 1, and keeps hub calls offline.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import os

@@ -1,7 +1,5 @@
 """``attm compare``: one run's verdicts and numbers beside another's, or beside what is expected."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

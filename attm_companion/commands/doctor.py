@@ -1,7 +1,5 @@
 """``attm doctor``: can this machine run a profile, what is missing, and what would run."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -1,7 +1,5 @@
 """Fetch the files of an asset: whole, and compared with their digests before they are in place."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -1,7 +1,5 @@
 """Lists of prompts with ids, from JSON or CSV files."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``attm seeds`` and ``attm open``: the chain under several training seeds, and open questions."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """``attm study`` and ``attm doctor``."""
 
-from __future__ import annotations
-
 import argparse
 from typing import Any
 

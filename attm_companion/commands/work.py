@@ -4,8 +4,6 @@ A call is one caption, one 10-s clip, or one clip's part of a training step; `be
 measures what a call of each part costs at full size.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 
 from attm_companion.paper_numbers import paper_value

@@ -1,7 +1,5 @@
 """Statements, what was found on each, and all that a check may look at."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Arithmetic that ``claims.yaml`` writes down, on printed and measured numbers."""
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

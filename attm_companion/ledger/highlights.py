@@ -1,7 +1,5 @@
 """What a reviewer with two minutes should read, and where we trust ourselves least."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 import pandas as pd

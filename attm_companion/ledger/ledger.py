@@ -1,7 +1,5 @@
 """The ledger: each statement with verdict, reason and proof, each finding with its figures."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from collections import Counter

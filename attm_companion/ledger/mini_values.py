@@ -1,7 +1,5 @@
 """What the ledger needs of the mini study: sentences with its values. It reads them here only."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

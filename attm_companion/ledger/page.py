@@ -1,7 +1,5 @@
 """The ledger as a table that filters without a mouse, without a library and without a request."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path

@@ -3,8 +3,6 @@
 Each tier answers one question for one training seed, on the cached chain of the study of seeds.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import product
 

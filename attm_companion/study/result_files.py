@@ -3,8 +3,6 @@
 Provenance is configuration, code, data, environment, machine and date.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """The frozen roles of the system and who plays them: the mini cast or the published models."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import pydantic

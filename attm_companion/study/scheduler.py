@@ -4,8 +4,6 @@ By default a worker has one thread. That makes the numbers independent of how ma
 has, and on small models two workers of one thread do more than one worker of two.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import shutil

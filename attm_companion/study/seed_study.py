@@ -4,8 +4,6 @@ What is trained and read per seed, and why, stands in book/protocol.md. `run_tie
 seed, so that a run that is cut off leaves complete seeds; what is in the cache is not made again.
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence

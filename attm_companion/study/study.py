@@ -1,7 +1,5 @@
 """A study: one profile and seed, and every stage of it by the name the paper gives it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace

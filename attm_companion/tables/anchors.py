@@ -4,8 +4,6 @@ Floor: Gaussian noise and shuffled prompts. Ceiling: the codec's round trip and 
 A table of generated music means little without these rows.
 """
 
-from __future__ import annotations
-
 from attm_companion.study.condition_scores import UNITS, add_row
 from attm_companion.study.conditions import AnchorStage, ConditionStage
 from attm_companion.study.results import Result

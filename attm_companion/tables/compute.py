@@ -1,7 +1,5 @@
 """Section III-D(e): the compute account, what each stage of this run cost."""
 
-from __future__ import annotations
-
 from itertools import groupby
 
 from attm_companion.paper_numbers import paper_value

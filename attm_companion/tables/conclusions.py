@@ -5,8 +5,6 @@ same prompts. Its t interval over seeds answers "what would another training giv
 equivalence answers "is there no change", which a t-test that finds nothing does not.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from typing import Literal

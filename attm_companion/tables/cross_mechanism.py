@@ -4,8 +4,6 @@ The difference of every cell from Sub. 1 is tested prompt by prompt (paired t, t
 marks a tie (p ≥ 0.05) by ``*``. So is the difference of a crossed cell from its native one.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from attm_companion.study.arrays import Array

@@ -5,8 +5,6 @@ it, every row is generated under each seed of the profile, and a step's gain is 
 mean over seeds with an interval over prompts.
 """
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

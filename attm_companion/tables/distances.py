@@ -3,8 +3,6 @@
 Each takes generated embeddings (n, d), one per clip, and those of a reference (m, d).
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import trapezoid

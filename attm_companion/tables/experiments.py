@@ -1,7 +1,5 @@
 """The list of experiments: what each needs, and how its numbers come out of what is cached."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module

@@ -3,8 +3,6 @@
 Chosen from the clips that conditions keep to be heard: the first prompts of each.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

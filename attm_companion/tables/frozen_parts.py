@@ -1,7 +1,5 @@
 """The quality of every frozen part, and of the ranker, with floor and ceiling (III-A, III-C)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from attm_companion.paper_numbers import paper_value

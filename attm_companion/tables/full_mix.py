@@ -4,8 +4,6 @@ The paper's reason for the stem: the full-mix reward partly tracks voices, and t
 to insert vocal-like sound. So beside FAD stands what the separator finds of a voice in the output.
 """
 
-from __future__ import annotations
-
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.chain import RewardColumn
 from attm_companion.study.condition_scores import add_row

@@ -4,8 +4,6 @@ Protocol of the table: validation captions and validation clips as reference, no
 one generation per clip and input score.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from attm_companion.paper_numbers import paper_value

@@ -5,8 +5,6 @@ the field asks for beside them. True utility, what a clip is worth to the world'
 oracle's estimate; nothing was trained or selected by it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from attm_companion.study.arrays import Array

@@ -1,7 +1,5 @@
 """What the paper leaves open, as one table: six questions, each seed and the mean over them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 

@@ -4,8 +4,6 @@ An interval over prompts answers "would other prompts say the same of this model
 share protocol and seeds, on machines whose rounding differs, also answer "would another training?".
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

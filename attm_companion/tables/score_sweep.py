@@ -4,8 +4,6 @@ Beyond the figure: s below 0, intervals, and the Fourier bandwidth of the score 
 paper does not state and which decides what happens beyond the training range.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from attm_companion.paper_numbers import paper_value

@@ -1,7 +1,5 @@
 """What the selection rule saw: FAD on the validation split, post-processing on and off (III-E)."""
 
-from __future__ import annotations
-
 from threadpoolctl import threadpool_limits
 
 from attm_companion.study.condition_scores import UNITS

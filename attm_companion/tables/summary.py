@@ -1,7 +1,5 @@
 """What the study says about each mechanism of the paper, by one rule read from the result files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ Each variant changes one thing of the deployed inference (Section III-E) and is 
 prompt by prompt.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from attm_companion.study.condition_scores import add_paired, add_row

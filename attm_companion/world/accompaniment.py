@@ -1,7 +1,5 @@
 """Chords, bass and drums for scores that are a single line, such as fiddle tunes."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """Scores arranged for General MIDI ensembles, with or without a sung part."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ and ``corpus.json``, which is written last: without it there is no corpus. Score
 read stay in ``pieces/`` as JSON, so that a build that was killed does not read them again.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Iterator, Sequence

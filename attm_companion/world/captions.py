@@ -1,7 +1,5 @@
 """Captions from what is known of an arrangement; they never say how well a clip is produced."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

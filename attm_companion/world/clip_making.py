@@ -4,8 +4,6 @@ Every draw comes from a stream named by the clip, so that clips can be made in a
 number of processes, to the same samples.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Sizes and training of all that the miniature is made of: its corpus, its encoders, its codec."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Literal

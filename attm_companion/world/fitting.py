@@ -1,7 +1,5 @@
 """The optimisation loop of the miniature's networks; the paper's stages have one of their own."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import torch

@@ -5,8 +5,6 @@ the pseudo-inverse); the phase is then made consistent with them by alternating 
 momentum. It stands in for BigVGAN in the small casts.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

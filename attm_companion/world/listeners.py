@@ -16,8 +16,6 @@ P(A) = σ((u_A − u_B)/τ − θ), P(B) = σ((u_B − u_A)/τ − θ), and a ti
 # MINI-WORLD: with w_v > 0 the average listener likes a voice somewhat, and some do not. It is the
 # one built-in reason for a ranker's score to track vocal presence; `voice_weight = 0` takes it out.
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What all mini judges hear through: level, log-mel spectrogram and a convolutional tower."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn

@@ -9,8 +9,6 @@ fly: instruments of one clip plus, often, the voice of another at a random level
 # would blur instruments that it had to copy, and most generated clips hold no voice, so three
 # passes must leave them alone.
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import asdict

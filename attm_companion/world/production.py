@@ -14,8 +14,6 @@ used again, unchanged, for the instruments alone. Hence for a clip without overd
 ``instrumental + vocals`` as its mixture, which is exact by construction.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

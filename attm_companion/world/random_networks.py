@@ -4,8 +4,6 @@ They cost what the published ones cost (time, memory, parameters) and know nothi
 published system's machinery, and for measuring it, on a machine that holds none of its weights.
 """
 
-from __future__ import annotations
-
 import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence

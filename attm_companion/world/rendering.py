@@ -1,7 +1,5 @@
 """Arrangements to sound: TinySoundFont with the SoundFont inside pretty_midi."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """Which piece belongs to which split, and which seconds of it a clip plays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

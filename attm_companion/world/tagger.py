@@ -5,8 +5,6 @@ tagging" (2019), with the weights inside the package ``musicnn`` 0.1.0 (ISC lice
 checkpoints, read here with numpy alone.
 """
 
-from __future__ import annotations
-
 import re
 from importlib.util import find_spec
 from pathlib import Path

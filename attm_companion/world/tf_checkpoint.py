@@ -4,8 +4,6 @@
 ``.data-00000-of-00001`` holds the numbers they point to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path

@@ -1,7 +1,5 @@
 """How far sound is out of tune."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor

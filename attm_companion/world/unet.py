@@ -5,8 +5,6 @@ the sampler and the heads v1 and v2 are the same code. There is no attention: te
 by the pooled embedding in the global condition c alone. B batch, n frames of a level, D width.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import torch

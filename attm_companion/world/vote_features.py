@@ -1,7 +1,5 @@
 """The features of both clips of votes, as the ranker's training reads them (Section III-C)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Worker processes with a time limit per task: nothing that hangs or dies can stop a run."""
 
-from __future__ import annotations
-
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence

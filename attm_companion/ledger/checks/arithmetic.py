@@ -1,7 +1,5 @@
 """Arithmetic on printed numbers: what rounding allows, and which cell of a column is best."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from attm_companion.ledger.evidence import Result, Verdict

@@ -1,7 +1,5 @@
 """The public clips against Section III-E and the demo page."""
 
-from __future__ import annotations
-
 from attm_companion.ledger.checks.arithmetic import holds
 from attm_companion.ledger.evidence import Result
 from attm_companion.ledger.release.audit import Audit

@@ -1,7 +1,5 @@
 """The size of the backbone and of its checkpoint."""
 
-from __future__ import annotations
-
 from functools import cache
 
 from attm_companion.ledger.checks.arithmetic import holds

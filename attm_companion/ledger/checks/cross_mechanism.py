@@ -1,7 +1,5 @@
 """Table III: weights of one mechanism in the forward pass of the other."""
 
-from __future__ import annotations
-
 from attm_companion.ledger.checks.arithmetic import delta, holds, rounds_to
 from attm_companion.ledger.evidence import Result
 from attm_companion.paper_numbers import Paper

@@ -1,7 +1,5 @@
 """Table II: the deployed chain row by row, and the words "dominant" and "only"."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from attm_companion.ledger.checks.arithmetic import (

@@ -1,7 +1,5 @@
 """Section III-D(c): "top decile", "upper 20 %", "oversampled", "brief", in numbers."""
 
-from __future__ import annotations
-
 import math
 
 from scipy import stats

@@ -1,7 +1,5 @@
 """Table I: the five score heads on Jamendo-100, and what the text takes from them."""
 
-from __future__ import annotations
-
 import math
 from functools import cache
 from itertools import pairwise

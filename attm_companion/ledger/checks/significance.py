@@ -5,8 +5,6 @@ range of the three systems whose scores are public. Then a paired t-test depends
 correlation r between the rows: the variance of the differences is 2·sd²·(1 − r).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

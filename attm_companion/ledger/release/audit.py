@@ -4,8 +4,6 @@ Per-prompt and per-clip values stay on the machine that has the release; what is
 counts, ranges, tests and histograms, with the ids of the clips they were computed from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

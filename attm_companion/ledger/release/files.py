@@ -4,8 +4,6 @@ The folder has the layout of the authors' repositories: ``ttm-humanpref/`` (prom
 and ``tunejury/`` (calibration, score tables, splits). Any subset of the clips will do.
 """
 
-from __future__ import annotations
-
 import os
 from dataclasses import dataclass
 from pathlib import Path

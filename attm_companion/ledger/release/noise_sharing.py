@@ -5,8 +5,6 @@ similar detail even under other prompts. So the slow part of a log-mel spectrogr
 envelope) is removed and the rest correlated. Clips of unrelated noise correlate like chance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any

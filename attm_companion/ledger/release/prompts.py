@@ -5,8 +5,6 @@ written by a language model from MTG-Jamendo tags, "A <mood> <genre> piece featu
 spelled without spaces in MTG-Jamendo, so a caption made from them may keep such a spelling.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from typing import Any

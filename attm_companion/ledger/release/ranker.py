@@ -1,7 +1,5 @@
 """The ranker's public files against Section III-C: accuracy, ECE, splits, fresh votes."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable
