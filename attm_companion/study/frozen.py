@@ -14,12 +14,7 @@ from torch import Generator, Tensor
 
 from attm_companion.study.arrays import Rows
 from attm_companion.study.stage import Stage
-from attm_companion.world.config import (
-    CorpusConfig,
-    MiniCodecConfig,
-    MiniDemucsConfig,
-    MiniDemucsTraining,
-)
+from attm_companion.world import config as world
 from attm_core.files import (
     load_tensors,
     read_json,
@@ -48,7 +43,7 @@ class CorpusStage(Stage):
 
     version: ClassVar[str] = "4"
     kind: Literal["corpus"] = "corpus"
-    config: CorpusConfig
+    config: world.CorpusConfig
     workers: int = 2
 
     def run(self, folder: Path) -> None:
@@ -133,7 +128,7 @@ class CodecStage(Stage):
 
     kind: Literal["codec"] = "codec"
     corpus: CorpusStage
-    config: MiniCodecConfig
+    config: world.MiniCodecConfig
     seed: int
 
     def run(self, folder: Path) -> None:
@@ -162,8 +157,8 @@ class SeparatorStage(Stage):
 
     kind: Literal["separator"] = "separator"
     corpus: CorpusStage
-    config: MiniDemucsConfig
-    training: MiniDemucsTraining
+    config: world.MiniDemucsConfig
+    training: world.MiniDemucsTraining
     seed: int
 
     def run(self, folder: Path) -> None:

@@ -17,27 +17,10 @@ import pydantic
 
 from attm_companion.strict_yaml import parse_yaml
 from attm_companion.study.launch import Launch
-from attm_companion.world.config import (
-    CorpusConfig,
-    MiniClapConfig,
-    MiniCodecConfig,
-    MiniDemucsConfig,
-    MiniDemucsTraining,
-    MiniMertConfig,
-    OracleConfig,
-)
+from attm_companion.world import config as world
 from attm_companion.world.listeners import PreferenceConfig
+from attm_core import configuration as core
 from attm_core.backbone.config import FluxAudioConfig
-from attm_core.configuration import (
-    ClapArchitecture,
-    CRPOConfig,
-    ExpertIterationConfig,
-    GenerationConfig,
-    MMAudioVAEConfig,
-    RankerTrainingConfig,
-    SFTConfig,
-    WindowConfig,
-)
 from attm_core.constants import PAPER_HIDDEN, PROMPT_PREFIX
 from attm_core.errors import ConfigError
 
@@ -62,9 +45,9 @@ class Section(pydantic.BaseModel):
 class Generation(Section):
     """Section III-E; ``seeds`` begins with Sub. 1's."""
 
-    s: Number = GenerationConfig.s or 0.0
-    w: Number = GenerationConfig.w
-    n_steps: Annotated[int, pydantic.Field(ge=1, le=10_000)] = GenerationConfig.n_steps
+    s: Number = core.GenerationConfig.s or 0.0
+    w: Number = core.GenerationConfig.w
+    n_steps: Annotated[int, pydantic.Field(ge=1, le=10_000)] = core.GenerationConfig.n_steps
     prefix: str = PROMPT_PREFIX
     seeds: Annotated[tuple[Seed, ...], pydantic.Field(min_length=2)]
     sub2_seed: Seed
@@ -78,9 +61,9 @@ class Generation(Section):
             raise ConfigError("seeds must differ, and sub2_seed be one of them after the first")
         return self
 
-    def config(self, s: float | None) -> GenerationConfig:
+    def config(self, s: float | None) -> core.GenerationConfig:
         """How clips are generated at a score."""
-        return GenerationConfig(
+        return core.GenerationConfig(
             s=s, w=self.w, n_steps=self.n_steps, prefix=self.prefix, batch_size=self.batch_size
         )
 
@@ -100,7 +83,7 @@ class Ranker(Section):
     # from the next by its seed; a mean of several does so less.
     hidden: Annotated[tuple[Count, ...], pydantic.Field(min_length=1)]
     n_heads: Count
-    training: RankerTrainingConfig
+    training: core.RankerTrainingConfig
     reward_mean: Number
     reward_std: Positive
 
@@ -111,15 +94,15 @@ class MiniCast(Section):
     kind: Literal["mini"] = "mini"
     text_tokens: Count
     bleed_db: Number
-    corpus: CorpusConfig
-    clap: MiniClapConfig
-    mert: MiniMertConfig
-    codec: MiniCodecConfig
-    separator: MiniDemucsConfig
-    separator_training: MiniDemucsTraining
+    corpus: world.CorpusConfig
+    clap: world.MiniClapConfig
+    mert: world.MiniMertConfig
+    codec: world.MiniCodecConfig
+    separator: world.MiniDemucsConfig
+    separator_training: world.MiniDemucsTraining
     preferences: PreferenceConfig
     ranker: Ranker
-    oracle: OracleConfig
+    oracle: world.OracleConfig
 
 
 class Votes(Section):
@@ -129,7 +112,7 @@ class Votes(Section):
     """
 
     hidden: Annotated[tuple[Count, ...], pydantic.Field(min_length=1)] = PAPER_HIDDEN
-    training: RankerTrainingConfig = RankerTrainingConfig()
+    training: core.RankerTrainingConfig = core.RankerTrainingConfig()
     songeval_pairs: Count = 3760
 
 
@@ -138,10 +121,10 @@ class PaperCast(Section):
 
     kind: Literal["paper"] = "paper"
     n_samples: Count
-    windows: WindowConfig
+    windows: core.WindowConfig
     shard_size: Count
-    clap: ClapArchitecture
-    vae: MMAudioVAEConfig
+    clap: core.ClapArchitecture
+    vae: core.MMAudioVAEConfig
     votes: Votes = Votes()
 
 
@@ -166,9 +149,9 @@ class Profile(Section):
     cast: Annotated[MiniCast | PaperCast, pydantic.Field(discriminator="kind")]
     resources: Resources = Resources()
     backbone: FluxAudioConfig
-    sft: SFTConfig
-    expert: ExpertIterationConfig
-    crpo: CRPOConfig
+    sft: core.SFTConfig
+    expert: core.ExpertIterationConfig
+    crpo: core.CRPOConfig
     generation: Generation
     sweep: Sweep
 

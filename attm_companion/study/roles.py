@@ -5,18 +5,10 @@ from typing import Annotated, Any
 import pydantic
 
 from attm_companion.assets import missing_assets
+from attm_companion.study import paper_frozen as published
 from attm_companion.study.frozen import CodecStage, CorpusStage, SeparatorStage, TextStage
 from attm_companion.study.judges import ClapStage, MertStage, OracleStage, SpectrogramStage
 from attm_companion.study.paper_corpus import JamendoStage
-from attm_companion.study.paper_frozen import (
-    ConceptJudgeStage,
-    FlanT5Stage,
-    LaionClapStage,
-    MdxExtraStage,
-    MMAudioCodecStage,
-    PublishedMertStage,
-    TuneJuryStage,
-)
 from attm_companion.study.profile import MiniCast, PaperCast
 from attm_companion.study.ranking import RankerStage
 from attm_companion.study.voted_ranker import VotedRankerStage, votes_are_here
@@ -26,13 +18,13 @@ EVALUATION_SEED_OFFSET = 1000
 
 _by_kind = pydantic.Field(discriminator="kind")
 CorpusRole = Annotated[CorpusStage | JamendoStage, _by_kind]
-TextRole = Annotated[TextStage | FlanT5Stage, _by_kind]
-ClapRole = Annotated[ClapStage | LaionClapStage, _by_kind]
-MertRole = Annotated[MertStage | PublishedMertStage, _by_kind]
-CodecRole = Annotated[CodecStage | MMAudioCodecStage, _by_kind]
-SeparatorRole = Annotated[SeparatorStage | MdxExtraStage, _by_kind]
-RankerRole = Annotated[RankerStage | TuneJuryStage | VotedRankerStage, _by_kind]
-OracleRole = Annotated[OracleStage | ConceptJudgeStage, _by_kind]
+TextRole = Annotated[TextStage | published.FlanT5Stage, _by_kind]
+ClapRole = Annotated[ClapStage | published.LaionClapStage, _by_kind]
+MertRole = Annotated[MertStage | published.PublishedMertStage, _by_kind]
+CodecRole = Annotated[CodecStage | published.MMAudioCodecStage, _by_kind]
+SeparatorRole = Annotated[SeparatorStage | published.MdxExtraStage, _by_kind]
+RankerRole = Annotated[RankerStage | published.TuneJuryStage | VotedRankerStage, _by_kind]
+OracleRole = Annotated[OracleStage | published.ConceptJudgeStage, _by_kind]
 
 
 class Frozen(pydantic.BaseModel):
@@ -76,7 +68,7 @@ def evaluation_ranker(cast: MiniCast | PaperCast, frozen: Frozen, seed: int) -> 
     encoders: dict[str, Any] = {"clap": frozen.evaluation_clap, "mert": frozen.mert}
     if votes_are_here():
         return VotedRankerStage(**encoders, votes=cast.votes, seed=seed)
-    return TuneJuryStage(**encoders)
+    return published.TuneJuryStage(**encoders)
 
 
 def with_concept_judge(frozen: Frozen) -> Frozen:
@@ -84,7 +76,7 @@ def with_concept_judge(frozen: Frozen) -> Frozen:
 
     Training data do not depend on it, so that it may come later.
     """
-    judge = ConceptJudgeStage()
+    judge = published.ConceptJudgeStage()
     if frozen.oracle is not None or missing_assets(judge.assets):
         return frozen
     return frozen.model_copy(update={"oracle": judge})
@@ -128,10 +120,10 @@ def _mini_ranker(cast: MiniCast, frozen: Frozen, clap: ClapRole, seed: int) -> R
 def _paper_frozen(cast: PaperCast) -> Frozen:
     return Frozen(
         corpus=JamendoStage(windows=cast.windows, n_samples=cast.n_samples),
-        text=FlanT5Stage(),
-        conditioning_clap=LaionClapStage(role="conditioning", architecture=cast.clap),
-        evaluation_clap=LaionClapStage(role="evaluation", architecture=cast.clap),
-        mert=PublishedMertStage(),
-        codec=MMAudioCodecStage(vae=cast.vae, n_samples=cast.n_samples),
-        separator=MdxExtraStage(),
+        text=published.FlanT5Stage(),
+        conditioning_clap=published.LaionClapStage(role="conditioning", architecture=cast.clap),
+        evaluation_clap=published.LaionClapStage(role="evaluation", architecture=cast.clap),
+        mert=published.PublishedMertStage(),
+        codec=published.MMAudioCodecStage(vae=cast.vae, n_samples=cast.n_samples),
+        separator=published.MdxExtraStage(),
     )

@@ -42,25 +42,19 @@ def votes_are_here() -> bool:
 
 def read_votes(songeval_pairs: int) -> pd.DataFrame:
     """The votes that the released split lists name, with source, split and audio files."""
-    from attm_core.data.preferences import (
-        assign_splits,
-        read_aime,
-        read_music_arena,
-        read_musicprefs,
-        read_songeval,
-    )
+    from attm_core.data import preferences
 
     readers: dict[str, Callable[..., pd.DataFrame]] = {
-        "MusicArena": read_music_arena,
-        "MusicPrefs": read_musicprefs,
-        "AIME": read_aime,
-        "SongEval": partial(read_songeval, n_pairs=songeval_pairs),
+        "MusicArena": preferences.read_music_arena,
+        "MusicPrefs": preferences.read_musicprefs,
+        "AIME": preferences.read_aime,
+        "SongEval": partial(preferences.read_songeval, n_pairs=songeval_pairs),
     }
     parts = []
     for source, (name, files) in VOTES.items():
         votes = readers[source](*(asset_folder(name) / file for file in files))
         (lists,) = (asset_folder("released") / "tunejury" / "splits").glob(f"{source}-*.json")
-        parts.append(assign_splits(votes, lists))
+        parts.append(preferences.assign_splits(votes, lists))
     return pd.concat(parts, ignore_index=True)
 
 
