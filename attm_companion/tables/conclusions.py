@@ -14,13 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from attm_core.errors import InputError
-from attm_core.evaluation.statistics import (
-    ALPHA,
-    LEVEL,
-    Interval,
-    as_vector,
-    is_constant,
-)
+from attm_core.evaluation.statistics import ALPHA, Interval, as_vector, is_constant
 
 Verdict = Literal["shows", "equivalent", "opposite", "undecided"]
 POWER = 0.8
@@ -45,19 +39,17 @@ def equivalence_p(values: ArrayLike, margin: float) -> float:
     return float(max(above, below))
 
 
-def minimum_detectable_effect(
-    sd: float, n: int, alpha: float = ALPHA, power: float = POWER
-) -> float:
-    """The true mean that a two-sided t-test on n values finds with probability ``power``.
+def minimum_detectable_effect(sd: float, n: int, alpha: float = ALPHA) -> float:
+    """The true mean that a two-sided t-test on n values finds with a probability of 80 %.
 
-    (t_{1−α/2, n−1} + t_{power, n−1}) · sd/√n.
+    (t_{1−α/2, n−1} + t_{0.8, n−1}) · sd/√n.
 
     Raises:
-        InputError: fewer than two values, a negative deviation, or power outside (0, 1).
+        InputError: fewer than two values, or a negative deviation.
     """
-    if n < 2 or sd < 0 or not 0 < power < 1:
-        raise InputError("need n ≥ 2, sd ≥ 0 and 0 < power < 1")
-    quantiles = stats.t.isf(alpha / 2, n - 1) + stats.t.ppf(power, n - 1)
+    if n < 2 or sd < 0:
+        raise InputError("need n ≥ 2 and sd ≥ 0")
+    quantiles = stats.t.isf(alpha / 2, n - 1) + stats.t.ppf(POWER, n - 1)
     return float(quantiles * sd / math.sqrt(n))
 
 
@@ -68,12 +60,7 @@ def sample_size_for(effect: float, sd: float) -> int:
     return next(n for n in sizes if minimum_detectable_effect(sd, n) <= effect)
 
 
-def two_way_bootstrap(
-    differences: ArrayLike,
-    generator: np.random.Generator,
-    level: float = LEVEL,
-    n_resamples: int = _N_RESAMPLES,
-) -> Interval:
+def two_way_bootstrap(differences: ArrayLike, generator: np.random.Generator) -> Interval:
     """Percentile bootstrap of the mean of crossed differences: new seeds *and* new prompts.
 
     y(k, p) = μ + a_k + b_p + e_kp: rows and columns are resampled independently. It is somewhat
@@ -82,8 +69,6 @@ def two_way_bootstrap(
     Args:
         differences: one finite value per seed and prompt (K, P), both at least two.
         generator: source of the resamples.
-        level: coverage.
-        n_resamples: number of resamples.
 
     Raises:
         InputError: not such a matrix.
@@ -93,16 +78,14 @@ def two_way_bootstrap(
         raise InputError(f"need finite differences (seeds ≥ 2, prompts ≥ 2), got {table.shape}")
     n_seeds, n_prompts = table.shape
     # A resample is a multiset: how often each row and each column occurs in it.
-    seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), n_resamples)
-    prompts = generator.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), n_resamples)
+    seeds = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), _N_RESAMPLES)
+    prompts = generator.multinomial(n_prompts, np.full(n_prompts, 1 / n_prompts), _N_RESAMPLES)
     means = np.einsum("rk,kp,rp->r", seeds, table, prompts, optimize=True) / table.size
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(table.mean()), float(low), float(high), level)
+    low, high = np.quantile(means, [(1 - Interval.level) / 2, (1 + Interval.level) / 2])
+    return Interval(float(table.mean()), float(low), float(high))
 
 
-def verdict(
-    effect: float, direction: int, p_difference: float, p_equivalence: float, alpha: float = ALPHA
-) -> Verdict:
+def verdict(effect: float, direction: int, p_difference: float, p_equivalence: float) -> Verdict:
     """The word for a contrast, by one rule.
 
     Within the margin (TOST) is ``equivalent``, whatever the sign; else, if it differs from zero,
@@ -115,10 +98,9 @@ def verdict(
         direction: +1 or −1 as the paper has it, 0 for "no change".
         p_difference: of the t-test against zero, adjusted for the family of contrasts (Holm).
         p_equivalence: of the two one-sided tests, likewise.
-        alpha: significance level of both tests.
     """
-    if p_equivalence < alpha:
+    if p_equivalence < ALPHA:
         return "equivalent"
-    if p_difference >= alpha:
+    if p_difference >= ALPHA:
         return "undecided"
     return "shows" if effect * direction > 0 else "opposite"

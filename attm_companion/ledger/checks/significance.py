@@ -15,9 +15,8 @@ from attm_companion.ledger.checks.cumulative import PER_PROMPT, ROWS
 from attm_companion.ledger.evidence import Result
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import Paper
+from attm_companion.tables.conclusions import minimum_detectable_effect
 from attm_core.evaluation.statistics import Alternative
-
-POWER = 0.8
 
 
 class Bound(NamedTuple):
@@ -34,7 +33,6 @@ def bound(
     """Bound the paired test between two printed rows, with the largest public deviation.
 
     The test reaches α where |change| = t·√(2·sd²·(1 − r)/n).
-
     """
     change = delta(paper, f"{before}.{metric}", f"{after}.{metric}")
     n, alpha = round(paper["table2.n"]), paper["table2.alpha"]
@@ -43,21 +41,6 @@ def bound(
     size = max(change, 0.0) if alternative == "greater" else abs(change)
     needed = 1 - n * size**2 / (2 * t**2 * sd**2)
     return Bound(change, min(1.0, max(-1.0, needed)), size * math.sqrt(n) / (2 * t))
-
-
-def detectable(sd: float, n: int, alpha: float, power: float = POWER) -> float:
-    """The mean difference that a two-sided paired t-test finds with probability ``power``.
-
-    Args:
-        sd: deviation of the differences.
-        n: pairs.
-        alpha: level of the test.
-        power: probability of finding it.
-
-    >>> round(detectable(1.0, 100, 0.05), 3)
-    0.283
-    """
-    return float((stats.t.isf(alpha / 2, n - 1) + stats.t.ppf(power, n - 1)) * sd / math.sqrt(n))
 
 
 def _step(paper: Paper, audit: Audit, row: int, alternative: Alternative) -> dict[str, Bound]:
@@ -117,11 +100,11 @@ def unmarked_cells(paper: Paper, audit: Audit) -> Result:
 
 def power_at_100(paper: Paper, audit: Audit) -> Result:
     """The changes that a paired test on the paper's prompts finds with a power of 80 %."""
-    found: dict[str, float] = {}
+    found, n = {}, round(paper["table2.n"])
     for metric in PER_PROMPT:
         pair = audit[f"scores.{metric}.pairs.sub1_sub2"]
         sd = abs(pair["difference"] / pair["d_z"])
-        found[metric] = detectable(sd, round(paper["table2.n"]), paper["table2.alpha"])
+        found[metric] = minimum_detectable_effect(sd, n, paper["table2.alpha"])
     return None, dict(found)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from attm_companion.ledger.checks.significance import bound, detectable
+from attm_companion.ledger.checks.significance import bound
 from attm_companion.ledger.evidence import Evidence
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import load_paper
@@ -35,9 +35,3 @@ def test_bounds_end_at_minus_and_plus_one(audit: Audit):
     assert never.needed_r == 1  # a loss is no improvement
     # By hand: 0.42 = t·2·sd/√100 with t₀.₉₅ = 1.6604 gives sd = 1.2648.
     assert always.needed_sd == pytest.approx(1.2648, abs=1e-3)
-
-
-def test_the_detectable_difference_has_its_power():
-    size = detectable(1.0, 100, 0.05)
-    power = stats.nct.sf(stats.t.isf(0.025, 99), 99, size * 10)
-    assert power == pytest.approx(0.8, abs=0.01)
