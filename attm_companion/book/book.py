@@ -33,8 +33,8 @@ def build_book(layout: Layout) -> Path:
     """
     source = stage(layout)
     stamp = _stamp(layout, source)
-    index = layout.html / "index.html"
-    if index.is_file() and _read(layout.html / STAMP_FILE) == stamp:
+    index, built_from = layout.html / "index.html", layout.html / STAMP_FILE
+    if index.is_file() and built_from.is_file() and built_from.read_text("utf-8") == stamp:
         return index
     built = _render(layout, source)
     refuse(book_problems(built), "the built book")
@@ -48,10 +48,6 @@ def _stamp(layout: Layout, source: Path) -> str:
     folders = (source, source.with_name("book-extra"), layout.results)
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     return tree_hash(layout.root, files) + code_hash(layout.root)
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _render(layout: Layout, source: Path) -> Path:
@@ -69,14 +65,8 @@ def _render(layout: Layout, source: Path) -> Path:
     )
     built = output / "_build" / "html"
     if finished.returncode or not (built / "index.html").is_file():
-        raise PublishingError(
-            f"Jupyter Book failed:\n{_relevant(finished.stderr, finished.stdout)}"
-        )
+        lines = (finished.stderr + "\n" + finished.stdout).splitlines()
+        marked = [line for line in lines if "WARNING" in line or "ERROR" in line]
+        raise PublishingError("\n".join(["Jupyter Book failed:", *(marked or lines[-30:])]))
     write_text(built / "index.html", ENTRY)  # Jupyter Book's own states no language
     return built
-
-
-def _relevant(errors: str, output: str) -> str:
-    lines = (errors + "\n" + output).splitlines()
-    marked = [line for line in lines if "WARNING" in line or "ERROR" in line]
-    return "\n".join(marked or lines[-30:])

@@ -1,20 +1,15 @@
 """``attm notebooks`` and ``attm book``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from attm_companion.book.layout import Layout, project_root
 from attm_companion.commands import add_profile, worker_count
 from attm_core.errors import ConfigError
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_parsers(subparsers: Subparsers) -> None:
+def add_parsers(subparsers: Any) -> None:
     """Add both commands; each parser's ``run`` default takes the parsed arguments."""
     notebooks = subparsers.add_parser("notebooks", help="execute the notebooks that changed")
     add_profile(notebooks)

@@ -81,13 +81,8 @@ def _table(departures: list[Departure], caption: str) -> str:
         [
             f'<a href="../../source/{item.file}.html#L-{item.line}">'
             f"{escape(item.file)}:{item.line}</a>",
-            _html(item.reason),
+            re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(item.reason)),
         ]
         for item in departures
     ]
     return table_html(["Place", "Reason"], rows, caption, prose=True)
-
-
-def _html(reason: str) -> str:
-    """Escaped text in which words between backticks are code."""
-    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(reason))

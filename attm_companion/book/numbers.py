@@ -27,6 +27,7 @@ ROLE = re.compile(r"\{(?P<name>num|says)\}`(?P<request>[^`]+)`")
 DEFAULT_FORMAT = ".3f"
 LEVELS = {"A": "computed again here", "B": "from stored results", "C": "quoted from the paper"}
 TABLES = "attm_companion/tables"
+SIGN = re.compile(r"(?<![\w.\-])-(?=[\d.])")  # of a number, in prose or in an interval
 _FILLED = itertools.count(1)  # ids of the numbers of a page
 
 
@@ -138,9 +139,9 @@ def number_of(
     """
     form = form or ("" if field in ("n", "s", "p") else DEFAULT_FORMAT)
     shown = _field(value, field or "value", result.experiment)
-    text = shown if isinstance(shown, str) else _minus(format(shown, form))
+    text = shown if isinstance(shown, str) else SIGN.sub("−", format(shown, form))
     if field is None and value.low is not None and value.high is not None:
-        text += f" [{_minus(format(value.low, form))}, {_minus(format(value.high, form))}]"
+        text += SIGN.sub("−", f" [{value.low:{form}}, {value.high:{form}}]")
     if field == "paper":
         level = "C"
     return Number(text, _origin(result, value), level, _links(result, value))
@@ -154,10 +155,6 @@ def _field(value: Value, field: str, where: str) -> Any:
     if found in (None, ""):
         raise ResultError(f"{where}: {value.metric} of {value.row} has no {field}")
     return found
-
-
-def _minus(text: str) -> str:
-    return re.sub(r"^-(?=\d)", "−", text)
 
 
 def _origin(result: Result, value: Value) -> str:

@@ -2,12 +2,10 @@
 
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from attm_companion.book.tables import table_html
 from attm_companion.notebook_parameters import read_notebook
 from attm_companion.study.result_files import read_table
-from attm_companion.study.results import Result
 
 
 def execution_page(notebooks: list[Path], profile: str) -> str:
@@ -33,7 +31,10 @@ def execution_page(notebooks: list[Path], profile: str) -> str:
 def provenance_page(results: Path, profile: str) -> str:
     """What the numbers were made from: facts common to all result files, then a row per file."""
     tables = [read_table(path, profile) for path in sorted(results.glob("*.csv"))]
-    facts = [_flat(table) for table in tables]
+    facts = [
+        {key: fact for key, fact in table.provenance.items() if not isinstance(fact, dict | list)}
+        for table in tables
+    ]
     keys = list(dict.fromkeys(key for named in facts for key in named))
     common = [key for key in keys if len({str(named.get(key)) for named in facts}) == 1]
     own = [key for key in keys if key not in common] if len(tables) > 1 else []
@@ -43,27 +44,15 @@ def provenance_page(results: Path, profile: str) -> str:
         for table, named in zip(tables, facts, strict=True)
     ]
     head = ["Experiment", "Values", *map(_words, own)]
+    live = next((f": {{num}}`{t.experiment}: {name}`" for t in tables for name in t.named), "")
     return (
         "# Provenance\n\n"
         f"Profile `{profile}`. Every number of ours in this book comes from one of these result "
-        f"files ({len(rows)}). A number shows its id under the pointer or the focus"
-        f"{_example(tables)}.\n\n"
+        f"files ({len(rows)}). A number shows its id under the pointer or the focus{live}.\n\n"
         + "".join(f"- {_words(key)}: {facts[0][key]}\n" for key in common)
         + "\n"
         + table_html(head, rows, f"Result files of profile {profile}", prose=True)
     )
-
-
-def _example(tables: list[Result]) -> str:
-    """A live number to try it on."""
-    for table in tables:
-        for name in list(table.named)[:1]:
-            return f": {{num}}`{table.experiment}: {name}`"
-    return ""
-
-
-def _flat(table: Result) -> dict[str, Any]:
-    return {k: v for k, v in table.provenance.items() if not isinstance(v, dict | list)}
 
 
 def _words(key: str) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from attm_companion.book.tables import SIGN, HtmlView, live, paragraph
+from attm_companion.book.numbers import SIGN
+from attm_companion.book.tables import HtmlView, live, paragraph
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.results import Result
 from attm_companion.tables.training_seeds import (

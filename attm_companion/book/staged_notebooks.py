@@ -8,6 +8,8 @@ finds out, as the release audit does, the first "Level …" that it prints count
 import re
 from typing import Any
 
+from attm_companion.book.notebook_gates import outputs
+
 PRINTED = re.compile(r"\bLevel ([ABC])\b")
 CAPTION = re.compile(r'(<table class="attm-table[^>]*><caption>)')
 FOLDED = "hide-input"
@@ -28,13 +30,9 @@ def page_level(notebook: Any, source: Any) -> str:
     """``A``, ``B`` or ``C``, as the source states it, else as the page prints it, else A."""
     if stated := source.metadata.get("attm", {}).get("level"):
         return str(stated)
-    said = (o.get("text") or o.get("data", {}).get("text/plain", "") for o in _outputs(notebook))
+    said = (o.get("text") or o.get("data", {}).get("text/plain", "") for _, o in outputs(notebook))
     printed = (PRINTED.search("".join(text)) for text in said)
     return next((match.group(1) for match in printed if match), "A")
-
-
-def _outputs(notebook: Any) -> list[Any]:
-    return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
 def describe_pictures(notebook: Any, level: str) -> None:
@@ -54,7 +52,7 @@ def describe_pictures(notebook: Any, level: str) -> None:
 def badge_tables(notebook: Any, level: str) -> None:
     """Say the level in the caption of every table."""
     badge = rf'\1<span class="attm-badge">Level {level}</span> '
-    for output in _outputs(notebook):
+    for _, output in outputs(notebook):
         if html := output.get("data", {}).get("text/html"):
             output.data["text/html"] = CAPTION.sub(badge, "".join(html))
 

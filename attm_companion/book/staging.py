@@ -62,7 +62,8 @@ def stage(layout: Layout) -> Path:
     shutil.copytree(layout.prose / "_static", layout.book_source / "_static")
     shutil.copy2(layout.root / "_toc.yml", layout.book_source)
     _stage_notebooks(layout)
-    _stage_pages(layout)
+    for name, written in GENERATED_PAGES.items():
+        write_text(layout.book_source / "book" / "generated" / f"{name}.md", written(layout))
     _stage_landing(layout)
     _stage_extra(layout, extra)
     config = read_yaml(layout.root / "_config.yml")
@@ -113,12 +114,6 @@ def _stage_notebooks(layout: Layout) -> None:
         target.parent.mkdir(exist_ok=True)
         nbformat.write(notebook, target)
     refuse(problems, "executed notebooks")
-
-
-def _stage_pages(layout: Layout) -> None:
-    folder = layout.book_source / "book" / "generated"
-    for name, written in GENERATED_PAGES.items():
-        write_text(folder / f"{name}.md", written(layout))
 
 
 def _stage_landing(layout: Layout) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any
 
-from attm_companion.book.numbers import Number, number_of
+from attm_companion.book.numbers import SIGN, Number, number_of
 from attm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ MISSING = "—"
 LONGEST_WORDS = 28  # characters of a cell that takes the width it needs
 FIGURE = re.compile(r"(—|[<≤≥]? ?[+−]?[\d.,]+([eE][+-]?\d+)?( ?[%×] ?| \w{1,4})?)?( ?\[.*\])?")
 DEFAULT_FORMAT = ".4g"
-SIGN = re.compile(r"(?<![\w.\-])-(?=[\d.])")  # of a number, in prose or in an interval
 _CELLS = itertools.count(1)  # ids of the cells of a page
 TAG = re.compile(r"<span class=\"attm-origin\".*?</span>|<[^>]+>")  # origins are for pages
 INTERVAL = re.compile(r"\[[^\[\]]*\d, [^\[\]]*\d\]")

@@ -1,20 +1,15 @@
 """``attm assets list | fetch | verify``."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from attm_companion.assets import Asset, find_asset, load_manifest, verify
 from attm_core.assets import asset_folder
 from attm_core.errors import AssetError
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_parsers(subparsers: Subparsers) -> None:
+def add_parsers(subparsers: Any) -> None:
     """Add the ``assets`` command; its ``run`` default takes the parsed arguments."""
     parser = subparsers.add_parser("assets", help="list, fetch and verify checkpoints and data")
     actions = parser.add_subparsers(dest="action", required=True)

@@ -43,7 +43,12 @@ def run_compare(options: argparse.Namespace) -> int:
         wanted = _expected_of(options.first)
         found = {k: said for k, said in verdicts(first).items() if k in wanted["verdicts"]}
         lines, same = _verdict_lines(found, wanted["verdicts"])
-        lines += _checksum_lines(wanted["files"], expectation(options.first)["files"])
+        sums = expectation(options.first)["files"]
+        lines.append("")
+        lines += [
+            f"{name}: {'same bytes' if sums.get(name) == digest else 'other bytes'}"
+            for name, digest in wanted["files"].items()
+        ]
     print("\n".join(lines))
     return 0 if same else 1
 
@@ -97,11 +102,3 @@ def _number_lines(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
             f"{against}: {line['value']:.4g} → {line['value_second']:.4g}"
         )
     return [*lines, "", agreement(first, second).to_string(float_format="{:.2f}".format)]
-
-
-def _checksum_lines(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
-    lines = [
-        f"{name}: {'same bytes' if found.get(name) == digest else 'other bytes'}"
-        for name, digest in wanted.items()
-    ]
-    return ["", *lines]

@@ -42,21 +42,17 @@ def fetch(asset: Asset, folder: Path | None = None) -> list[Path]:
     headers = {"Accept-Encoding": "identity", **_token(asset)}  # httpx keeps tokens to their host
     root = folder or asset_folder(asset.name)
     print(f"{asset.name}: {asset.role}. Licence: {asset.licence}. {asset.note}".rstrip())
-    with file_lock(root / ".lock") as ours, _client(headers) as client:
-        if not ours:
-            raise AssetError(f"another process is fetching {asset.name} into {root}")
-        return [_fetch_file(file, root / file.path, client) for file in asset.files]
-
-
-def _client(headers: dict[str, str]) -> httpx.Client:
-    """A client that follows redirects, each after a look at its address."""
-    return httpx.Client(
+    client = httpx.Client(
         headers=headers,
         timeout=STALL_S,
         follow_redirects=True,
         max_redirects=MAX_REDIRECTS,
-        event_hooks={"request": [lambda request: check_url(str(request.url))]},
+        event_hooks={"request": [lambda request: check_url(str(request.url))]},  # of redirects, too
     )
+    with file_lock(root / ".lock") as ours, client:
+        if not ours:
+            raise AssetError(f"another process is fetching {asset.name} into {root}")
+        return [_fetch_file(file, root / file.path, client) for file in asset.files]
 
 
 def _token(asset: Asset) -> dict[str, str]:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attm_companion.ledger.ledger import Entry
 
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_parsers(subparsers: Subparsers) -> None:
+def add_parsers(subparsers: Any) -> None:
     """Add the ``claims`` command; its ``run`` default takes the parsed arguments."""
     parser = subparsers.add_parser("claims", help="check every statement of the paper")
     parser.add_argument(

@@ -105,7 +105,9 @@ class JamendoStage(Stage):
         if split == "valid":
             # PAPER-SILENT: the reference of Table I. The first window of each held-out track, as
             # it is: with voices where it has some.
-            return self._windows(self.rows(split)[: self.windows.n_valid])
+            chosen = self.table.iloc[self.rows(split)[: self.windows.n_valid]]
+            columns = (chosen[name].tolist() for name in ("path", "start_s", "duration_s"))
+            return torch.stack([self._clip(*values) for values in zip(*columns, strict=True)])
         # PAPER-SILENT: SDD-100 are texts without audio. Where a table needs real clips for them,
         # as its ceiling, clips of the reference stand in, under prompts that are not theirs.
         ids = self.reference_tracks["track_id"].tolist()
@@ -125,11 +127,6 @@ class JamendoStage(Stage):
 
         path = asset_folder("song_describer") / SDD_CAPTIONS
         return tracks_of(read_song_describer(path))
-
-    def _windows(self, rows: Rows) -> Tensor:
-        chosen = self.table.iloc[rows]
-        columns = (chosen[name].tolist() for name in ("path", "start_s", "duration_s"))
-        return torch.stack([self._clip(*values) for values in zip(*columns, strict=True)])
 
     def _clip(self, path: str, start_s: float, duration_s: float) -> Tensor:
         from attm_core.data.extraction import read_windows

@@ -59,6 +59,12 @@ class ResidualBlock2d(nn.Module):
         return refined
 
 
+def projection(width: int, hidden: int, out: int) -> nn.Sequential:
+    """One hidden layer from features to the space of a contrast."""
+    norm, first, last = nn.LayerNorm(width), nn.Linear(width, hidden), nn.Linear(hidden, out)
+    return nn.Sequential(norm, first, nn.GELU(), last)
+
+
 class Ear(nn.Module):
     """Waves at any level and rate → features (B, ``config.width``): spectrogram, then tower.
 

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 
 from attm_companion.world.config import MiniClapConfig
 from attm_companion.world.fitting import fit, random_crops
-from attm_companion.world.mel_tower import Ear, listen
+from attm_companion.world.mel_tower import Ear, listen, projection
 from attm_companion.world.minilm import MiniLM
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
@@ -41,8 +41,8 @@ class MiniClap(nn.Module):
         self.width = config.width
         self.text_encoder = text_encoder
         self.ear = Ear(config.tower)
-        self.audio_head = _projection(config.tower.width, config.hidden, config.width)
-        self.text_head = _projection(config.text_width, config.hidden, config.width)
+        self.audio_head = projection(config.tower.width, config.hidden, config.width)
+        self.text_head = projection(config.text_width, config.hidden, config.width)
         self.log_scale = nn.Parameter(torch.tensor(1.0 / config.temperature).log())
 
     @torch.no_grad()
@@ -132,12 +132,3 @@ def clap_quality(
         "median_rank": float(ranks.float().median()),
         "chance_rank": (len(captions) + 1) / 2,
     }
-
-
-def _projection(width_in: int, hidden: int, width_out: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.LayerNorm(width_in),
-        nn.Linear(width_in, hidden),
-        nn.GELU(),
-        nn.Linear(hidden, width_out),
-    )

@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 
 from attm_companion.world.config import MiniMertConfig
 from attm_companion.world.fitting import crop_at, fit
-from attm_companion.world.mel_tower import Ear, listen
+from attm_companion.world.mel_tower import Ear, listen, projection
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
 from attm_core.weights import build, load_module
@@ -37,12 +37,7 @@ class MiniMert(nn.Module):
         self.width = config.width
         self.ear = Ear(config.tower)
         # The contrast acts behind this projection: it may discard what the embedding keeps.
-        self.projection = nn.Sequential(
-            nn.LayerNorm(config.width),
-            nn.Linear(config.width, config.projection),
-            nn.GELU(),
-            nn.Linear(config.projection, config.projection),
-        )
+        self.projection = projection(config.width, config.projection, config.projection)
 
     def embed_audio(
         self, waves: Float[Tensor, "B C S"], sample_rate_hz: int
