@@ -104,7 +104,7 @@ def _token_projector(width: int) -> nn.Sequential:
     # e_s (`score_tokens: {seq_len: 1, projector: mlp}` in the released configuration), it stands at
     # rotary position −1, so that all other tokens keep theirs, and is dropped before the final
     # layer. Its softmax weight is positive even when the token is zero, so on trained backbone
-    # weights v3 and v5 start *near* the model without a head, not at it; no smooth gate of a
+    # weights v3 and v5 start near the model without a head, not at it; no smooth gate of a
     # softmax weight is both zero and learnable. They do start independent of s, and with freshly
     # initialised AdaLN (zero) at exactly the same velocity.
     return nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
@@ -146,7 +146,7 @@ class TextPrepend(nn.Module):
 class PerBlockAdaLN(nn.Module):
     """v4: block i adds W_i·SiLU(e_s) to the six AdaLN terms of its audio stream."""
 
-    # PAPER-SILENT: the paper only names this head. W_i has no bias and is *not* zero at the start:
+    # PAPER-SILENT: the paper only names this head. W_i has no bias and is not zero at the start:
     # e_s already is, and a product of two zeros would have no gradient and never learn.
     def __init__(self, width: int, n_blocks: int):
         super().__init__()
