@@ -93,7 +93,7 @@ class FlanT5Stage(AssetStage):
         return encoder
 
     def untrained(self, generator: Generator) -> FlanT5:
-        """The network with random weights and a stand-in tokenizer."""
+        """The network with random weights, which reads bytes."""
         from attm_companion.world.random_networks import random_flan_t5
 
         return random_flan_t5(generator)
@@ -121,7 +121,7 @@ class LaionClapStage(AssetStage):
         return model
 
     def untrained(self, generator: Generator) -> LaionClap:
-        """The network with random weights and a stand-in tokenizer."""
+        """The network with random weights, which reads bytes."""
         from attm_companion.world.random_networks import random_laion_clap
 
         return random_laion_clap(generator, self.architecture)

@@ -2,11 +2,10 @@
 
 They cost what the published ones cost (time, memory, parameters) and know nothing: for trying the
 published system's machinery, and for measuring it, on a machine that holds none of its weights.
+Text is read byte by byte, by the tokenizer that needs no vocabulary.
 """
 
-import re
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -31,43 +30,11 @@ MERT_V1_330M: Mapping[str, Any] = {
     "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
     "intermediate_size": 4096, "do_stable_layer_norm": True, "feat_extract_norm": "group",
 }  # fmt: skip
-N_SPECIAL = 4  # token numbers before the words, in both vocabularies
 SOURCES = ["drums", "bass", "other", "vocals"]
 SEGMENT_S = 44.0  # of the published bag: a clip of 10 s is one segment
 # demucs' model zoo: four hybrid models of 48 channels, two on complex spectrograms as channels and
 # two on masked amplitudes, all averaged with equal weights. The rest is the package's default.
 COMPLEX_AS_CHANNELS = (True, True, False, False)
-
-
-class StandInTokenizer:
-    """Every word is a token, numbered by a hash of it: no vocabulary, no file.
-
-    It is called as the tokenizers of ``transformers`` are, and always pads and cuts to
-    ``max_length``, as the encoders ask. ``n_words`` is the size of the vocabulary, special tokens
-    included; ``end`` follows every text, and ``start`` precedes it, if there is one.
-    """
-
-    def __init__(self, n_words: int, padding: int, end: int, start: int | None = None) -> None:
-        self.n_words, self.padding, self.end = n_words, padding, end
-        self.start = [] if start is None else [start]
-
-    def __len__(self) -> int:
-        return self.n_words
-
-    def __call__(self, texts: Sequence[str], max_length: int, **_as_published: object) -> Any:
-        """``input_ids`` and ``attention_mask``, each (B, max_length)."""
-        from transformers import BatchEncoding
-
-        rows = [self._numbers(text, max_length) for text in texts]
-        ids = torch.tensor([row + [self.padding] * (max_length - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (max_length - len(row)) for row in rows])
-        return BatchEncoding({"input_ids": ids, "attention_mask": mask})
-
-    def _numbers(self, text: str, max_length: int) -> list[int]:
-        words = re.findall(r"\w+|[^\w\s]", text)[: max_length - len(self.start) - 1]
-        n_ordinary = self.n_words - N_SPECIAL
-        numbers = [N_SPECIAL + zlib.crc32(word.encode()) % n_ordinary for word in words]
-        return [*self.start, *numbers, self.end]
 
 
 def randomly_initialised(make: Callable[[], Module], generator: Generator) -> Module:
@@ -85,20 +52,20 @@ def randomly_initialised(make: Callable[[], Module], generator: Generator) -> Mo
 
 def random_flan_t5(generator: Generator, sizes: Mapping[str, Any] | None = None) -> FlanT5:
     """The encoder of FLAN-T5-Large (Section III-A), or of other ``sizes``."""
-    from transformers import T5Config, T5EncoderModel
+    from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 
     config = T5Config(**{**FLAN_T5_LARGE, **(sizes or {})})
-    tokenizer = StandInTokenizer(config.vocab_size, padding=0, end=1)
-    return FlanT5(randomly_initialised(lambda: T5EncoderModel(config), generator), tokenizer)
+    return FlanT5(randomly_initialised(lambda: T5EncoderModel(config), generator), ByT5Tokenizer())
 
 
 def random_laion_clap(
     generator: Generator, architecture: ClapArchitecture | None = None
 ) -> LaionClap:
     """LAION-CLAP (Sections III-A, III-C, IV), of the published architecture if None."""
+    from transformers import ByT5Tokenizer
+
     own = architecture or ClapArchitecture()
-    tokenizer = StandInTokenizer(own.n_words, padding=1, end=2, start=0)
-    return LaionClap(randomly_initialised(lambda: build_network(own), generator), tokenizer)
+    return LaionClap(randomly_initialised(lambda: build_network(own), generator), ByT5Tokenizer())
 
 
 def random_mert(generator: Generator, sizes: Mapping[str, Any] | None = None) -> Mert:

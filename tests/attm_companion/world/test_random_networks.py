@@ -10,7 +10,6 @@ from attm_companion.world.random_networks import (
     FLAN_T5_LARGE,
     MERT_V1_330M,
     SEGMENT_S,
-    StandInTokenizer,
     random_flan_t5,
     random_laion_clap,
     random_mdx_extra,
@@ -75,17 +74,13 @@ def test_weights_follow_the_generator_alone(weights) -> None:
     assert not any(value.requires_grad for value in first.values())
 
 
-def test_tokens_by_hand() -> None:
-    t5 = StandInTokenizer(32_100, padding=0, end=1)(["calm calm music", ""], max_length=6)
-    first, again, other, *rest = t5["input_ids"][0].tolist()
-    assert first == again != other
-    assert all(4 <= number < 32_100 for number in (first, other))
-    assert rest == [1, 0, 0]
-    assert t5["attention_mask"].tolist() == [[1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0]]
-    roberta = StandInTokenizer(50_265, 1, 2, start=0)(["a, b c d e f"], max_length=5)
-    start, *words, end = roberta["input_ids"][0].tolist()
-    assert (start, end) == (0, 2)
-    assert all(4 <= number < 50_265 for number in words)
+def test_texts_are_told_apart_without_a_vocabulary() -> None:
+    texts = ["calm piano", "fast drums", ""]
+    clap = random_laion_clap(generator(), SMALL_CLAP).embed_text(texts)
+    states = random_flan_t5(generator(), SMALL_T5 | {"vocab_size": 259}).encode(texts)
+    for found in (clap, states.flatten(1)):
+        assert torch.isfinite(found).all()
+        assert torch.pdist(found).min() > 0
 
 
 def test_the_bag_is_the_published_one() -> None:
