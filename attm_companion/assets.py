@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -207,3 +208,15 @@ def missing_assets(names: Iterable[str]) -> list[str]:
         AssetError: an unknown name.
     """
     return [name for name in names if absent_files(find_asset(name)) != []]
+
+
+def package_folder(name: str) -> Path:
+    """The folder of an installed package that brings files of data; it is not imported.
+
+    Raises:
+        AssetError: it is not installed.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise AssetError(f"{name} is not installed; run `make environment`")
+    return Path(spec.origin).parent

@@ -1,6 +1,5 @@
-"""YAML in which a key given twice is an error, and the table of contents checked both ways."""
+"""YAML in which a key given twice is an error."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -65,27 +64,3 @@ def parse_yaml(text: str, name: str) -> Any:
         raise
     except (yaml.YAMLError, RecursionError, *ODD_ERRORS) as error:
         raise ConfigError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
-
-
-def toc_entries(toc: Any) -> list[str]:
-    """All documents of a table of contents, in order, without suffix."""
-    entries: list[str] = []
-    if isinstance(toc, dict):
-        entries += [str(toc[name]) for name in ("root", "file") if name in toc]
-        for name in ("parts", "chapters", "sections"):
-            for item in toc.get(name, []):
-                entries += toc_entries(item)
-    return entries
-
-
-def toc_problems(toc: Any, documents: Iterable[str]) -> list[str]:
-    """Entries without a document, documents without an entry, and entries given twice."""
-    entries, known = toc_entries(toc), set(documents)
-    return [
-        *(f"_toc.yml lists {name}, which does not exist" for name in entries if name not in known),
-        *(f"{name} is not in _toc.yml" for name in sorted(known - set(entries))),
-        *(
-            f"_toc.yml lists {name} twice"
-            for name in sorted({e for e in entries if entries.count(e) > 1})
-        ),
-    ]

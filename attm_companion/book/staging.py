@@ -1,6 +1,5 @@
 """Stage the book: prose, executed notebooks, generated pages and files served beside them."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from attm_companion.assets import package_folder
 from attm_companion.book import departures, pages, refuse
 from attm_companion.book.layout import Layout
 from attm_companion.book.notebook_gates import notebook_problems
@@ -17,10 +17,10 @@ from attm_companion.book.picture import draw_results
 from attm_companion.book.source_pages import write_source_pages
 from attm_companion.book.staged_notebooks import prepare
 from attm_companion.notebook_parameters import read_notebook
-from attm_companion.strict_yaml import read_yaml, toc_problems
-from attm_core.errors import ConfigError
+from attm_companion.strict_yaml import read_yaml
 from attm_core.files import write_text
 
+# One file with all TeX extensions and its SVG glyphs: no font, no request.
 MATHJAX_PACKAGE, MATHJAX_FILE = "sphinx-mathjax-offline", "tex-svg-full.js"
 
 PICTURED = ("cumulative.csv", "score_sweep.csv")
@@ -36,11 +36,19 @@ TABLES_OF_PROSE = ("anchors", "frozen_parts", "open_*", "score_sweep", "training
 STORED = ("replications/*/*", *(f"*/{name}" for name in TABLES_OF_PROSE))
 
 
-def documents(layout: Layout) -> list[str]:
-    """Names of all documents of the book: prose, generated pages, notebooks."""
-    prose = [f"book/{path.stem}" for path in layout.prose_sources()]
-    generated = [f"book/generated/{name}" for name in GENERATED_PAGES]
-    return prose + generated + [f"notebooks/{path.stem}" for path in layout.notebook_sources()]
+def toc_problems(layout: Layout) -> list[str]:
+    """Where the table of contents, as Jupyter Book reads it, and the sources disagree."""
+    from sphinx_external_toc.parsing import MalformedError, parse_toc_data
+
+    try:
+        listed = set(parse_toc_data(read_yaml(layout.root / "_toc.yml")))
+    except MalformedError as error:  # such as a page that is given twice
+        return [f"_toc.yml: {error}"]
+    known = {f"book/{path.stem}" for path in layout.prose_sources()}
+    known |= {f"book/generated/{name}" for name in GENERATED_PAGES}
+    known |= {f"notebooks/{path.stem}" for path in layout.notebook_sources()}
+    missing = [f"_toc.yml lists {name}, which does not exist" for name in sorted(listed - known)]
+    return missing + [f"{name} is not in _toc.yml" for name in sorted(known - listed)]
 
 
 def stage(layout: Layout) -> Path:
@@ -51,8 +59,7 @@ def stage(layout: Layout) -> Path:
         PublishingError: table of contents and sources disagree, or an executed notebook is
             missing or fails a gate.
     """
-    toc = read_yaml(layout.root / "_toc.yml")
-    refuse(toc_problems(toc, documents(layout)), "table of contents")
+    refuse(toc_problems(layout), "table of contents")
     extra = layout.book_source.with_name("book-extra")
     for folder in (layout.book_source, extra):
         shutil.rmtree(folder, ignore_errors=True)
@@ -144,16 +151,5 @@ def _stage_extra(layout: Layout, extra: Path) -> None:
     if static.is_dir():
         shutil.copytree(static, extra / "notebooks" / "static")
     (extra / "mathjax").mkdir(parents=True, exist_ok=True)
-    shutil.copy2(mathjax_file(), extra / "mathjax" / MATHJAX_FILE)
-
-
-def mathjax_file() -> Path:
-    """MathJax 3 as one file with all TeX extensions and its SVG glyphs: no font, no request.
-
-    Raises:
-        ConfigError: the package that carries it is not installed.
-    """
-    spec = importlib.util.find_spec(MATHJAX_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise ConfigError(f"{MATHJAX_PACKAGE} is not installed: run make again")
-    return Path(spec.origin).parent / "static" / "mathjax" / MATHJAX_FILE
+    mathjax = package_folder(MATHJAX_PACKAGE) / "static" / "mathjax"
+    shutil.copy2(mathjax / MATHJAX_FILE, extra / "mathjax" / MATHJAX_FILE)

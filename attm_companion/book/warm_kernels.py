@@ -6,13 +6,14 @@ project. Nothing but imports is shared: a fork starts where a new kernel is afte
 
 import multiprocessing
 import os
-import threading
 from collections.abc import Mapping
 from multiprocessing import forkserver
 from typing import Any
 from unittest.mock import patch
 
 from jupyter_client.manager import AsyncKernelManager
+
+from attm_companion.study.launch import end_with_parent
 
 CONTEXT = multiprocessing.get_context("forkserver")
 IMPORTED = [
@@ -81,13 +82,6 @@ def _serve(arguments: list[str], folder: str, environment: Mapping[str, str]) ->
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     # Its client is on this machine, and ends it by an interrupt: nothing of that is news.
     IPKernelApp.launch_instance(argv=[*arguments, "--log-level=CRITICAL"])
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -6,8 +6,10 @@ shared file system, takes the stages that no other is at (``srun attm study --pr
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -67,3 +69,15 @@ def _work_as(rank: int, count: int, port: int, work: Work) -> None:
     work(launched_accelerator())
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def end_with_parent() -> None:
+    """Let this process, which `multiprocessing` started, end when the one that did so is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -9,16 +9,17 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from unittest.mock import patch
 
 from pebble import ProcessExpired, ProcessPool
 
 from attm_companion.assets import missing_assets
+from attm_companion.study.launch import end_with_parent
 from attm_companion.study.stage import Stage, StageError, ancestry, cache_root, run_stage
 from attm_core.errors import AssetError, ConfigError
 
@@ -50,8 +51,9 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -
     _require_assets(waiting)
     jobs = min(jobs or os.cpu_count() or 1, len(waiting))
     context = multiprocessing.get_context("spawn")
-    facts = {"initializer": _follow_parent, "initargs": (os.getpid(),), "context": context}
-    with _threads_each(threads), ProcessPool(jobs, **facts) as pool:
+    # Workers see the number of threads; a killed run leaves none of them.
+    each = patch.dict(os.environ, dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    with each, ProcessPool(jobs, initializer=end_with_parent, context=context) as pool:
         try:
             _run_in_order(pool, waiting, jobs)
         except KeyboardInterrupt:
@@ -134,29 +136,3 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-@contextmanager
-def _threads_each(threads: int) -> Iterator[None]:
-    """Workers started inside see the setting; the parent's is restored after."""
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _follow_parent(parent: int) -> None:
-    """Let a worker end when the process that started it is gone, so a killed run leaves none."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

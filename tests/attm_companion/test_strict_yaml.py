@@ -1,15 +1,7 @@
 import pytest
 
-from attm_companion.strict_yaml import read_yaml, toc_entries, toc_problems
+from attm_companion.strict_yaml import read_yaml
 from attm_core.errors import ConfigError
-
-TOC = {
-    "root": "index",
-    "parts": [
-        {"caption": "A", "chapters": [{"file": "a", "sections": [{"file": "b"}]}]},
-        {"chapters": [{"file": "c"}]},
-    ],
-}
 
 
 @pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3\n", "x:\n  y:\n    a: 1\n    a: 1\n"])
@@ -26,14 +18,3 @@ def test_missing_and_malformed_files_are_errors(tmp_path):
     (tmp_path / "x.yml").write_text("a: [")
     with pytest.raises(ConfigError, match="not valid YAML"):
         read_yaml(tmp_path / "x.yml")
-
-
-def test_contents_are_checked_both_ways():
-    assert toc_entries(TOC) == ["index", "a", "b", "c"]
-    assert toc_problems(TOC, ["c", "b", "a", "index"]) == []
-    twice = {"root": "a", "chapters": [{"file": "a"}]}
-    assert toc_problems(twice, ["a"]) == ["_toc.yml lists a twice"]
-    assert toc_problems(TOC, ["index", "a", "b", "d"]) == [
-        "_toc.yml lists c, which does not exist",
-        "d is not in _toc.yml",
-    ]

@@ -54,8 +54,12 @@ def test_a_poisoned_notebook_is_refused(project):
 
 
 def test_contents_that_do_not_match_are_refused(project):
-    (project.prose / "forgotten.md").write_text("# Forgotten")
-    with pytest.raises(PublishingError, match=r"book/forgotten is not in _toc\.yml"):
+    toc = project.root / "_toc.yml"
+    (project.prose / "index.md").rename(project.prose / "forgotten.md")
+    with pytest.raises(PublishingError, match=r"lists book/index,[\s\S]*forgotten is not in"):
+        staging.stage(project)
+    toc.write_text(toc.read_text() + "  - file: notebooks/demo\n")
+    with pytest.raises(PublishingError, match="multiple times: 'notebooks/demo'"):
         staging.stage(project)
 
 
