@@ -42,22 +42,6 @@ def test_released_files_here_match_the_manifest(released_dir: Path):
     assert set(tables.values()) == {"verified"}
 
 
-@pytest.mark.parametrize(
-    ("fields", "said"),
-    [
-        *(
-            ({"path": path}, "would leave its folder")
-            for path in ("~/x", "", "a\\b", "C:x", "a/\0")
-        ),
-        *(({"url": url}, "is not an https address") for url in ("http://a.org/x", "https://")),
-        *(({"sha256": d}, "is not a sha256 digest") for d in ("abc", "z" * 64, "A" * 64)),
-    ],
-)
-def test_what_no_file_of_ours_has_is_refused(fields: dict[str, str], said: str):
-    with pytest.raises(AssetError, match=said):
-        AssetFile(**{"path": "x", "url": URL} | fields)
-
-
 def test_a_listing_elsewhere_is_refused(tmp_path: Path):
     facts = "role: r, licence: l, homepage: https://example.org"
     (tmp_path / "assets.yaml").write_text(f"thing: {{{facts}, listing: ../files.yaml}}")

@@ -439,15 +439,17 @@ NAMES_OF_PROFILES = (
     "a b", "-a", "a\0b", "nul\n", "café",
 )  # fmt: skip
 ASSET = """thing: {{role: a test, licence: MIT, homepage: https://example.org,
-  files: [{{path: {path},
+  files: [{{path: {path}, sha256: {sha256},
   url: {url}, size: {size}}}]{more}}}"""
 GOOD = {"path": "a.bin", "url": "https://example.org/a.bin", "size": 3, "more": ""}
+GOOD |= {"sha256": "a" * 64}
 MANIFESTS = (
     *(ASSET.format(**GOOD | {"path": path}) for path in
-      ("../a.bin", "b/../../a.bin", "/etc/a.bin", "~/a", "c:/a", "''")),
+      ("../a.bin", "b/../../a.bin", "/etc/a.bin", "~/a", "c:/a", "''", "a\\b", r'"a/\0"')),
     *(ASSET.format(**GOOD | {"url": url}) for url in
       ("file:///etc/passwd", "http://example.org/a", "ftp://example.org/a", "https://", "a")),
     *(ASSET.format(**GOOD | {"size": size}) for size in ("-1", "many")),
+    *(ASSET.format(**GOOD | {"sha256": d}) for d in ("abc", "z" * 64, "A" * 64)),
     ASSET.format(**GOOD | {"more": ", surprise: 1"}), "[1, 2]", "thing: 3", "", "thing: {", BOMB,
     "!!python/object/apply:os.mkdir [ran]", "'../thing'" + ASSET.format(**GOOD)[5:],
 )  # fmt: skip
@@ -589,8 +591,10 @@ def test_a_command_refuses_in_one_line(place, capsys, words, said, files) -> Non
 @pytest.mark.parametrize("action", ["list", "verify", "fetch"])
 @pytest.mark.parametrize("text", MANIFESTS)
 def test_a_bad_manifest_is_not_followed(monkeypatch, place, capsys, action, text) -> None:
-    (place / "manifest.yaml").write_text(text)
     read = functools.partial(load_manifest, place / "manifest.yaml")
+    (place / "good.yaml").write_text(ASSET.format(**GOOD))
+    assert load_manifest(place / "good.yaml")["thing"].files[0].size == 3
+    (place / "manifest.yaml").write_text(text)
     monkeypatch.setattr(assets, "load_manifest", read)
     monkeypatch.setattr(assets_cli, "load_manifest", read)
     words = ["assets", action, *(["thing", "--to", "out"] if action != "list" else [])]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from attm_companion.commands import casting
-from attm_companion.commands.casting import given, provide, trained, untrained, weights_of
+from attm_companion.commands.casting import given, provide, trained, untrained
 from attm_companion.study.profile import Profile, load_profile
 from attm_companion.study.study import Study
 from attm_core.backbone.checkpoint import cross_load, save_model
@@ -15,14 +15,6 @@ from attm_core.configuration import GenerationConfig
 from attm_core.errors import AssetError, CheckpointError
 from attm_core.generation.pipeline import FixedNetworks, generate
 from attm_core.precision import fast_dtype
-
-
-@pytest.mark.parametrize("stage", ["sft", "expert", "crpo"])
-def test_weights_are_those_of_the_chain(stage):
-    study = Study("smoke")
-    chain = {"sft": study.sft, "expert": study.expert, "crpo": lambda _: study.crpo()}
-    found = weights_of(study, stage, "global_adaln")
-    assert found.uid == chain[stage]("global_adaln").uid
 
 
 def test_what_is_missing_is_named_and_not_trained(monkeypatch):

@@ -139,12 +139,6 @@ def test_a_killed_build_leaves_no_corpus_and_goes_on_where_it_was(
     assert _hashes(folder) == _hashes(tiny_corpus)
 
 
-COLUMNS = {
-    *("clip_id", "piece_id", "split", "kind", "ensemble", "caption", "tags", "tempo_bpm"),
-    *("key", "mood", "has_voice", "voice_level", "quality"),
-}
-
-
 @pytest.fixture
 def store(tiny_corpus: Path) -> ClipStore:
     return ClipStore(tiny_corpus)

@@ -4,8 +4,6 @@ git clone https://github.com/xiquan-li/MeanAudio REFERENCE
 python tests/attm_core/backbone/make_golden.py REFERENCE
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

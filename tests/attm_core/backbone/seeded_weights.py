@@ -1,7 +1,5 @@
 """Weights and inputs from a formula, the same for the reference and for us."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

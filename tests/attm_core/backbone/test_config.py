@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch
 
 from attm_core.backbone.config import Conditions, FluxAudioConfig

@@ -3,8 +3,6 @@
 The golden files come from ``python tests/backbone/make_golden.py REFERENCE``.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

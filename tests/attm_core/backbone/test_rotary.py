@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import torch
 
 from attm_core.backbone.rotary import normalize_and_rotate, rotary_table, split_order

@@ -1,7 +1,5 @@
 """The five heads: the same start as without a head, the null score, their own way in."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

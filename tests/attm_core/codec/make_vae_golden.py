@@ -7,8 +7,6 @@ With ``--full-size`` it writes nothing and prints instead how far encode and dec
 at 305,479,682 random weights are from the reference (3.2 GB of memory, half a minute).
 """
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys

@@ -1,7 +1,5 @@
 """A tiny backbone and clips to train it on in milliseconds."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import SimpleNamespace
 
