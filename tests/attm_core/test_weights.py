@@ -97,10 +97,6 @@ def test_both_formats_of_torch_save_are_read_and_no_part_of_a_file(tmp_path, zip
         path.write_bytes(content[: int(kept * len(content))])
         with pytest.raises(CheckpointError, match="fetch it again"):
             read_state_dict(path)
-
-
-def test_another_zip_archive_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "w.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "no weights")
     with pytest.raises(CheckpointError, match="fetch it again"):
@@ -117,21 +113,8 @@ def test_other_content_is_refused(tmp_path: Path, content: object, inner_key: st
         read_state_dict(tmp_path / "w.pth", inner_key)
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (torch.tensor([1.0, torch.nan]), "a holds NaN or infinite values"),
-        (torch.ones(3), r"a has shape \(3,\), wanted \(2,\)"),
-        (torch.ones(2).long(), "a is of the type torch.int64, wanted torch.float32"),
-    ],
-)
-def test_a_tensor_that_does_not_fit_is_described(given: torch.Tensor, said: str) -> None:
-    require_fit({"a": torch.empty(2, device="meta")}, {"a": torch.ones(2)}, "w.pth")
-    with pytest.raises(CheckpointError, match=said):
-        require_fit({"a": torch.ones(2)}, {"a": given}, "w.pth")
-
-
 def test_all_problems_are_counted_and_five_shown() -> None:
-    wanted = {f"layer.{i}": torch.ones(1) for i in range(7)}
+    wanted = {f"layer.{i}": torch.empty(1, device="meta") for i in range(7)}
+    require_fit(wanted, {name: torch.ones(1) for name in wanted}, "w.pth")
     with pytest.raises(CheckpointError, match=r"w\.pth does not fit, 8 .*4 is missing …\. Fetch"):
         require_fit(wanted, {"x": torch.ones(1)}, "w.pth")

@@ -36,12 +36,7 @@ def test_full_size_has_the_names_and_shapes_of_the_reference() -> None:
     shapes = json.loads((GOLDEN / "mmaudio_vae_44k_keys.json").read_text())["shapes"]
     assert {name: list(value.shape) for name, value in model.state_dict().items()} == shapes
     assert len(shapes) == 57
-
-
-def test_full_size_has_the_published_number_of_parameters() -> None:
-    model = MMAudioVAE(MMAudioVAEConfig())
-    assert sum(value.numel() for value in model.encoder.parameters()) == 129_138_689
-    assert sum(value.numel() for value in model.decoder.parameters()) == 176_340_993
+    assert sum(value.numel() for value in model.parameters()) == 305_479_682
 
 
 def test_encoder_and_decoder_give_the_values_of_the_reference(state: dict[str, Tensor]) -> None:
@@ -60,12 +55,6 @@ def test_a_file_gives_what_its_state_dict_does_and_that_is_left_alone(state, tmp
     assert torch.equal(decoded, load_mmaudio_vae(state, TINY).decode(tiny_latents()))
     assert state.keys() == before.keys()
     assert all(torch.equal(state[name], before[name]) for name in state)
-
-
-def test_two_frames_per_latent(state: dict[str, Tensor]) -> None:
-    model = load_mmaudio_vae(state, TINY)
-    assert model.encode(torch.zeros(1, 128, 8))[0].shape == (1, 3, 4)
-    assert model.decode(torch.zeros(1, 3, 4)).shape == (1, 128, 8)
 
 
 def test_bands_are_standardised_on_the_way_in_and_back_on_the_way_out(

@@ -112,6 +112,24 @@ def clap_checkpoint(network: nn.Module) -> dict[str, object]:
     return {**facts, "state_dict": weights, "optimizer": optimizer}
 
 
+def tiny_demucs(*sources: str, channels: int = 2) -> nn.Module:
+    """A small model of Demucs' first class, with weights that differ from call to call."""
+    from demucs.demucs import Demucs
+
+    size = {"channels": 4, "depth": 2, "dconv_attn": 9, "dconv_lstm": 9, "resample": False}
+    with torch.random.fork_rng():
+        return Demucs(list(sources), audio_channels=channels, samplerate=8000, segment=2, **size)
+
+
+def write_demucs(path: Path, model: nn.Module) -> Path:
+    """A package as demucs writes it; the published ones end in the first digits of their hash."""
+    args, kwargs = model._init_args_kwargs
+    state = {name: value.half() for name, value in model.state_dict().items()}
+    facts = {"training_args": {"epochs": 1}, "klass": model.__class__}
+    torch.save({**facts, "args": args, "kwargs": kwargs, "state": state}, path)
+    return path
+
+
 class MakesFolder:
     """A pickle of this makes a folder when a loader runs its code."""
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from published_files import (
     SMALL_CLAP,
-    MakesFolder,
     clap_checkpoint,
     redraw,
     write_roberta_tokenizer,
@@ -124,27 +123,11 @@ def content(network: torch.nn.Module) -> dict[str, object]:
     return clap_checkpoint(network)
 
 
-def refused(content: object, published: Path, tmp_path: Path, match: str) -> None:
+def test_other_positions_are_refused(content, published, tmp_path) -> None:
+    content["state_dict"][f"module.{_POSITION_IDS}"].zero_()
     torch.save(content, tmp_path / NAME)
-    with pytest.raises(CheckpointError, match=match):
+    with pytest.raises(CheckpointError, match="is not 0, 1, 2"):
         load(tmp_path, published)
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "match"),
-    [
-        ("module.logit_scale_a", torch.tensor(torch.nan), "logit_scale_a holds NaN"),
-        ("module.logit_scale_a", torch.ones(2), r"logit_scale_a has shape \(2,\)"),
-        ("module.logit_scale_a", None, "logit_scale_a is missing"),
-        ("module.visual.weight", torch.ones(2), "visual.weight is unknown"),
-        (f"module.{_POSITION_IDS}", torch.zeros(1, 514, dtype=torch.long), "is not 0, 1, 2"),
-    ],
-)
-def test_other_weights_are_refused(content, published, tmp_path, name, value, match) -> None:
-    content["state_dict"][name] = value
-    if value is None:
-        del content["state_dict"][name]
-    refused(content, published, tmp_path, match)
 
 
 def test_a_bare_state_dict_without_the_old_buffer_loads(content, published, tmp_path, clap) -> None:
@@ -152,12 +135,6 @@ def test_a_bare_state_dict_without_the_old_buffer_loads(content, published, tmp_
     torch.save(content["state_dict"], tmp_path / NAME)
     texts = ["the", "piano"]
     assert torch.equal(load(tmp_path, published).embed_text(texts), clap.embed_text(texts))
-
-
-def test_code_in_a_pickle_is_not_run(content, published, tmp_path) -> None:
-    content["name"] = MakesFolder(tmp_path / "made")
-    refused(content, published, tmp_path, "asks for code to be run")
-    assert not (tmp_path / "made").exists()
 
 
 def test_missing_files_say_how_to_fetch_them(published: Path, tmp_path: Path) -> None:
