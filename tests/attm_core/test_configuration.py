@@ -14,11 +14,13 @@ SENSELESS = {
     configuration.TrainConfig: {
         "n_steps": [-5], "batch_size": [0], "lr": [math.nan, math.inf, 0.0, 1e300],
         "warmup_steps": [-1], "accumulation": [0], "betas": [(0.9, 1.5)], "schedule": ["linear"],
-        "precision": ["fp16"], "save_every": [0], "eps": [0.0], "sigma_rels": [(0.4,)],
+        "precision": ["fp16"], "save_every": [0], "eps": [0.0], "sigma_rels": [(0.4,), (0.0,)],
     },
     configuration.SFTConfig: {"sigma_rel": [0.4]},
     configuration.NullConfig: {"text_prob": [1.5], "score_prob": [-0.1], "score_per": ["step"]},
-    ExpertIterationConfig: {"n_keep": [601], "keep": ["worst"], "label": ["best"]},
+    ExpertIterationConfig: {
+        "n_keep": [601], "keep": ["worst"], "label": ["best"], "s": [math.inf],
+    },
     CRPOConfig: {"n_per_prompt": [1, 10**6], "beta": [0.0], "min_gap": [-1.0], "s": [math.nan]},
     GenerationConfig: {
         "s": [1e39, math.nan], "w": [-1.0, math.inf], "w_score": [-0.5], "n_steps": [0, 10**12],
