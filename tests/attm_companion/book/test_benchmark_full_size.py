@@ -4,17 +4,8 @@ from collections import Counter
 
 import pytest
 
+from attm_companion.book import full_size
 from attm_companion.book.benchmark_tables import SHARE, read_benchmark
-from attm_companion.book.full_size import (
-    SHARE_OF_TIME,
-    STAGE_1,
-    calls_of_a_clip,
-    clip_table,
-    extraction_table,
-    memory_table,
-    parts_table,
-    plan_table,
-)
 from attm_companion.commands.plan import PETA, Planned, Prices, plan
 from attm_companion.commands.work import work_of
 from attm_companion.paper_numbers import paper_value
@@ -28,52 +19,52 @@ PRICES = Prices(dict.fromkeys(NAMES, 100.0), dict.fromkeys(NAMES, 2.0))
 
 
 def test_parts_by_hand():
-    table = parts_table(PARTS)
+    table = full_size.parts_table(PARTS)
     assert table.loc["vae decode", "weights, million"] == 3.0
     assert table.loc["vae decode", SHARE] == pytest.approx(50.0)
 
 
 def test_a_rate_taken_with_the_part_goes_before_that_of_the_file():
     own = {**PARTS, "parts": {"text": PART | {"matmul_gflops": 200.0}, "vocoder": PART}}
-    assert list(parts_table(own)[SHARE]) == pytest.approx([25.0, 50.0])
+    assert list(full_size.parts_table(own)[SHARE]) == pytest.approx([25.0, 50.0])
 
 
 def test_one_clip_by_hand():
-    assert calls_of_a_clip(25)["velocity"] == 50
-    assert calls_of_a_clip(25)["separation"] == 3
-    table = clip_table(PARTS, n_steps=25)
+    assert full_size.calls_of_a_clip(25)["velocity"] == 50
+    assert full_size.calls_of_a_clip(25)["separation"] == 3
+    table = full_size.clip_table(PARTS, n_steps=25)
     assert table.index[0] == "velocity"
     assert table["seconds"].sum() == pytest.approx(2.0 * (50 + 3 + 4))
-    assert table[SHARE_OF_TIME].sum() == pytest.approx(100.0)
+    assert table[full_size.SHARE_OF_TIME].sum() == pytest.approx(100.0)
 
 
 def test_the_extraction_needs_all_parts():
     missing = {"at_scale": {"networks": None, "networks_missing": "parts.json lacks mert"}}
     with pytest.raises(ConfigError, match="lacks mert"):
-        extraction_table(missing)
+        full_size.extraction_table(missing)
 
 
 def test_the_plan_by_kind_of_stage():
     stage = Study("paper").baseline()
-    table = plan_table([Planned(stage, work_of(stage), ())] * 2, PRICES)
-    assert table.loc[stage.label, "number"] == 2
-    assert table.loc[stage.label, STAGE_1] == pytest.approx(2 * paper_value("hyper.stage1.hours"))
+    table = full_size.plan_table([Planned(stage, work_of(stage), ())] * 2, PRICES)
+    row, hours = table.loc[stage.label], paper_value("hyper.stage1.hours")
+    assert (row["number"], row[full_size.STAGE_1]) == (2, pytest.approx(2 * hours))
     steps = 2 * work_of(stage)["training_step"]
-    assert table.loc[stage.label, "PFLOP"] == pytest.approx(steps * 100.0e9 / PETA)
+    assert row["PFLOP"] == pytest.approx(steps * 100.0e9 / PETA)
 
 
 def test_a_plan_without_prices_is_refused():
     stage = Study("paper").baseline()
     with pytest.raises(ConfigError, match="plan the profile 'paper'"):
-        plan_table([Planned(stage, Counter(), ())], PRICES)
+        full_size.plan_table([Planned(stage, Counter(), ())], PRICES)
 
 
 def test_the_committed_files_make_tables():
     parts, jamendo = read_benchmark("parts"), read_benchmark("jamendo")
-    assert set(calls_of_a_clip(25)) <= set(parts["parts"])
-    assert len(memory_table(jamendo)) == 2
+    assert set(full_size.calls_of_a_clip(25)) <= set(parts["parts"])
+    assert len(full_size.memory_table(jamendo)) == 2
     total = jamendo["at_scale"]["networks"]["machine_days"]
-    assert extraction_table(jamendo)["days on the machine"].sum() == pytest.approx(total)
+    assert full_size.extraction_table(jamendo)["days on the machine"].sum() == pytest.approx(total)
     prices = Prices.read()
     assert prices is not None
-    assert plan_table(plan(Study("paper")), prices)["PFLOP"].is_monotonic_decreasing
+    assert full_size.plan_table(plan(Study("paper")), prices)["PFLOP"].is_monotonic_decreasing

@@ -4,20 +4,7 @@ import copy
 
 import pytest
 
-from attm_companion.book.benchmark_tables import (
-    RATIO,
-    SHARE,
-    Target,
-    frechet_table,
-    limits,
-    ratios_to_reference,
-    read_benchmark,
-    run_with_reference,
-    sampling_table,
-    target_table,
-    targets,
-    training_table,
-)
+from attm_companion.book import benchmark_tables as tables
 from attm_core.errors import ResultError
 
 MACHINE = {"matmul_gflops_float32": 100.0, "matmul_gflops_bfloat16": 400.0}
@@ -75,59 +62,61 @@ def without_reference(found: dict) -> dict:
 
 
 def verdicts(sampling: dict) -> list[str]:
-    return [item.verdict for item in targets(sampling, TRAINING, FRECHET)]
+    return [item.verdict for item in tables.targets(sampling, TRAINING, FRECHET)]
 
 
 def test_sampling_by_hand():
-    table = sampling_table(SAMPLING)
-    assert list(table[RATIO]) == [0.5, 1.0, 0.8, 4.0]
+    table = tables.sampling_table(SAMPLING)
+    assert list(table[tables.RATIO]) == [0.5, 1.0, 0.8, 4.0]
     assert table.loc["frozen bfloat16", "error, %"] == pytest.approx(0.8)
-    assert table.loc["frozen bfloat16", SHARE] == pytest.approx(50.0)  # 200 of 400
-    assert table.loc["frozen float32", SHARE] == pytest.approx(40.0)  # 40 of 100
+    assert table.loc["frozen bfloat16", tables.SHARE] == pytest.approx(50.0)  # 200 of 400
+    assert table.loc["frozen float32", tables.SHARE] == pytest.approx(40.0)  # 40 of 100
 
 
 def test_training_and_frechet_by_hand():
-    table = training_table(TRAINING)
+    table = tables.training_table(TRAINING)
     assert table.loc["ours D=96", "ms a step"] == pytest.approx(100.0)
-    assert table.loc["ours D=96", SHARE] == pytest.approx(50.0)  # 200 of 400
-    table = frechet_table(FRECHET)
-    assert list(table[RATIO]) == [1.0, 25.0, 100.0]
-    assert list(table[SHARE])[1:] == pytest.approx([25.0, 50.0])
+    assert table.loc["ours D=96", tables.SHARE] == pytest.approx(50.0)  # 200 of 400
+    table = tables.frechet_table(FRECHET)
+    assert list(table[tables.RATIO]) == [1.0, 25.0, 100.0]
+    assert list(table[tables.SHARE])[1:] == pytest.approx([25.0, 50.0])
 
 
 def test_targets_by_hand():
-    found = targets(SAMPLING, TRAINING, FRECHET)
+    found = tables.targets(SAMPLING, TRAINING, FRECHET)
     measured = [item.measured for item in found]
     assert measured == pytest.approx([4.0, 0.8, 1.6, 1e-6, 100.0, 25.0, 2e-6])
     assert verdicts(SAMPLING) == ["met"] * 4 + ["missed", "met", "missed"]
-    table = target_table(found)
+    table = tables.target_table(found)
     assert table.iloc[0].to_list() == ["≥ 2.5 ×", "4 ×", "met"]
     assert table.iloc[4].to_list() == ["≤ 60 ms", "100 ms", "missed"]
 
 
 def test_without_the_reference_there_is_no_ratio():
     alone = without_reference(SAMPLING)
-    assert sampling_table(alone)[RATIO].isna().all()
-    assert training_table(without_reference(TRAINING))[RATIO].isna().all()
-    assert run_with_reference(alone) is None
+    assert tables.sampling_table(alone)[tables.RATIO].isna().all()
+    assert tables.training_table(without_reference(TRAINING))[tables.RATIO].isna().all()
+    assert tables.run_with_reference(alone) is None
     assert verdicts(alone)[:4] == ["reference not measured"] * 4
-    assert target_table(targets(alone, TRAINING, FRECHET))["measured"][:4].isna().all()
+    assert (
+        tables.target_table(tables.targets(alone, TRAINING, FRECHET))["measured"][:4].isna().all()
+    )
     later = alone | {"with_reference": SAMPLING}  # the last run with it still counts
-    assert run_with_reference(later) is SAMPLING
+    assert tables.run_with_reference(later) is SAMPLING
     assert verdicts(later) == verdicts(SAMPLING)
 
 
 def test_what_the_matrix_rate_allows_by_hand():
-    table = limits(SAMPLING, TRAINING)
+    table = tables.limits(SAMPLING, TRAINING)
     # The reference's best mode does 50 of 400 GFLOP/s; a step of 20 GFLOP takes 50 ms at 400.
     assert list(table["at the matrix rate"]) == ["8 ×", "50 ms"]
     assert list(table["wanted"]) == ["≥ 2.5 ×", "≤ 60 ms"]
     alone = without_reference(SAMPLING)
-    assert list(limits(alone, TRAINING)["at the matrix rate"]) == ["50 ms"]
+    assert list(tables.limits(alone, TRAINING)["at the matrix rate"]) == ["50 ms"]
 
 
 def test_ratios_are_those_of_our_variants():
-    found = ratios_to_reference(SAMPLING, TRAINING, FRECHET)
+    found = tables.ratios_to_reference(SAMPLING, TRAINING, FRECHET)
     assert found.to_dict() == {
         "sampling: frozen float32": 0.8,
         "sampling: frozen bfloat16": 4.0,
@@ -136,26 +125,30 @@ def test_ratios_are_those_of_our_variants():
         "nuclear norm, reference reused": 100.0,
     }
     alone = without_reference(SAMPLING), without_reference(TRAINING)
-    assert list(ratios_to_reference(*alone, FRECHET)) == [25.0, 100.0]
+    assert list(tables.ratios_to_reference(*alone, FRECHET)) == [25.0, 100.0]
 
 
 def test_a_target_in_words():
-    missed = Target("sampling", 2.5, 1.302, False, " ×")
+    missed = tables.Target("sampling", 2.5, 1.302, False, " ×")
     assert missed.sentence == "Missed: sampling, 1.3 ×; at least 2.5 × wanted."
-    assert Target("step", 60.0, 60.0, True, " ms").verdict == "met"
-    unknown = Target("sampling", 2.5, None, False, " ×").sentence
+    assert tables.Target("step", 60.0, 60.0, True, " ms").verdict == "met"
+    unknown = tables.Target("sampling", 2.5, None, False, " ×").sentence
     assert unknown.startswith("Not measured: sampling, at least 2.5 × wanted")
 
 
 def test_the_committed_files_make_tables():
-    sampling, training = read_benchmark("sampling"), read_benchmark("training_step")
-    frechet = read_benchmark("frechet")
-    assert run_with_reference(sampling) and run_with_reference(training)
-    for table in (sampling_table(sampling), training_table(training), frechet_table(frechet)):
-        assert (table[SHARE].dropna() > 0).all()
-    assert len(target_table(targets(sampling, training, frechet))) == 7
+    sampling, training = tables.read_benchmark("sampling"), tables.read_benchmark("training_step")
+    frechet = tables.read_benchmark("frechet")
+    assert tables.run_with_reference(sampling) and tables.run_with_reference(training)
+    for table in (
+        tables.sampling_table(sampling),
+        tables.training_table(training),
+        tables.frechet_table(frechet),
+    ):
+        assert (table[tables.SHARE].dropna() > 0).all()
+    assert len(tables.target_table(tables.targets(sampling, training, frechet))) == 7
 
 
 def test_a_benchmark_that_was_not_run(tmp_path):
     with pytest.raises(ResultError, match=r"no sampling\.json .* make benchmarks"):
-        read_benchmark("sampling", tmp_path)
+        tables.read_benchmark("sampling", tmp_path)

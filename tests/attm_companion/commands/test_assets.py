@@ -3,13 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from attm_companion.assets import (
-    Asset,
-    AssetFile,
-    file_state,
-    load_manifest,
-    verify,
-)
+from attm_companion import assets
 from attm_companion.commands import assets_cli
 from attm_companion.commands.cli import main
 from attm_core.errors import AssetError
@@ -18,7 +12,7 @@ URL = "https://example.org/file"
 
 
 def test_manifest_names_every_part_of_the_paper():
-    manifest = load_manifest()
+    manifest = assets.load_manifest()
     wanted = {"released", "submission", "tunejury", "vae", "vocoder", "flan_t5", "mert", "demucs"}
     assert wanted <= set(manifest)
     assert all(asset.licence and asset.role for asset in manifest.values())
@@ -27,7 +21,7 @@ def test_manifest_names_every_part_of_the_paper():
 
 
 def test_public_release_is_fully_pinned():
-    released = load_manifest()["released"]
+    released = assets.load_manifest()["released"]
     assert len([f for f in released.files if f.path.endswith(".wav")]) == 300
     assert released.is_verifiable
     assert len({file.path for file in released.files}) == len(released.files)
@@ -36,7 +30,7 @@ def test_public_release_is_fully_pinned():
 
 
 def test_released_files_here_match_the_manifest(released_dir: Path):
-    states = verify(load_manifest()["released"], released_dir)
+    states = assets.verify(assets.load_manifest()["released"], released_dir)
     tables = {path: state for path, state in states.items() if not path.endswith(".wav")}
     assert tables
     assert set(tables.values()) == {"verified"}
@@ -46,25 +40,25 @@ def test_a_listing_elsewhere_is_refused(tmp_path: Path):
     facts = "role: r, licence: l, homepage: https://example.org"
     (tmp_path / "assets.yaml").write_text(f"thing: {{{facts}, listing: ../files.yaml}}")
     with pytest.raises(AssetError, match="would leave its folder"):
-        load_manifest(tmp_path / "assets.yaml")
+        assets.load_manifest(tmp_path / "assets.yaml")
 
 
 def test_states_of_a_file(tmp_path: Path):
     body = b"some bytes"
     digest = hashlib.sha256(body).hexdigest()
     path = tmp_path / "file"
-    known = AssetFile("file", URL, len(body), digest)
-    assert file_state(known, path) == "absent"
+    known = assets.AssetFile("file", URL, len(body), digest)
+    assert assets.file_state(known, path) == "absent"
     path.write_bytes(body)
-    assert file_state(known, path) == "verified"
-    abbreviated = AssetFile("file", URL, sha256=f"{digest[:8]}*{digest[-5:]}")
-    assert file_state(abbreviated, path) == "verified"
-    assert file_state(AssetFile("file", URL, len(body)), path) == "unverified"
+    assert assets.file_state(known, path) == "verified"
+    abbreviated = assets.AssetFile("file", URL, sha256=f"{digest[:8]}*{digest[-5:]}")
+    assert assets.file_state(abbreviated, path) == "verified"
+    assert assets.file_state(assets.AssetFile("file", URL, len(body)), path) == "unverified"
     path.write_bytes(b"other byte")
-    assert file_state(known, path) == "wrong digest"
-    assert file_state(abbreviated, path) == "wrong digest"
+    assert assets.file_state(known, path) == "wrong digest"
+    assert assets.file_state(abbreviated, path) == "wrong digest"
     path.write_bytes(b"short")
-    assert file_state(known, path) == "wrong size"
+    assert assets.file_state(known, path) == "wrong size"
 
 
 @pytest.mark.parametrize(
@@ -75,11 +69,11 @@ def test_states_of_a_file(tmp_path: Path):
     ],
 )
 def test_other_digests_where_nothing_better_is_published(tmp_path: Path, algorithm, digest):
-    known = AssetFile("file", URL, **{algorithm: digest})
+    known = assets.AssetFile("file", URL, **{algorithm: digest})
     (tmp_path / "file").write_bytes(b"hello\n")
-    assert file_state(known, tmp_path / "file") == "verified"
+    assert assets.file_state(known, tmp_path / "file") == "verified"
     (tmp_path / "file").write_bytes(b"hello!")
-    assert file_state(known, tmp_path / "file") == "wrong digest"
+    assert assets.file_state(known, tmp_path / "file") == "wrong digest"
 
 
 def test_list_prints_licences_and_gates(capsys: pytest.CaptureFixture):
@@ -89,7 +83,7 @@ def test_list_prints_licences_and_gates(capsys: pytest.CaptureFixture):
 
 
 def test_verify_counts_and_fails_on_absent_files(tmp_path: Path, capsys, monkeypatch):
-    asset = Asset("x", "r", "l", "https://example.org", (AssetFile("f", URL, 1),))
+    asset = assets.Asset("x", "r", "l", "https://example.org", (assets.AssetFile("f", URL, 1),))
     monkeypatch.setattr(assets_cli, "find_asset", lambda name: asset)
     words = ["assets", "verify", "x", "--to", str(tmp_path)]
     for content, said in ((None, "absent"), (b"12", "wrong size")):

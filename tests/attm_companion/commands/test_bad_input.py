@@ -47,18 +47,10 @@ from attm_companion.commands.prompt_lists import MAX_PROMPTS
 from attm_companion.study import profile
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.results import COLUMNS
+from attm_companion.world import mini_separator
 from attm_companion.world.config import MiniCodecConfig, MiniDemucsConfig
 from attm_companion.world.mini_codec import MiniCodec
-from attm_companion.world.mini_separator import (
-    build_mini_demucs,
-    load_mini_demucs,
-    save_mini_demucs,
-)
-from attm_core.backbone.checkpoint import (
-    load_model,
-    load_reference_state_dict,
-    save_model,
-)
+from attm_core.backbone import checkpoint
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.codec.bigvgan_vocoder import _make_bigvgan, load_bigvgan
@@ -120,11 +112,11 @@ def head(*widths: int, text_width: int) -> TuneJuryHead:
 READERS = {
     "backbone, published": Reader(
         "flux.pth", "final_layer.conv.bias", lambda path: torch.save(flux().state_dict(), path),
-        lambda path: load_reference_state_dict(path, SMALL_FLUX),
+        lambda path: checkpoint.load_reference_state_dict(path, SMALL_FLUX),
     ),
     "backbone, ours": Reader(
         "flux.safetensors", "final_layer.conv.bias",
-        lambda path: save_model(flux(), path), load_model,
+        lambda path: checkpoint.save_model(flux(), path), checkpoint.load_model,
     ),
     "mel VAE": Reader(
         "v1-44.pth", "decoder.conv_in.weight",
@@ -151,10 +143,10 @@ READERS = {
     ),
     "separator, ours": Reader(
         "d.safetensors", "encoder.0.0.weight",
-        lambda path: save_mini_demucs(
-            build_mini_demucs(SMALL_DEMUCS, torch.Generator()), SMALL_DEMUCS, path
+        lambda path: mini_separator.save_mini_demucs(
+            mini_separator.build_mini_demucs(SMALL_DEMUCS, torch.Generator()), SMALL_DEMUCS, path
         ),
-        load_mini_demucs, says_what_to_do=False,
+        mini_separator.load_mini_demucs, says_what_to_do=False,
     ),
     "codec, ours": Reader(
         "codec.safetensors", "band_mean",

@@ -7,16 +7,6 @@ import pytest
 from attm_companion.assets import Asset, AssetFile, load_manifest
 from attm_companion.commands import doctor
 from attm_companion.commands.cli import main
-from attm_companion.commands.doctor import (
-    PAPER_NEEDS,
-    disk,
-    disk_gib,
-    environment,
-    examine,
-    memory,
-    memory_gib,
-    paper_assets,
-)
 from attm_companion.study.profile import load_profile
 from attm_companion.study.stage import ancestry
 from attm_companion.study.study import Study
@@ -65,28 +55,30 @@ def test_python_and_packages_are_compared_with_the_lock(
     monkeypatch.setattr(platform, "python_version", lambda: python)
     if lock is not None:
         (tmp_path / "requirements.lock").write_text(lock)
-    found = list(environment(tmp_path / "requirements.lock"))
+    found = list(doctor.environment(tmp_path / "requirements.lock"))
     assert [finding.level for finding in found] == levels.split()
     assert said in found[1].text
 
 
 def test_a_study_needs_room_in_a_folder(monkeypatch, tmp_path):
-    assert disk(0.0).level == "ok"
-    found = disk(1e9)
+    assert doctor.disk(0.0).level == "ok"
+    found = doctor.disk(1e9)
     assert (found.level, "ATTM_CACHE" in found.remedy) == ("problem", True)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "file"))
-    assert disk(0.0).level == "problem"
+    assert doctor.disk(0.0).level == "problem"
 
 
 def test_sizes_by_hand():
     mini, paper = load_profile("mini").cast, load_profile("paper").cast
     n, samples = mini.corpus.n_clips, mini.corpus.n_samples
-    assert disk_gib(mini) == pytest.approx(1 + 2 * 3 * n * samples / 2**30)
-    assert memory_gib(mini) == pytest.approx(1.5 + 16 * mini.corpus.n_train * samples / 2**30)
+    assert doctor.disk_gib(mini) == pytest.approx(1 + 2 * 3 * n * samples / 2**30)
+    training = 16 * mini.corpus.n_train * samples / 2**30
+    assert doctor.memory_gib(mini) == pytest.approx(1.5 + training)
     # 535,000 clips of 430 × 40 means and deviations at two bytes: 34.3 GiB; 55,000 captions of
     # 77 × 1024 states: 8.1 GiB.
-    assert (disk_gib(paper), memory_gib(paper)) == (pytest.approx(43.4, abs=0.1), None)
+    assert doctor.disk_gib(paper) == pytest.approx(43.4, abs=0.1)
+    assert doctor.memory_gib(paper) is None
 
 
 @pytest.mark.parametrize(
@@ -99,20 +91,20 @@ def test_memory_is_counted_for_each_worker(monkeypatch, gib, level, remedy):
     )
     monkeypatch.setattr(doctor, "_available_memory", lambda: int(gib * doctor.GIB))
     monkeypatch.setattr(doctor.os, "cpu_count", lambda: 4)
-    found = memory(3.5)
+    found = doctor.memory(3.5)
     assert found.level == level
     assert remedy in found.remedy
 
 
 def test_the_paper_s_problems_have_remedies_and_its_needs_are_all_asked_for(monkeypatch, tmp_path):
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path / "nothing"))
-    found = list(examine("paper"))
+    found = list(doctor.examine("paper"))
     problems = [finding for finding in found if finding.level == "problem"]
     assert problems
     assert all(finding.remedy for finding in problems)
     assert any("--random-weights" in finding.remedy for finding in found)
     assert {finding.subject: finding for finding in found}["gpu"].level in ("ok", "note")
-    asked = {name for names in PAPER_NEEDS.values() for name in names}
+    asked = {name for names in doctor.PAPER_NEEDS.values() for name in names}
     assert asked <= set(load_manifest())
     read = {name for stage in ancestry(all_stages(Study("paper"))) for name in stage.assets}
     assert read <= asked
@@ -127,10 +119,10 @@ def test_assets_are_found_whole_in_part_or_not(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "PAPER_NEEDS", {"inference": ("toy", "data")})
 
     def levels() -> list[str]:
-        return [finding.level for finding in paper_assets()][:2]
+        return [finding.level for finding in doctor.paper_assets()][:2]
 
     assert levels() == ["problem", "problem"]
-    assert "1 of 1 files): https://example.org, 5 MiB, MIT" in next(paper_assets()).text
+    assert "1 of 1 files): https://example.org, 5 MiB, MIT" in next(doctor.paper_assets()).text
     for name in ("toy/part/model.bin", "data/x"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("ab")

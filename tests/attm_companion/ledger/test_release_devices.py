@@ -1,14 +1,7 @@
 import numpy as np
 import pytest
 
-from attm_companion.ledger.release import clips
-from attm_companion.ledger.release.noise_sharing import (
-    best_lag,
-    correlation_matrix,
-    correlations_by_lag,
-    fine_detail,
-    summarize,
-)
+from attm_companion.ledger.release import clips, noise_sharing
 from attm_core.errors import InputError
 from attm_core.randomness import numpy_generator
 
@@ -59,19 +52,20 @@ def details() -> dict[tuple[str, int], np.ndarray]:
         for index in range(8):
             shared = noise(1.5, "seed", base + index)
             own = noise(1.5, system, index, level=0.05)
-            waves[system, index] = fine_detail(lfilter([1], [1, -colour], shared + own), RATE)
+            wave = lfilter([1], [1, -colour], shared + own)
+            waves[system, index] = noise_sharing.fine_detail(wave, RATE)
     return waves
 
 
 def test_shared_noise_is_found_at_its_shift(details):
     keys = list(details)
-    matrix = correlation_matrix(list(details.values()))
-    found = best_lag(correlations_by_lag(matrix, keys, "a", "b"))
+    matrix = noise_sharing.correlation_matrix(list(details.values()))
+    found = noise_sharing.best_lag(noise_sharing.correlations_by_lag(matrix, keys, "a", "b"))
     assert found["best_lag"] == -2
     assert found["best_lag_pairs"] == 6
     assert found["best_lag_mean"] > 0.5
     assert found["best_lag_z"] > 6
-    found = summarize(details, ("a", "b", "absent"), numpy_generator(0, "test"))
+    found = noise_sharing.summarize(details, ("a", "b", "absent"), numpy_generator(0, "test"))
     same = found["between"]["a_b"]
     assert (same["best_lag"], same["profile"]["-2"] > 0.5) == (-2, True)
     assert same["p"] > 0.05
@@ -84,7 +78,7 @@ def test_same_seeds_share_noise_prompt_by_prompt(details):
         (system, index + (2 if system == "b" else 0)): detail
         for (system, index), detail in details.items()
     }
-    summary = summarize(shifted, ("a", "b", "absent"), numpy_generator(0, "test"))
+    summary = noise_sharing.summarize(shifted, ("a", "b", "absent"), numpy_generator(0, "test"))
     pair = summary["between"]["a_b"]
     assert pair["n"] == 6
     assert pair["p"] < 0.01
@@ -94,11 +88,11 @@ def test_same_seeds_share_noise_prompt_by_prompt(details):
 
 def test_noise_of_unequal_or_too_few_clips_is_refused(details):
     with pytest.raises(InputError, match="one length"):
-        correlation_matrix([np.ones(3), np.ones(4)])
+        noise_sharing.correlation_matrix([np.ones(3), np.ones(4)])
     with pytest.raises(InputError, match="fewer than one window"):
         clips.power_spectrum(np.zeros(100), RATE)
     with pytest.raises(InputError, match="too few to compare"):
-        fine_detail(np.zeros(1000), RATE)
+        noise_sharing.fine_detail(np.zeros(1000), RATE)
     one = {key: detail for key, detail in details.items() if key[1] == 0 or key == ("a", 1)}
-    assert summarize(one, ("a", "b"), numpy_generator(0, "x"))["between"] == {}
-    assert best_lag({0: [0.1]})["best_lag_pairs"] == 0
+    assert noise_sharing.summarize(one, ("a", "b"), numpy_generator(0, "x"))["between"] == {}
+    assert noise_sharing.best_lag({0: [0.1]})["best_lag_pairs"] == 0

@@ -6,16 +6,9 @@ from itertools import product
 from pathlib import Path
 
 import pandas as pd
+import published_files as published
 import soundfile
 import torch
-from published_files import (
-    SMALL_CLAP,
-    clap_checkpoint,
-    redraw,
-    write_flan_t5,
-    write_mert,
-    write_roberta_tokenizer,
-)
 from torch import Tensor
 from vae_weights import TINY
 from vocoder_settings import TINY_BIGVGAN
@@ -47,12 +40,12 @@ def wave(name: str, duration_s: float) -> Tensor:
 
 def write_assets(root: Path) -> None:
     """Every file that the stages of the paper's cast read, but the separator's."""
-    write_flan_t5(made(root / "flan_t5"))
-    write_mert(made(root / "mert"))
-    write_roberta_tokenizer(made(root / "roberta_tokenizer"))
+    published.write_flan_t5(made(root / "flan_t5"))
+    published.write_mert(made(root / "mert"))
+    published.write_roberta_tokenizer(made(root / "roberta_tokenizer"))
     for role, (asset, file) in _CHECKPOINTS.items():
-        network = redraw(build_network(SMALL_CLAP), role)
-        torch.save(clap_checkpoint(network), made(root / asset) / file)
+        network = published.redraw(build_network(published.SMALL_CLAP), role)
+        torch.save(published.clap_checkpoint(network), made(root / asset) / file)
     generator = torch_generator(0, "paper world")
     vae = random_mmaudio_vae(generator, TINY)
     torch.save(vae.state_dict(), made(root / "vae") / "v1-44.pth")
@@ -141,7 +134,7 @@ def tiny_profile() -> Profile:
     values["cast"]["windows"] |= {
         "window_s": CLIP_S, "min_track_s": CLIP_S / 2, "n_valid": 2, "n_test": 1,
     }  # fmt: skip
-    values["cast"]["clap"] = SMALL_CLAP
+    values["cast"]["clap"] = published.SMALL_CLAP
     training = {"max_epochs": 2, "batch_size": 4}
     values["cast"]["votes"] |= {"hidden": (8, 4), "songeval_pairs": 6}
     values["cast"]["votes"]["training"] |= training

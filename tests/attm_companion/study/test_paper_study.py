@@ -5,20 +5,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import paper_world
 import pytest
 import torch
-from paper_world import (
-    N_PROMPTS,
-    N_REFERENCE,
-    N_TRACKS,
-    WORDS,
-    made,
-    tiny_profile,
-    tiny_separator,
-    wave,
-    write_assets,
-    write_votes,
-)
 from published_files import write_audio_language_model
 
 from attm_companion.study import paper_frozen
@@ -37,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("assets")
-    write_assets(folder)
+    paper_world.write_assets(folder)
     return folder
 
 
@@ -46,10 +35,10 @@ def study(published, monkeypatch) -> Study:
     """A study of tiny files that stand where the published ones would."""
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(published))
     monkeypatch.setattr(paper_frozen, "verify", lambda asset: {asset.name: "unverified"})
-    monkeypatch.setattr(MdxExtraStage, "model", lambda stage: tiny_separator())
+    monkeypatch.setattr(MdxExtraStage, "model", lambda stage: paper_world.tiny_separator())
     any_number = partial(reference_tracks, n_expected=None)
     monkeypatch.setattr(song_describer, "reference_tracks", any_number)
-    return Study(tiny_profile())
+    return Study(paper_world.tiny_profile())
 
 
 def run(*stages: Stage) -> None:
@@ -61,11 +50,11 @@ def test_the_chain_runs_from_published_files_to_scores(study):
     deployed = study.condition(study.crpo(), study.evaluation, s=5.0)
     run(deployed, study.anchors())
     scores = deployed.scores()
-    assert len(scores) == N_PROMPTS
+    assert len(scores) == paper_world.N_PROMPTS
     assert np.isfinite(scores.clap).all()
     assert np.isfinite(scores.reward).all()
     assert np.ptp(scores.reward) > 0
-    assert study.reference(study.evaluation).shape == (N_REFERENCE, 512)
+    assert study.reference(study.evaluation).shape == (paper_world.N_REFERENCE, 512)
     assert deployed.audio().shape == (1, study.profile.cast.n_samples)
 
 
@@ -73,22 +62,22 @@ def test_the_corpus_deals_tracks_and_knows_every_text(study):
     corpus = study.frozen.corpus
     run(corpus)
     splits = [len(corpus.rows(split)) for split in ("train", "valid", "test", "prompts")]
-    assert splits == [2 * (N_TRACKS - 3), 4, 2, N_PROMPTS]
-    assert corpus.captions("prompts") == WORDS[:N_PROMPTS]
+    assert splits == [2 * (paper_world.N_TRACKS - 3), 4, 2, paper_world.N_PROMPTS]
+    assert corpus.captions("prompts") == paper_world.WORDS[: paper_world.N_PROMPTS]
     table = corpus.table
     assert corpus.captions("train")[0] == table["caption"][corpus.rows("train")[0]]
     first = table.iloc[corpus.rows("valid")[:2]]
     assert first["track_id"].nunique() == 2
     n_samples = study.profile.cast.n_samples
     assert corpus.waves("valid").shape == (2, 1, n_samples)
-    assert corpus.waves("prompts").shape == (N_PROMPTS, 1, n_samples)
-    assert torch.equal(corpus.waves("prompts"), corpus.waves("reference")[:N_PROMPTS])
+    assert corpus.waves("prompts").shape == (paper_world.N_PROMPTS, 1, n_samples)
+    assert torch.equal(corpus.waves("prompts"), corpus.waves("reference")[: paper_world.N_PROMPTS])
 
 
 def test_training_reads_the_shards(study):
     run(study.features)
     train = study.features.latents("train", "reward_score")
-    assert len(train) == 2 * (N_TRACKS - 3)
+    assert len(train) == 2 * (paper_world.N_TRACKS - 3)
     assert train.latent_shape == (study.frozen.codec.model().n_latents, 3)
     assert study.features.shapes()["n_tokens"] == 77
     other = study.features.latents("train", "instrumental_reward_score")
@@ -102,16 +91,17 @@ def test_where_the_votes_and_a_judge_are_here_they_are_used(
     plain = study.evaluator
     assert plain.ranker.kind == "tunejury" and plain.frozen.oracle is None
     shutil.copytree(published, tmp_path / "more")
-    write_votes(tmp_path / "more")
-    write_audio_language_model(made(tmp_path / "more" / "concept_judge"), WORDS[:1])
+    paper_world.write_votes(tmp_path / "more")
+    (tmp_path / "more" / "concept_judge").mkdir()
+    write_audio_language_model(tmp_path / "more" / "concept_judge", paper_world.WORDS[:1])
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path / "more"))
-    voted = Study(tiny_profile())
+    voted = Study(paper_world.tiny_profile())
     assert voted.features.ranker.uid == voted.ranker.uid
     assert voted.features.frozen.oracle is None
     evaluator = voted.evaluator
     run(evaluator.ranker, evaluator.frozen.oracle)
-    waves = torch.stack([wave(text, 1.0)[None] for text in WORDS[:2]])
-    scores = evaluator.score(waves, [f"{text}, calm" for text in WORDS[:2]])
+    waves = torch.stack([paper_world.wave(text, 1.0)[None] for text in paper_world.WORDS[:2]])
+    scores = evaluator.score(waves, [f"{text}, calm" for text in paper_world.WORDS[:2]])
     assert np.ptp(scores.reward) > 0
     assert set(scores.ccs) <= {0.0, 0.5, 1.0}
     report = read_json(voted.ranker.artefact("quality.json"))
@@ -121,7 +111,7 @@ def test_where_the_votes_and_a_judge_are_here_they_are_used(
 
 def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeypatch):
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(published))
-    stage = Study(tiny_profile()).frozen.codec
+    stage = Study(paper_world.tiny_profile()).frozen.codec
     with pytest.raises(AssetError, match=r"run `attm assets fetch vae`\n.*v1-44.pth is wrong"):
         run_stage(stage)
     assert not stage.done
@@ -130,4 +120,4 @@ def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeyp
 def test_absent_assets_are_named_with_what_fetches_them(tmp_path, monkeypatch):
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(AssetError, match=r"`attm assets fetch mert`[\s\S]*config.json is absent"):
-        run_stage(Study(tiny_profile()).frozen.mert)
+        run_stage(Study(paper_world.tiny_profile()).frozen.mert)

@@ -8,15 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from attm_companion.study import result_files as module
-from attm_companion.study.result_files import (
-    code_commit,
-    hardware,
-    provenance,
-    read_result,
-    results_hash,
-    write_result,
-)
+from attm_companion.study import result_files
 from attm_companion.study.results import Result
 from attm_core.errors import ResultError
 from attm_core.evaluation.statistics import paired_t_test
@@ -35,11 +27,11 @@ def example(experiment: str = "toy") -> Result:
 
 
 def test_what_is_written_is_read_again(own_folders):
-    path = write_result(example())
+    path = result_files.write_result(example())
     assert path == own_folders / "results" / "test" / "toy.csv"
     expected = example()
     expected.values[0] = replace(expected.values[0], value=0.333333333)
-    assert read_result("test", "toy") == expected
+    assert result_files.read_result("test", "toy") == expected
 
 
 def test_a_query_names_one_line():
@@ -91,24 +83,24 @@ def test_a_test_brings_its_interval_and_p():
 
 
 def test_a_table_of_the_same_values_keeps_its_provenance():
-    path = write_result(example())
+    path = result_files.write_result(example())
     before = path.read_bytes()
     again = replace(example(), provenance={"date": "tomorrow"})
-    write_result(again)
+    result_files.write_result(again)
     assert path.read_bytes() == before
-    assert read_result("test", "toy").provenance["date"] == "today"
+    assert result_files.read_result("test", "toy").provenance["date"] == "today"
     again.add("row", "more", 1.0, "1")
-    write_result(again)
-    assert read_result("test", "toy").provenance == {"date": "tomorrow"}
+    result_files.write_result(again)
+    assert result_files.read_result("test", "toy").provenance == {"date": "tomorrow"}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])
 def test_files_that_are_no_result_are_replaced(text):
-    path = write_result(example())
+    path = result_files.write_result(example())
     path.write_text(text)
     path.with_suffix(".json").write_text(text)
-    write_result(example())
-    assert read_result("test", "toy").provenance["date"] == "today"
+    result_files.write_result(example())
+    assert result_files.read_result("test", "toy").provenance["date"] == "today"
 
 
 @pytest.mark.parametrize("number", ["value", "low", "high", "paper", "p"])
@@ -123,10 +115,10 @@ def test_what_is_not_there_or_there_twice_is_said():
     with pytest.raises(ResultError, match="gain of row is given twice"):
         example().add("row", "gain", 0.5, "reward")
     with pytest.raises(ResultError, match="attm study --profile test"):
-        read_result("test", "toy")
-    write_result(example()).with_suffix(".json").unlink()
+        result_files.read_result("test", "toy")
+    result_files.write_result(example()).with_suffix(".json").unlink()
     with pytest.raises(ResultError, match="no provenance"):
-        read_result("test", "toy")
+        result_files.read_result("test", "toy")
 
 
 @pytest.mark.parametrize(
@@ -141,35 +133,35 @@ def test_what_is_not_there_or_there_twice_is_said():
     ],
 )
 def test_a_malformed_file_is_refused(damage):
-    path = write_result(example())
+    path = result_files.write_result(example())
     path.write_text(damage(path.read_text()))
     with pytest.raises(ResultError, match="malformed"):
-        read_result("test", "toy")
+        result_files.read_result("test", "toy")
 
 
 @pytest.mark.parametrize(
     "change", [{"value": 0.333333334}, {"verdict": "not significant"}, {"generation_seed": 43}]
 )
 def test_the_hash_sees_every_field_of_every_file_but_no_fact_of_the_run(change):
-    folder = write_result(example()).parent
-    before = results_hash(folder)
+    folder = result_files.write_result(example()).parent
+    before = result_files.results_hash(folder)
     (folder / "toy.json").write_text('{"date": "tomorrow", "hardware": "abacus"}')
     account = Result("compute", "test", provenance={"date": "today"})
     account.add("SFT", "processor_time", 10.0, "core-seconds")
-    write_result(account)
-    assert results_hash(folder) == before
+    result_files.write_result(account)
+    assert result_files.results_hash(folder) == before
     other = example()
     other.values[0] = replace(other.values[0], **change)
-    write_result(other)
-    assert results_hash(folder) != before
-    write_result(example())
-    assert results_hash(folder) == before
-    write_result(example("toy2"))
-    assert results_hash(folder) != before
+    result_files.write_result(other)
+    assert result_files.results_hash(folder) != before
+    result_files.write_result(example())
+    assert result_files.results_hash(folder) == before
+    result_files.write_result(example("toy2"))
+    assert result_files.results_hash(folder) != before
 
 
 def test_facts_of_a_run():
-    facts = provenance("crpo-1", "f00d")
+    facts = result_files.provenance("crpo-1", "f00d")
     assert facts["config_uid"] == "crpo-1"
     assert facts["data_hash"] == "f00d"
     age = datetime.now(UTC) - datetime.fromisoformat(facts["date"])
@@ -179,10 +171,10 @@ def test_facts_of_a_run():
 
 def test_hardware_names_cores_memory_and_number_format(processor):
     processor(avx512_bf16=False)
-    assert f", {os.cpu_count()} cores, " in hardware()
-    assert re.search(r"\d+ GiB, float32$", hardware())
+    assert f", {os.cpu_count()} cores, " in result_files.hardware()
+    assert re.search(r"\d+ GiB, float32$", result_files.hardware())
     processor(avx512_bf16=True)
-    assert hardware().endswith("GiB, bfloat16")
+    assert result_files.hardware().endswith("GiB, bfloat16")
 
 
 def git(folder, *words: str) -> str:
@@ -192,8 +184,8 @@ def git(folder, *words: str) -> str:
 
 
 def test_a_commit_says_whether_code_differs_from_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROOT", tmp_path)
-    assert code_commit() == "unknown"
+    monkeypatch.setattr(result_files, "ROOT", tmp_path)
+    assert result_files.code_commit() == "unknown"
     git(tmp_path, "init", "-q")
     (tmp_path / "attm_core").mkdir()
     (tmp_path / "attm_core" / "a.py").write_text("a = 1\n")
@@ -202,6 +194,6 @@ def test_a_commit_says_whether_code_differs_from_it(tmp_path, monkeypatch):
     commit = git(tmp_path, "rev-parse", "--short=12", "HEAD")
     assert len(commit) == 12
     (tmp_path / "notes.txt").write_text("no code")
-    assert code_commit() == commit
+    assert result_files.code_commit() == commit
     (tmp_path / "attm_core" / "a.py").write_text("a = 2\n")
-    assert code_commit() == f"{commit}+changes"
+    assert result_files.code_commit() == f"{commit}+changes"

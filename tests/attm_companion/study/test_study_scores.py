@@ -5,26 +5,21 @@ import pytest
 from studies import N_PROMPTS, cloud, noise, scores
 
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.condition_scores import (
-    Scores,
-    add_row,
-    fad_interval,
-    intervals,
-    paper_row,
-)
+from attm_companion.study import condition_scores
 from attm_companion.study.results import Result
 
 
 def test_fad_of_a_shifted_copy_is_the_squared_shift():
-    interval = fad_interval(cloud(1.5), cloud(0.0))
+    interval = condition_scores.fad_interval(cloud(1.5), cloud(0.0))
     assert interval.estimate == pytest.approx(1.5**2)
     assert interval.low < 1.5**2 < interval.high
-    assert fad_interval(cloud(0.0), cloud(0.0)).estimate == pytest.approx(0.0, abs=1e-6)
+    same = condition_scores.fad_interval(cloud(0.0), cloud(0.0))
+    assert same.estimate == pytest.approx(0.0, abs=1e-6)
 
 
 def test_fad_intervals_repeat_and_depend_on_the_seed_of_the_resampling():
-    first, again = (fad_interval(cloud(1.0), cloud(0.0), seed=3) for _ in range(2))
-    other = fad_interval(cloud(1.0), cloud(0.0), seed=4)
+    first, again = (condition_scores.fad_interval(cloud(1.0), cloud(0.0), seed=3) for _ in range(2))
+    other = condition_scores.fad_interval(cloud(1.0), cloud(0.0), seed=4)
     assert first == again
     assert other.estimate == first.estimate
     assert (other.low, other.high) != (first.low, first.high)
@@ -33,8 +28,8 @@ def test_fad_intervals_repeat_and_depend_on_the_seed_of_the_resampling():
 def test_a_row_stands_beside_the_papers():
     result = Result("toy", "test")
     reference, facts = cloud(0.0, "reference"), {"s": 5.0, "generation_seed": 42}
-    paper = paper_row("table2.row4")
-    add_row(result, "mine", scores(0.3, 0.5, 2.0), reference, paper, **facts)
+    paper = condition_scores.paper_row("table2.row4")
+    condition_scores.add_row(result, "mine", scores(0.3, 0.5, 2.0), reference, paper, **facts)
     for metric, estimate in {"fad": 4.0, "clap": 0.3, "reward": 0.5}.items():
         value = result[f"{metric} of mine"]
         assert value.value == pytest.approx(estimate)
@@ -46,12 +41,12 @@ def test_a_row_stands_beside_the_papers():
 
 def test_scores_survive_a_file_and_what_was_not_measured_is_no_column(tmp_path):
     drawn = replace(scores(noise("a"), vocals_db=np.nan), ccs=np.full(N_PROMPTS, 0.5))
-    loaded = Scores.load(drawn.save(tmp_path / "scores.npz"))
+    loaded = condition_scores.Scores.load(drawn.save(tmp_path / "scores.npz"))
     assert len(loaded) == N_PROMPTS
     for name, values in vars(drawn).items():
         np.testing.assert_array_equal(getattr(loaded, name), values)
     assert list(loaded.per_prompt) == ["clap", "reward", "ccs"]
-    row = intervals(loaded, cloud(0.0, "reference"))
+    row = condition_scores.intervals(loaded, cloud(0.0, "reference"))
     assert row["ccs"].low == row["ccs"].estimate == row["ccs"].high == 0.5
     # t(59) at 97.5 % is 2.001; the noise's deviation of 1 is √(60/59) without bias.
     half = 2.000995 * np.sqrt(60 / 59) / np.sqrt(60)

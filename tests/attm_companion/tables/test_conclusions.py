@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from attm_companion.tables.conclusions import (
-    equivalence_p,
-    minimum_detectable_effect,
-    sample_size_for,
-    two_way_bootstrap,
-    verdict,
-)
+from attm_companion.tables import conclusions
 from attm_core.errors import InputError
 
 # Eight seeds with mean 0 and n − 1 deviation 1.
@@ -19,11 +13,11 @@ UNIT = np.array([-1.0, 1.0] * 4) * math.sqrt(7 / 8)
 
 def test_equivalence_by_hand() -> None:
     # mean 0, standard error 1/√8: both tests have t = margin·√8.
-    assert equivalence_p(UNIT, 0.5) == pytest.approx(stats.t.sf(0.5 * math.sqrt(8), 7))
+    assert conclusions.equivalence_p(UNIT, 0.5) == pytest.approx(stats.t.sf(0.5 * math.sqrt(8), 7))
     # A mean of 0.5 at the margin 0.5: t = 0.
-    assert equivalence_p(UNIT + 0.5, 0.5) == pytest.approx(0.5)
-    assert equivalence_p([0.02, 0.02], 0.05) == 0.0
-    assert equivalence_p([0.07, 0.07], 0.05) == 1.0
+    assert conclusions.equivalence_p(UNIT + 0.5, 0.5) == pytest.approx(0.5)
+    assert conclusions.equivalence_p([0.02, 0.02], 0.05) == 0.0
+    assert conclusions.equivalence_p([0.07, 0.07], 0.05) == 1.0
 
 
 def test_equivalence_is_the_90_percent_interval_inside_the_margin() -> None:
@@ -32,15 +26,15 @@ def test_equivalence_is_the_90_percent_interval_inside_the_margin() -> None:
         x = rng.normal(0.1, 0.2, size=6)
         half = stats.t.ppf(0.95, 5) * x.std(ddof=1) / math.sqrt(6)
         inside = abs(x.mean()) + half < 0.3
-        assert (equivalence_p(x, 0.3) < 0.05) == inside
+        assert (conclusions.equivalence_p(x, 0.3) < 0.05) == inside
 
 
 def test_detectable_effect_by_hand_and_by_simulation() -> None:
     # K = 8: t₇(0.975) + t₇(0.8) = 2.36462 + 0.89603, over √8.
-    effect = minimum_detectable_effect(1.0, 8)
+    effect = conclusions.minimum_detectable_effect(1.0, 8)
     assert effect == pytest.approx(3.26065 / math.sqrt(8), rel=1e-5)
-    assert sample_size_for(effect, 1.0) == 8
-    assert sample_size_for(0.05, 0.5) > (2.8 * 10) ** 2
+    assert conclusions.sample_size_for(effect, 1.0) == 8
+    assert conclusions.sample_size_for(0.05, 0.5) > (2.8 * 10) ** 2
     draws = np.random.default_rng(0).normal(effect, 1.0, size=(2000, 8))
     found = stats.ttest_1samp(draws, 0.0, axis=1).pvalue < 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.03)
@@ -50,7 +44,7 @@ def test_two_way_bootstrap_sees_both_levels() -> None:
     rng = np.random.default_rng(1)
     seeds, prompts = rng.normal(0, 0.3, (8, 1)), rng.normal(0, 0.5, (1, 40))
     width = {
-        name: (lambda found: found.high - found.low)(two_way_bootstrap(table, rng))
+        name: (lambda found: found.high - found.low)(conclusions.two_way_bootstrap(table, rng))
         for name, table in {
             "seeds": seeds + np.zeros((8, 40)),
             "prompts": prompts + np.zeros((8, 40)),
@@ -77,13 +71,14 @@ def test_two_way_bootstrap_sees_both_levels() -> None:
 )
 def test_verdicts(values: np.ndarray, direction: int, expected: str) -> None:
     p = float(stats.ttest_1samp(values, 0).pvalue)
-    assert verdict(values.mean(), direction, p, equivalence_p(values, 0.05)) == expected
+    p_equal = conclusions.equivalence_p(values, 0.05)
+    assert conclusions.verdict(values.mean(), direction, p, p_equal) == expected
 
 
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(InputError, match="margin must be positive"):
-        equivalence_p(UNIT, 0.0)
+        conclusions.equivalence_p(UNIT, 0.0)
     with pytest.raises(InputError, match="n ≥ 2"):
-        minimum_detectable_effect(1.0, 1)
+        conclusions.minimum_detectable_effect(1.0, 1)
     with pytest.raises(InputError, match="seeds ≥ 2"):
-        two_way_bootstrap(np.zeros((1, 5)), np.random.default_rng(0))
+        conclusions.two_way_bootstrap(np.zeros((1, 5)), np.random.default_rng(0))

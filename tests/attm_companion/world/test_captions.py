@@ -1,16 +1,10 @@
 import re
+from itertools import product
 
 import pytest
 
+from attm_companion.world import captions
 from attm_companion.world.arrangement import arrange
-from attm_companion.world.captions import (
-    MOODS,
-    TEMPLATES,
-    TEMPO_WORDS,
-    fill_template,
-    join_words,
-    write_caption,
-)
 from attm_companion.world.sheet_music import Piece
 from attm_core.randomness import numpy_generator
 
@@ -33,20 +27,20 @@ FAULT_TALK = re.compile(
 
 def test_join_words_by_hand() -> None:
     words = ["violin", "viola", "cello"]
-    joined = [join_words(words[:n]) for n in range(4)]
+    joined = [captions.join_words(words[:n]) for n in range(4)]
     assert joined == ["", "violin", "violin and viola", "violin, viola and cello"]
 
 
 def test_a_template_by_hand() -> None:
-    text = fill_template("A {mood} {work} in {key} for {instruments}{voices}.", WORDS)
+    text = captions.fill_template("A {mood} {work} in {key} for {instruments}{voices}.", WORDS)
     assert text == "An urgent reel in A minor for violin and cello with a choir."
-    text = fill_template("{Instruments} play {manner} a {mood} piece{voices}.", WORDS)
+    text = captions.fill_template("{Instruments} play {manner} a {mood} piece{voices}.", WORDS)
     assert text == "Violin and cello play softly an urgent piece with a choir."
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("template", captions.TEMPLATES)
 def test_every_template_names_instruments_mood_and_voices(template: str) -> None:
-    text = fill_template(template, WORDS).lower()
+    text = captions.fill_template(template, WORDS).lower()
     assert "violin and cello" in text and "urgent" in text and "with a choir" in text
     assert text.endswith(".") and "{" not in text and "  " not in text
 
@@ -57,7 +51,7 @@ def test_captions_say_what_was_arranged_and_not_how_it_was_produced(
 ) -> None:
     for seed in range(60):
         arrangement = arrange(scale, 4.096, has_voice, numpy_generator(seed, "arrange"))
-        caption = write_caption(scale, arrangement, numpy_generator(seed, "caption"))
+        caption = captions.write_caption(scale, arrangement, numpy_generator(seed, "caption"))
         text = caption.text.lower()
         assert all(word in text for word in (*arrangement.words, caption.mood))
         assert not FAULT_TALK.search(text), text
@@ -66,6 +60,6 @@ def test_captions_say_what_was_arranged_and_not_how_it_was_produced(
 
 
 def test_tables_are_complete() -> None:
-    assert {(mode, tempo) for mode in ("major", "minor") for tempo in TEMPO_WORDS} == set(MOODS)
-    words = [word for moods in MOODS.values() for word in moods]
+    assert set(product(("major", "minor"), captions.TEMPO_WORDS)) == set(captions.MOODS)
+    words = [word for moods in captions.MOODS.values() for word in moods]
     assert len(words) == len(set(words)), "a mood word stands for one mode and tempo"

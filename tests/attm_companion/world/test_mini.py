@@ -8,13 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from attm_companion.world import mini_codec
 from attm_companion.world.config import FitConfig, MiniCodecConfig
-from attm_companion.world.mini_codec import (
-    MiniCodec,
-    kl_divergence,
-    principal_components,
-    train_mini_codec,
-)
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 from attm_core.weights import save_module
@@ -39,27 +34,27 @@ def melodies(n_clips: int, seed: int) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def trained() -> MiniCodec:
-    return train_mini_codec(melodies(64, 0), CONFIG, torch_generator(0))
+def trained() -> mini_codec.MiniCodec:
+    return mini_codec.train_mini_codec(melodies(64, 0), CONFIG, torch_generator(0))
 
 
-def mel_error(codec: MiniCodec, waves: Tensor) -> float:
+def mel_error(codec: mini_codec.MiniCodec, waves: Tensor) -> float:
     target = codec.log_mel(waves)
     rebuilt = codec.decode_mel(codec.encode(waves[:, None])[0])
     return float((codec.standardize(rebuilt) - codec.standardize(target)).abs().mean())
 
 
 def test_kl_by_hand() -> None:
-    assert kl_divergence(torch.zeros(3), torch.zeros(3)) == 0
+    assert mini_codec.kl_divergence(torch.zeros(3), torch.zeros(3)) == 0
     # N(2, e): ½(4 + e − 1 − 1).
-    value = kl_divergence(torch.tensor([2.0]), torch.tensor([1.0]))
+    value = mini_codec.kl_divergence(torch.tensor([2.0]), torch.tensor([1.0]))
     assert value == pytest.approx(0.5 * (2 + math.e))
 
 
 def test_principal_components_of_an_ellipse() -> None:
     angle = torch.linspace(0, 2 * math.pi, 401)[:-1]
     ellipse = torch.stack([3 * angle.cos() + 7, angle.sin()], dim=1)
-    components, deviations = principal_components(ellipse, 1)
+    components, deviations = mini_codec.principal_components(ellipse, 1)
     assert components.abs()[0].tolist() == pytest.approx([1, 0], abs=1e-5)
     assert float(deviations[0]) == pytest.approx(3 / math.sqrt(2), rel=1e-4)
 
@@ -68,13 +63,14 @@ def test_training_beats_the_linear_start_and_follows_its_generator() -> None:
     waves, errors = melodies(64, 0), []
     for steps, seed in ((60, 0), (1, 0), (1, 0), (1, 1)):
         config = replace(CONFIG, fit=FitConfig(steps=steps, batch_size=16))
-        errors.append(mel_error(train_mini_codec(waves, config, torch_generator(seed)), waves))
+        codec = mini_codec.train_mini_codec(waves, config, torch_generator(seed))
+        errors.append(mel_error(codec, waves))
     assert errors[0] < 0.8 * errors[1]
     assert errors[1] == errors[2] != errors[3]
 
 
-def test_file_round_trip_and_shapes(trained: MiniCodec, tmp_path: Path) -> None:
-    loaded = MiniCodec.load(save_module(tmp_path / "codec.safetensors", trained, CONFIG))
+def test_file_round_trip_and_shapes(trained: mini_codec.MiniCodec, tmp_path: Path) -> None:
+    loaded = mini_codec.MiniCodec.load(save_module(tmp_path / "codec.safetensors", trained, CONFIG))
     waves = melodies(3, 1)[:, None]
     mean, std = trained.encode(waves)
     assert mean.shape == std.shape == (3, trained.n_latents, trained.n_channels) == (3, 8, 8)
@@ -84,10 +80,10 @@ def test_file_round_trip_and_shapes(trained: MiniCodec, tmp_path: Path) -> None:
     assert torch.equal(loaded.encode(waves)[0], mean)
 
 
-def test_wrong_lengths_are_refused(trained: MiniCodec) -> None:
+def test_wrong_lengths_are_refused(trained: mini_codec.MiniCodec) -> None:
     with pytest.raises(InputError, match="not 16384"):
         trained.encode(torch.zeros(1, 1, 16_000))
     with pytest.raises(InputError, match="multiple of 2048"):
-        MiniCodec(MiniCodecConfig(n_samples=1000))
+        mini_codec.MiniCodec(MiniCodecConfig(n_samples=1000))
     with pytest.raises(InputError, match="5 wide, not 8"):
         trained.decode(torch.zeros(1, 8, 5))

@@ -1,14 +1,8 @@
 import pytest
 import torch
 
+from attm_core.backbone import fast_sampling
 from attm_core.backbone.blocks import SwiGLU
-from attm_core.backbone.fast_sampling import (
-    _F_2_3,
-    _F_4_3,
-    FastFluxAudio,
-    _Transform,
-    _WinogradSwiGLU,
-)
 from attm_core.backbone.flux_audio import Conditions, FluxAudio
 from attm_core.configuration import GenerationConfig
 from attm_core.constants import HEAD_NAMES
@@ -25,7 +19,7 @@ def test_float32_snapshot_has_the_velocity_of_the_model(
     head, winograd, small, generator, inputs, randomise
 ):
     model = randomise(FluxAudio(small.with_head(head), generator))
-    fast = FastFluxAudio(model, winograd=winograd)
+    fast = fast_sampling.FastFluxAudio(model, winograd=winograd)
     scores = None if head == "none" else torch.tensor([-1.0, 0.5, 5.0])
     with torch.no_grad():
         assert relative_error(fast(*inputs, scores), model(*inputs, scores)) < 1e-5
@@ -34,7 +28,7 @@ def test_float32_snapshot_has_the_velocity_of_the_model(
 @pytest.mark.parametrize("winograd", [True, False])
 def test_bfloat16_snapshot_stays_close(winograd, small, generator, inputs, randomise):
     model = randomise(FluxAudio(small, generator))
-    fast = FastFluxAudio(model, torch.bfloat16, winograd)
+    fast = fast_sampling.FastFluxAudio(model, torch.bfloat16, winograd)
     with torch.no_grad():
         wanted = model(*inputs)
     got = fast(*inputs)
@@ -44,7 +38,7 @@ def test_bfloat16_snapshot_stays_close(winograd, small, generator, inputs, rando
 
 def test_branches_of_guidance_share_the_projection_of_x_t(small, generator, inputs, randomise):
     model = randomise(FluxAudio(small, generator))
-    fast, rows = FastFluxAudio(model), []
+    fast, rows = fast_sampling.FastFluxAudio(model), []
     fast.fast.audio_input_proj.register_forward_hook(
         lambda _module, given, _out: rows.append(len(given[0]))
     )
@@ -71,12 +65,12 @@ def test_sampler_takes_a_snapshot_for_the_model(small, generator, inputs, random
     noise = torch.randn(3, 9, 4, generator=generator)
     config = GenerationConfig(s=2.0, w=2.0, n_steps=3)
     wanted = generate_latents(model, inputs[2], config, noise)
-    got = generate_latents(FastFluxAudio(model), inputs[2], config, noise)
+    got = generate_latents(fast_sampling.FastFluxAudio(model), inputs[2], config, noise)
     assert relative_error(got, wanted) < 1e-5
 
 
-@pytest.mark.parametrize("transform", [_F_2_3, _F_4_3])
-def test_transform_convolves_a_sequence_by_hand(transform: _Transform):
+@pytest.mark.parametrize("transform", [fast_sampling._F_2_3, fast_sampling._F_4_3])
+def test_transform_convolves_a_sequence_by_hand(transform: fast_sampling._Transform):
     b_t, g, a_t = (torch.tensor(part, dtype=torch.float64) for part in transform)
     d = torch.arange(1.0, b_t.shape[0] + 1, dtype=torch.float64) ** 2
     kernel = torch.tensor([1.0, -2.0, 5.0], dtype=torch.float64)
@@ -85,16 +79,18 @@ def test_transform_convolves_a_sequence_by_hand(transform: _Transform):
     assert torch.allclose(a_t @ ((g @ kernel) * (b_t @ d)), wanted)
 
 
-@pytest.mark.parametrize("transform", [_F_2_3, _F_4_3])
+@pytest.mark.parametrize("transform", [fast_sampling._F_2_3, fast_sampling._F_4_3])
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8, 9, 11])
-def test_layer_equals_the_convolutions_at_every_length(transform: _Transform, length: int):
+def test_layer_equals_the_convolutions_at_every_length(
+    transform: fast_sampling._Transform, length: int
+):
     generator = torch.Generator().manual_seed(length)
     layer = SwiGLU(6, 10, kernel=3)
     x = torch.randn(2, length, 6, generator=generator)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) / 4)
-        fast = _WinogradSwiGLU(
+        fast = fast_sampling._WinogradSwiGLU(
             layer.w1.weight, layer.w3.weight, layer.w2.weight, torch.float32, transform
         )
         assert torch.allclose(fast(x), layer(x), atol=1e-4)

@@ -8,13 +8,7 @@ import torch
 from torch import Tensor, nn
 from vocoder_settings import TINY_BIGVGAN
 
-from attm_core.codec.bigvgan_vocoder import (
-    BIGVGAN_V2_44K,
-    _make_bigvgan,
-    _remove_weight_norm,
-    load_bigvgan,
-    random_bigvgan,
-)
+from attm_core.codec import bigvgan_vocoder
 from attm_core.codec.mel import MEL_44K
 from attm_core.errors import CheckpointError
 
@@ -22,7 +16,7 @@ from attm_core.errors import CheckpointError
 @pytest.fixture(scope="module")
 def untrained() -> nn.Module:
     """Loud, not yet clipping, and of magnitudes that weight norm has to fold."""
-    vocoder = _make_bigvgan(TINY_BIGVGAN)
+    vocoder = bigvgan_vocoder._make_bigvgan(TINY_BIGVGAN)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in vocoder.parameters():
@@ -43,7 +37,7 @@ def log_mel() -> Tensor:
 
 
 def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module, log_mel: Tensor) -> None:
-    vocoder = load_bigvgan(folder, MEL_44K)
+    vocoder = bigvgan_vocoder.load_bigvgan(folder, MEL_44K)
     with torch.no_grad():
         expected = untrained(log_mel)
         waves = vocoder(log_mel)
@@ -59,19 +53,19 @@ def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module, log_me
 
 
 def test_loads_weights_saved_without_weight_norm(tmp_path: Path, log_mel: Tensor) -> None:
-    plain = random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(2))
+    plain = bigvgan_vocoder.random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(2))
     plain._save_pretrained(tmp_path)
     with torch.no_grad():
         waves = plain(log_mel)
-        assert torch.equal(load_bigvgan(tmp_path)(log_mel), waves)
+        assert torch.equal(bigvgan_vocoder.load_bigvgan(tmp_path)(log_mel), waves)
     assert 0.001 < waves.std() < 0.5
 
 
 @pytest.mark.slow  # the meta device takes seconds to import
 def test_full_size_has_the_published_number_of_parameters() -> None:
     with torch.device("meta"):
-        vocoder = _make_bigvgan(BIGVGAN_V2_44K)
-    _remove_weight_norm(vocoder)
+        vocoder = bigvgan_vocoder._make_bigvgan(bigvgan_vocoder.BIGVGAN_V2_44K)
+    bigvgan_vocoder._remove_weight_norm(vocoder)
     assert sum(value.numel() for value in vocoder.parameters()) == 122_152_752
 
 
@@ -99,13 +93,13 @@ def test_other_configurations_are_refused(
 ) -> None:
     rewrite(folder, **changes)
     with pytest.raises(CheckpointError, match=message):
-        load_bigvgan(folder, MEL_44K)
+        bigvgan_vocoder.load_bigvgan(folder, MEL_44K)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]"])
 def test_a_broken_configuration_is_refused(folder: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     with pytest.raises(CheckpointError, match="fetch the vocoder again"):
-        load_bigvgan(folder)
+        bigvgan_vocoder.load_bigvgan(folder)
     with pytest.raises(CheckpointError, match="does not exist"):
-        load_bigvgan(folder / "nowhere")
+        bigvgan_vocoder.load_bigvgan(folder / "nowhere")

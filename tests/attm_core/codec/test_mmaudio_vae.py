@@ -9,12 +9,7 @@ import torch
 from torch import Tensor, nn
 from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
 
-from attm_core.codec.mmaudio_vae import (
-    MMAudioVAE,
-    _Level,
-    _Middle,
-    load_mmaudio_vae,
-)
+from attm_core.codec import mmaudio_vae
 from attm_core.configuration import MMAudioVAEConfig
 from attm_core.files import save_tensors
 
@@ -23,7 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.fixture
 def state() -> dict[str, Tensor]:
-    return formula_state(MMAudioVAE(TINY).state_dict())
+    return formula_state(mmaudio_vae.MMAudioVAE(TINY).state_dict())
 
 
 def golden(name: str) -> dict[str, Tensor]:
@@ -32,7 +27,7 @@ def golden(name: str) -> dict[str, Tensor]:
 
 
 def test_full_size_has_the_names_and_shapes_of_the_reference() -> None:
-    model = MMAudioVAE(MMAudioVAEConfig())
+    model = mmaudio_vae.MMAudioVAE(MMAudioVAEConfig())
     shapes = json.loads((GOLDEN / "mmaudio_vae_44k_keys.json").read_text())["shapes"]
     assert {name: list(value.shape) for name, value in model.state_dict().items()} == shapes
     assert len(shapes) == 57
@@ -40,7 +35,7 @@ def test_full_size_has_the_names_and_shapes_of_the_reference() -> None:
 
 
 def test_encoder_and_decoder_give_the_values_of_the_reference(state: dict[str, Tensor]) -> None:
-    model, expected = load_mmaudio_vae(state, TINY), golden("mmaudio_vae_tiny.json")
+    model, expected = mmaudio_vae.load_mmaudio_vae(state, TINY), golden("mmaudio_vae_tiny.json")
     mean, std = model.encode(tiny_mel())
     assert torch.allclose(mean, expected["mean"], rtol=1e-5, atol=1e-5)
     assert torch.allclose(std, expected["std"], rtol=1e-5, atol=1e-5)
@@ -50,9 +45,9 @@ def test_encoder_and_decoder_give_the_values_of_the_reference(state: dict[str, T
 
 def test_a_file_gives_what_its_state_dict_does_and_that_is_left_alone(state, tmp_path) -> None:
     path = save_tensors(tmp_path / "v1-44.safetensors", state)
-    decoded = load_mmaudio_vae(path, TINY).decode(tiny_latents())
+    decoded = mmaudio_vae.load_mmaudio_vae(path, TINY).decode(tiny_latents())
     before = {name: value.clone() for name, value in state.items()}
-    assert torch.equal(decoded, load_mmaudio_vae(state, TINY).decode(tiny_latents()))
+    assert torch.equal(decoded, mmaudio_vae.load_mmaudio_vae(state, TINY).decode(tiny_latents()))
     assert state.keys() == before.keys()
     assert all(torch.equal(state[name], before[name]) for name in state)
 
@@ -60,9 +55,9 @@ def test_a_file_gives_what_its_state_dict_does_and_that_is_left_alone(state, tmp
 def test_bands_are_standardised_on_the_way_in_and_back_on_the_way_out(
     state: dict[str, Tensor],
 ) -> None:
-    model = load_mmaudio_vae(state, TINY)
+    model = mmaudio_vae.load_mmaudio_vae(state, TINY)
     shifted = {**state, "data_mean": state["data_mean"] + 1, "data_std": 2 * state["data_std"]}
-    other = load_mmaudio_vae(shifted, TINY)
+    other = mmaudio_vae.load_mmaudio_vae(shifted, TINY)
     standard = (tiny_mel() - model.data_mean) / model.data_std
     same_input = standard * other.data_std + other.data_mean
     assert torch.allclose(other.encode(same_input)[0], model.encode(tiny_mel())[0], atol=1e-4)
@@ -73,12 +68,14 @@ def test_bands_are_standardised_on_the_way_in_and_back_on_the_way_out(
 def test_deviation_is_bounded(state: dict[str, Tensor]) -> None:
     # A gain that throws log-variances far beyond [-30, 20].
     state["encoder.learnable_gain"] = torch.tensor(1e4)
-    _, std = load_mmaudio_vae(state, TINY).encode(tiny_mel())
+    _, std = mmaudio_vae.load_mmaudio_vae(state, TINY).encode(tiny_mel())
     assert std.min().item() == pytest.approx(torch.tensor(-15.0).exp().item())
     assert std.max().item() == pytest.approx(torch.tensor(10.0).exp().item())
 
 
-@pytest.mark.parametrize("make", [lambda: _Level(4, 4, 1), lambda: _Middle(4)])
+@pytest.mark.parametrize(
+    "make", [lambda: mmaudio_vae._Level(4, 4, 1), lambda: mmaudio_vae._Middle(4)]
+)
 def test_activations_are_limited(make: Callable[[], nn.Module]) -> None:
     module = make()
     for parameter in module.parameters():

@@ -6,17 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attm_core.codec.mp_layers import (
-    Downsample,
-    MPConv1d,
-    ResBlock,
-    SelfAttention,
-    Upsample,
-    _mp_sum,
-    _unit_magnitude,
-    effective_weight,
-    mp_silu,
-)
+from attm_core.codec import mp_layers
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -25,36 +15,36 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def with_random_weights(module: torch.nn.Module) -> torch.nn.Module:
     for rank, parameter in enumerate(module.parameters()):
-        parameter.data = effective_weight(normal(*parameter.shape, seed=rank))
+        parameter.data = mp_layers.effective_weight(normal(*parameter.shape, seed=rank))
     return module.requires_grad_(False)
 
 
 def test_unit_magnitude_and_sum_by_hand() -> None:
     # Channels (3, 4): norm 5, root mean square 5/√2.
     x = torch.tensor([[[3.0], [4.0]]])
-    assert _unit_magnitude(x, dim=1).flatten().tolist() == pytest.approx(
+    assert mp_layers._unit_magnitude(x, dim=1).flatten().tolist() == pytest.approx(
         [3 / (5 / math.sqrt(2) + 1e-4), 4 / (5 / math.sqrt(2) + 1e-4)]
     )
-    assert not _unit_magnitude(torch.zeros(1, 4, 2), dim=1).any()  # silence stays finite
-    total = _mp_sum(torch.tensor([1.0]), torch.tensor([2.0]))
+    assert not mp_layers._unit_magnitude(torch.zeros(1, 4, 2), dim=1).any()  # silence stays finite
+    total = mp_layers._mp_sum(torch.tensor([1.0]), torch.tensor([2.0]))
     assert total.item() == pytest.approx((0.7 + 0.6) / math.sqrt(0.49 + 0.09))
 
 
 def test_effective_weight_has_unit_rows_whatever_the_stored_scale() -> None:
     raw = normal(5, 7, 3)
-    weight = effective_weight(raw)
+    weight = mp_layers.effective_weight(raw)
     assert weight.flatten(1).norm(dim=1).tolist() == pytest.approx([1.0] * 5, rel=3e-4)
-    assert torch.allclose(effective_weight(30 * raw), weight, rtol=3e-4)
+    assert torch.allclose(mp_layers.effective_weight(30 * raw), weight, rtol=3e-4)
 
 
 @pytest.mark.parametrize(
     "output",
     [
-        mp_silu(normal(100_000)),
-        _mp_sum(normal(100_000), normal(100_000, seed=1)),
-        with_random_weights(MPConv1d(64, 64, 3))(normal(1, 64, 1000)),
-        with_random_weights(ResBlock(64, 96))(7 * normal(1, 64, 1000)),
-        with_random_weights(Upsample(64))(normal(1, 64, 1000)),
+        mp_layers.mp_silu(normal(100_000)),
+        mp_layers._mp_sum(normal(100_000), normal(100_000, seed=1)),
+        with_random_weights(mp_layers.MPConv1d(64, 64, 3))(normal(1, 64, 1000)),
+        with_random_weights(mp_layers.ResBlock(64, 96))(7 * normal(1, 64, 1000)),
+        with_random_weights(mp_layers.Upsample(64))(normal(1, 64, 1000)),
     ],
     ids=["silu", "sum", "convolution", "residual block", "up-sampling"],
 )
@@ -64,21 +54,21 @@ def test_magnitude_is_preserved(output: Tensor) -> None:
 
 def test_attention_over_equal_frames_passes_values_through() -> None:
     # All keys alike: every query sees the mean of equal values, that is v of that frame.
-    module = with_random_weights(SelfAttention(8))
+    module = with_random_weights(mp_layers.SelfAttention(8))
     x = normal(1, 8, 1).expand(1, 8, 5)
     v = (module.qkv.weight[2::3, :, 0] @ x[0, :, 0])[None, :, None]
-    v = _unit_magnitude(v, dim=1)
-    expected = _mp_sum(x, module.proj_out(v.expand(1, 8, 5)))
+    v = mp_layers._unit_magnitude(v, dim=1)
+    expected = mp_layers._mp_sum(x, module.proj_out(v.expand(1, 8, 5)))
     assert torch.allclose(module(x), expected, atol=1e-6)
 
 
 def test_attention_does_not_know_the_order_of_frames() -> None:
-    module, x = with_random_weights(SelfAttention(8)), normal(2, 8, 6)
+    module, x = with_random_weights(mp_layers.SelfAttention(8)), normal(2, 8, 6)
     assert torch.allclose(module(x.flip(-1)), module(x).flip(-1), atol=1e-6)
 
 
 def test_rates_by_hand() -> None:
-    down, up = Downsample(1), Upsample(1)
+    down, up = mp_layers.Downsample(1), mp_layers.Upsample(1)
     for parameter in down.parameters():
         parameter.data = torch.ones(1, 1, 1)
     up.conv.weight.data = torch.tensor([[[0.0, 1.0, 0.0]]])

@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attm_core.configuration import WindowConfig
-from attm_core.data.jamendo import (
-    COLUMNS,
-    Caption,
-    _assign_tracks,
-    _window_starts,
-    read_captions,
-    window_table,
-)
+from attm_core.data import jamendo
 from attm_core.errors import ConfigError, InputError
 
 RATE = 8_000
@@ -30,15 +23,15 @@ def write_captions(folder: Path, value: object) -> Path:
     return path
 
 
-def add_track(root: Path, path: str, seconds: float, rate: int = RATE) -> Caption:
+def add_track(root: Path, path: str, seconds: float, rate: int = RATE) -> jamendo.Caption:
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     wave = 0.1 * np.sin(np.arange(round(seconds * rate)) * 0.1)
     soundfile.write(str(root / path), wave, rate)
-    return Caption(path, f"the music of {path}")
+    return jamendo.Caption(path, f"the music of {path}")
 
 
 @pytest.fixture
-def tracks(tmp_path: Path) -> list[Caption]:
+def tracks(tmp_path: Path) -> list[jamendo.Caption]:
     lengths = [35.0, 25.5, 12.0, 31.0, 7.0, 30.0, 120.5]
     return [
         add_track(tmp_path, f"{n:02d}/{100 + n}.wav", length) for n, length in enumerate(lengths)
@@ -50,9 +43,9 @@ def test_captions_are_read_in_their_order(tmp_path: Path) -> None:
         {"path": "14/214.mp3", "caption": " Slow piano. ", "tags": ["piano"]},
         {"path": "00/7000.low.mp3", "caption": "Fast drums."},
     ]
-    captions = read_captions(write_captions(tmp_path, records))
-    assert captions[0] == Caption("14/214.mp3", "Slow piano.")
-    assert captions[1] == Caption("00/7000.low.mp3", "Fast drums.")
+    captions = jamendo.read_captions(write_captions(tmp_path, records))
+    assert captions[0] == jamendo.Caption("14/214.mp3", "Slow piano.")
+    assert captions[1] == jamendo.Caption("00/7000.low.mp3", "Fast drums.")
     assert [caption.track_id for caption in captions] == ["214", "7000"]
 
 
@@ -76,31 +69,31 @@ def test_captions_that_cannot_be_used_are_refused(
     tmp_path: Path, value: object, match: str
 ) -> None:
     with pytest.raises(InputError, match=match):
-        read_captions(write_captions(tmp_path, value))
+        jamendo.read_captions(write_captions(tmp_path, value))
     with pytest.raises(InputError, match=r"none\.json does not exist"):
-        read_captions(tmp_path / "none.json")
+        jamendo.read_captions(tmp_path / "none.json")
 
 
 def test_windows_by_hand() -> None:
     # 35 s at 8 kHz: three windows, (280000 - 80000) // 2 = 100000 samples apart.
-    assert _window_starts(280_000, RATE, SMALL) == [0, 100_000, 200_000]
-    assert _window_starts(159_999, RATE, SMALL) == [0]
-    assert _window_starts(160_000, RATE, SMALL) == [0, 80_000]
+    assert jamendo._window_starts(280_000, RATE, SMALL) == [0, 100_000, 200_000]
+    assert jamendo._window_starts(159_999, RATE, SMALL) == [0]
+    assert jamendo._window_starts(160_000, RATE, SMALL) == [0, 80_000]
     # 1005 s at 8 Hz: ten windows and no more, (8040 - 80) // 9 = 884 samples apart.
-    assert _window_starts(8040, 8, SMALL) == [884 * n for n in range(10)]
+    assert jamendo._window_starts(8040, 8, SMALL) == [884 * n for n in range(10)]
 
 
 @given(st.integers(40_000, 60_000_000), st.sampled_from([8_000, 22_050, 44_100, 48_000]))
 def test_windows_lie_in_the_track_and_do_not_overlap(n_samples: int, rate: int) -> None:
-    starts, width = _window_starts(n_samples, rate, SMALL), 10 * rate
+    starts, width = jamendo._window_starts(n_samples, rate, SMALL), 10 * rate
     assert starts[0] == 0 and 1 <= len(starts) <= 10
     assert starts[-1] + width <= max(n_samples, width)
     assert all(b - a >= width for a, b in pairwise(starts))
 
 
-def test_the_table_has_a_row_per_window(tmp_path: Path, tracks: list[Caption]) -> None:
-    table = window_table(tracks, tmp_path, SMALL)
-    assert tuple(table.columns) == COLUMNS
+def test_the_table_has_a_row_per_window(tmp_path: Path, tracks: list[jamendo.Caption]) -> None:
+    table = jamendo.window_table(tracks, tmp_path, SMALL)
+    assert tuple(table.columns) == jamendo.COLUMNS
     windows = Counter(table["track_id"])
     expected = {"100": 3, "101": 2, "102": 1, "103": 3, "104": 1, "105": 3, "106": 10}
     assert windows == expected
@@ -117,10 +110,10 @@ def test_the_table_has_a_row_per_window(tmp_path: Path, tracks: list[Caption]) -
 
 
 def test_the_first_held_out_rows_are_the_first_windows_of_all_tracks(
-    tmp_path: Path, tracks: list[Caption]
+    tmp_path: Path, tracks: list[jamendo.Caption]
 ) -> None:
     config = WindowConfig(n_valid=5, n_test=1)
-    table = window_table(tracks, tmp_path, config)
+    table = jamendo.window_table(tracks, tmp_path, config)
     valid = table[table["split"] == "valid"]
     assert valid["track_id"][:5].nunique() == 5
     assert set(valid["start_s"][:5]) == {0.0}
@@ -130,21 +123,23 @@ def test_the_first_held_out_rows_are_the_first_windows_of_all_tracks(
     assert train["track_id"].tolist() == sorted(train["track_id"])
 
 
-def test_the_order_of_the_captions_does_not_matter(tmp_path: Path, tracks: list[Caption]) -> None:
-    table = window_table(tracks, tmp_path, SMALL)
-    again = window_table(tracks[::-1], tmp_path, SMALL)
+def test_the_order_of_the_captions_does_not_matter(
+    tmp_path: Path, tracks: list[jamendo.Caption]
+) -> None:
+    table = jamendo.window_table(tracks, tmp_path, SMALL)
+    again = jamendo.window_table(tracks[::-1], tmp_path, SMALL)
     assert table.equals(again)
-    other = window_table(tracks, tmp_path, WindowConfig(n_valid=2, n_test=1, seed=1))
+    other = jamendo.window_table(tracks, tmp_path, WindowConfig(n_valid=2, n_test=1, seed=1))
     assert not table.equals(other)
 
 
-def test_unusable_tracks_are_listed(tmp_path: Path, tracks: list[Caption]) -> None:
+def test_unusable_tracks_are_listed(tmp_path: Path, tracks: list[jamendo.Caption]) -> None:
     short = add_track(tmp_path, "08/108.wav", 4.9)
     (tmp_path / "09").mkdir()
     (tmp_path / "09/109.mp3").write_bytes(b"this is no music" * 40)
-    bad = [short, Caption("09/109.mp3", "noise"), Caption("10/110.mp3", "nothing")]
-    table = window_table([*tracks, *bad], tmp_path, SMALL)
-    assert table.equals(window_table(tracks, tmp_path, SMALL))
+    bad = [short, jamendo.Caption("09/109.mp3", "noise"), jamendo.Caption("10/110.mp3", "nothing")]
+    table = jamendo.window_table([*tracks, *bad], tmp_path, SMALL)
+    assert table.equals(jamendo.window_table(tracks, tmp_path, SMALL))
     short_line, unreadable, missing = table.attrs["skipped"]
     assert short_line == "08/108.wav: lasts 4.9 s, less than 5 s"
     assert unreadable.startswith("09/109.mp3: unreadable (")
@@ -154,23 +149,25 @@ def test_unusable_tracks_are_listed(tmp_path: Path, tracks: list[Caption]) -> No
 def test_tracks_may_be_excluded_and_be_of_the_smaller_edition(tmp_path, tracks) -> None:
     add_track(tmp_path, "11/111.low.flac", 12.0)
     config = WindowConfig(n_valid=2, n_test=1, exclude=("106",))
-    table = window_table([*tracks, Caption("11/111.flac", "x")], tmp_path, config)
+    table = jamendo.window_table([*tracks, jamendo.Caption("11/111.flac", "x")], tmp_path, config)
     assert "106" not in set(table["track_id"])
     assert table.loc[table["track_id"] == "111", "path"].tolist() == ["11/111.low.flac"]
 
 
 def test_one_track_more_moves_at_most_two_others() -> None:
     ids, config = [str(n) for n in range(1000)], WindowConfig(n_valid=20, n_test=20)
-    before = _assign_tracks(ids, config)
+    before = jamendo._assign_tracks(ids, config)
     for extra in ("a", "b", "c", "d"):
-        after = _assign_tracks([*ids, extra], config)
+        after = jamendo._assign_tracks([*ids, extra], config)
         assert sum(before[name] != after[name] for name in ids) <= 2
 
 
-def test_no_usable_track_and_too_few_are_refused(tmp_path: Path, tracks: list[Caption]) -> None:
+def test_no_usable_track_and_too_few_are_refused(
+    tmp_path: Path, tracks: list[jamendo.Caption]
+) -> None:
     with pytest.raises(InputError, match=r"can be used \(the first: missing\)"):
-        window_table(tracks, tmp_path / "elsewhere", SMALL)
+        jamendo.window_table(tracks, tmp_path / "elsewhere", SMALL)
     with pytest.raises(InputError, match="no captions are left"):
-        window_table([], tmp_path, SMALL)
+        jamendo.window_table([], tmp_path, SMALL)
     with pytest.raises(ConfigError, match="7 tracks cannot lose 400"):
-        window_table(tracks, tmp_path)
+        jamendo.window_table(tracks, tmp_path)

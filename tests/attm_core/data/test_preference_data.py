@@ -1,6 +1,7 @@
 """The four data sets from tiny files in their published forms; ratings to pairs; split files."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +10,7 @@ import pandas as pd
 import pytest
 
 from attm_companion.world.listeners import SONGEVAL_SIZES, VOTE_SOURCES
-from attm_core.data.preferences import (
-    AXES,
-    COLUMNS,
-    SPLITS,
-    assign_splits,
-    pairs_apart,
-    read_aime,
-    read_music_arena,
-    read_musicprefs,
-    read_songeval,
-    synthesize_pairs,
-)
+from attm_core.data import preferences
 from attm_core.errors import InputError
 from attm_core.files import read_json, write_json
 
@@ -42,7 +32,8 @@ def battle(number: int, vote: str) -> dict[str, str]:
 
 def song(name: str, *ratings: float) -> dict[str, Any]:
     """A song whose annotators give one rating each on all axes."""
-    return {"song_id": name, "annotation": [dict.fromkeys(AXES, rating) for rating in ratings]}
+    rated = [dict.fromkeys(preferences.AXES, rating) for rating in ratings]
+    return {"song_id": name, "annotation": rated}
 
 
 BATTLES = [battle(n, vote) for n, vote in enumerate(["A", "B", "TIE", "BOTH_BAD"])]
@@ -50,8 +41,8 @@ BATTLES = [battle(n, vote) for n, vote in enumerate(["A", "B", "TIE", "BOTH_BAD"
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
 def test_music_arena_takes_both_bad_for_a_tie(tmp_path, suffix):
-    table = read_music_arena(write(tmp_path / f"battles{suffix}", BATTLES))
-    assert tuple(table.columns) == COLUMNS
+    table = preferences.read_music_arena(write(tmp_path / f"battles{suffix}", BATTLES))
+    assert tuple(table.columns) == preferences.COLUMNS
     assert table["pair_id"].tolist() == [f"uuid-{number}" for number in range(4)]
     assert table["winner"].tolist() == ["model_a", "model_b", "tie", "tie"]
     assert set(table["source"]) == {"MusicArena"}
@@ -61,7 +52,7 @@ def test_music_arena_takes_both_bad_for_a_tie(tmp_path, suffix):
 def test_musicprefs_keeps_its_prompt_and_says_that_nobody_saw_it(tmp_path):
     row = {"prompt": "drums", "a_audio": "a", "b_audio": "b"}
     rows = [{**row, "winner": winner} for winner in ("A", "Draw", "", None, " model_b ")]
-    table = read_musicprefs(write(tmp_path / "prefs.parquet", rows))
+    table = preferences.read_musicprefs(write(tmp_path / "prefs.parquet", rows))
     assert table["pair_id"].tolist()[:2] == ["prefs_000000", "prefs_000001"]
     assert table["winner"].tolist() == ["model_a", "tie", "tie", "tie", "model_b"]
     assert set(table["prompt"]) == {"drums"}
@@ -82,7 +73,7 @@ def test_aime_joins_answers_with_tracks_and_numbers_them(tmp_path):
         {"a_id": "1", "b_id": "2", "winner": "b"},
         {"a_id": "2", "b_id": "1", "winner": "tie"},
     ]
-    table = read_aime(*aime_files(tmp_path, answers))
+    table = preferences.read_aime(*aime_files(tmp_path, answers))
     assert table["pair_id"].tolist() == ["aime_000000", "aime_000001"]
     assert table["prompt"].tolist() == ["jazz, piano, calm"] * 2
     files = table[["a_audio", "b_audio"]].to_numpy().tolist()
@@ -101,13 +92,15 @@ def test_aime_joins_answers_with_tracks_and_numbers_them(tmp_path):
 )
 def test_malformed_aime_answers_are_refused(tmp_path, answer, message):
     with pytest.raises(InputError, match=message):
-        read_aime(*aime_files(tmp_path, [answer]))
+        preferences.read_aime(*aime_files(tmp_path, [answer]))
 
 
 def test_songeval_ratings_become_pairs_without_prompt(tmp_path):
     songs = [song("low", 1, 2), song("middle", 2, 2), song("high", 5, 4)]
-    songs[0]["annotation"][0] = dict(zip(AXES, (0, 0, 1, 2, 2), strict=True))  # of mean 1
-    table = read_songeval(write(tmp_path / "metadata.jsonl", songs), n_pairs=3)
+    songs[0]["annotation"][0] = dict(
+        zip(preferences.AXES, (0, 0, 1, 2, 2), strict=True)
+    )  # of mean 1
+    table = preferences.read_songeval(write(tmp_path / "metadata.jsonl", songs), n_pairs=3)
     assert table["pair_id"].tolist() == [f"songeval_{n:06d}" for n in range(3)]
     assert set(table["prompt"]) == {""}
     rank = {"mp3/low.mp3": 1.5, "mp3/middle.mp3": 2.0, "mp3/high.mp3": 4.5}
@@ -119,13 +112,13 @@ def test_songeval_ratings_become_pairs_without_prompt(tmp_path):
 def test_songeval_pairs_follow_the_seed_and_the_gap(tmp_path):
     songs = [song(f"s{n}", 1 + 0.1 * n) for n in range(30)]
     path = write(tmp_path / "metadata.jsonl", songs)
-    first, again = read_songeval(path, 50), read_songeval(path, 50)
+    first, again = preferences.read_songeval(path, 50), preferences.read_songeval(path, 50)
     assert first.equals(again)
-    assert not first.equals(read_songeval(path, 50, seed=43))
+    assert not first.equals(preferences.read_songeval(path, 50, seed=43))
     number = first[["a_audio", "b_audio"]].map(lambda name: int(Path(name).stem[1:]))
     assert (number["a_audio"] - number["b_audio"]).abs().min() >= 5
     with pytest.raises(InputError, match="ask for fewer or lower the gap"):
-        read_songeval(path, 5000)
+        preferences.read_songeval(path, 5000)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +134,7 @@ def test_songeval_pairs_follow_the_seed_and_the_gap(tmp_path):
 def test_malformed_battles_are_refused(tmp_path, change, message):
     changed = {name: value for name, value in (battle(1, "B") | change).items() if value != ...}
     with pytest.raises(InputError, match=message):
-        read_music_arena(write(tmp_path / "battles.json", [battle(0, "A"), changed]))
+        preferences.read_music_arena(write(tmp_path / "battles.json", [battle(0, "A"), changed]))
 
 
 @pytest.mark.parametrize(
@@ -150,41 +143,42 @@ def test_malformed_battles_are_refused(tmp_path, change, message):
         ([], "must be there and finite"),
         ({"Coherence": 3}, "a rating is missing"),
         ([{"Coherence": 3}], "a rating is missing"),
-        ([dict.fromkeys(AXES, "good")], "not a number"),
-        ([dict.fromkeys(AXES, float("nan"))], "must be there and finite"),
+        ([dict.fromkeys(preferences.AXES, "good")], "not a number"),
+        ([dict.fromkeys(preferences.AXES, float("nan"))], "must be there and finite"),
     ],
 )
 def test_malformed_ratings_are_refused(tmp_path, annotation, message):
     rows = [{"song_id": "s", "annotation": annotation}]
     with pytest.raises(InputError, match=message):
-        read_songeval(write(tmp_path / "metadata.jsonl", rows), 1)
+        preferences.read_songeval(write(tmp_path / "metadata.jsonl", rows), 1)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
 def test_unreadable_files_are_refused(tmp_path, suffix):
     path = tmp_path / f"rows{suffix}"
     with pytest.raises(InputError, match=r"does not exist|No such file"):
-        read_musicprefs(path)
+        preferences.read_musicprefs(path)
     path.write_text('{"half": ')
     with pytest.raises(InputError, match="rows"):
-        read_musicprefs(path)
+        preferences.read_musicprefs(path)
     with pytest.raises(InputError, match="must hold a list of records"):
-        read_musicprefs(write(tmp_path / "rows.json", {"a": 1}))
+        preferences.read_musicprefs(write(tmp_path / "rows.json", {"a": 1}))
 
 
 def test_all_qualifying_pairs_and_only_those_can_be_drawn():
-    assert pairs_apart(np.array([1.0, 1.4, 1.5]), 0.5).tolist() == [[0, 2]]
-    assert pairs_apart(np.array([1.0]), 0.5).shape == (0, 2)
+    assert preferences.pairs_apart(np.array([1.0, 1.4, 1.5]), 0.5).tolist() == [[0, 2]]
+    assert preferences.pairs_apart(np.array([1.0]), 0.5).shape == (0, 2)
     ratings = np.array([1.0, 1.4, 1.5, 3.0])
-    pairs = synthesize_pairs(ratings, 4, 0.5, np.random.default_rng(0))
+    pairs = preferences.synthesize_pairs(ratings, 4, 0.5, np.random.default_rng(0))
     assert {tuple(sorted(pair)) for pair in pairs.tolist()} == {(0, 2), (0, 3), (1, 3), (2, 3)}
     with pytest.raises(InputError, match=r"5 pairs with a gap of .* asked for, 4 exist among 4"):
-        synthesize_pairs(ratings, 5, 0.5, np.random.default_rng(0))
+        preferences.synthesize_pairs(ratings, 5, 0.5, np.random.default_rng(0))
 
 
 def test_draws_are_uniform_over_pairs_and_over_sides():
     ratings, generator = np.array([1.0, 2.0, 3.0]), np.random.default_rng(1)
-    drawn = [tuple(synthesize_pairs(ratings, 1, 0.5, generator)[0]) for _ in range(3000)]
+    draw = partial(preferences.synthesize_pairs, ratings, 1, 0.5, generator)
+    drawn = [tuple(draw()[0]) for _ in range(3000)]
     counts = {pair: drawn.count(pair) for pair in set(drawn)}
     assert len(counts) == 6
     assert all(abs(count - 500) < 100 for count in counts.values())  # 5 standard deviations
@@ -195,7 +189,7 @@ SPLIT = {"metadata": {}, "train": ["p1", "p2"], "valid": ["p3"], "test": ["p4"]}
 
 def test_pairs_get_their_split_and_unlisted_ones_are_dropped(tmp_path):
     pairs = pd.DataFrame({"pair_id": ["p4", "p0", "p1", "p3", "p2"]})
-    table = assign_splits(pairs, write_json(tmp_path / "split.json", SPLIT))
+    table = preferences.assign_splits(pairs, write_json(tmp_path / "split.json", SPLIT))
     assert dict(zip(table["pair_id"], table["split"], strict=True)) == {
         "p1": "train", "p2": "train", "p3": "valid", "p4": "test",
     }  # fmt: skip
@@ -212,7 +206,7 @@ def test_pairs_get_their_split_and_unlisted_ones_are_dropped(tmp_path):
 def test_malformed_splits_are_refused(tmp_path, change, message):
     path = write_json(tmp_path / "split.json", {**SPLIT, **change})
     with pytest.raises(InputError, match=message):
-        assign_splits(pd.DataFrame({"pair_id": ["p1", "p2", "p3"]}), path)
+        preferences.assign_splits(pd.DataFrame({"pair_id": ["p1", "p2", "p3"]}), path)
 
 
 @pytest.mark.released
@@ -221,6 +215,6 @@ def test_released_splits_have_the_sizes_that_the_simulation_keeps_in_proportion(
     wanted["SongEval"] = SONGEVAL_SIZES
     for name, sizes in wanted.items():
         (path,) = (released_dir / "tunejury" / "splits").glob(f"{name}-*.json")
-        ids = [pair_id for split in SPLITS for pair_id in read_json(path)[split]]
-        split = assign_splits(pd.DataFrame({"pair_id": ids}), path)["split"]
-        assert tuple(int((split == name).sum()) for name in SPLITS) == sizes
+        ids = [pair_id for split in preferences.SPLITS for pair_id in read_json(path)[split]]
+        split = preferences.assign_splits(pd.DataFrame({"pair_id": ids}), path)["split"]
+        assert tuple(int((split == name).sum()) for name in preferences.SPLITS) == sizes

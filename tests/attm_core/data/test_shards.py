@@ -5,21 +5,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import extraction_toys as toys
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import torch
-from extraction_toys import (
-    CONFIG,
-    RATE_HZ,
-    ToySeparator,
-    ToyText,
-    contents,
-    toy_cast,
-    toy_table,
-    write_track,
-)
 
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.flux_audio import FluxAudio
@@ -42,7 +33,7 @@ SCRIPT = Path(__file__).with_name("killed_extraction.py")
 @pytest.fixture
 def audio(tmp_path: Path) -> Path:
     root = tmp_path / "audio"
-    toy_table(root).to_parquet(root / "windows.parquet")
+    toys.toy_table(root).to_parquet(root / "windows.parquet")
     return root
 
 
@@ -53,7 +44,7 @@ def table(audio: Path) -> pd.DataFrame:
 
 @pytest.fixture
 def done(audio: Path, table: pd.DataFrame, tmp_path: Path) -> Path:
-    extract(table, audio, toy_cast(), tmp_path / "done", CONFIG)
+    extract(table, audio, toys.toy_cast(), tmp_path / "done", toys.CONFIG)
     return tmp_path / "done"
 
 
@@ -115,7 +106,7 @@ def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
     table = open_table(done).query("split == 'train'")
     assert len(clips.tokens) == open_table(done)["caption"].nunique() == 8 < len(clips)  # once each
     tokens = clips.conditions(torch.arange(len(clips))).tokens
-    assert torch.equal(tokens, ToyText().encode(table["caption"].tolist()))
+    assert torch.equal(tokens, toys.ToyText().encode(table["caption"].tolist()))
 
 
 def test_the_trainers_take_it(done: Path, tmp_path: Path) -> None:
@@ -141,13 +132,15 @@ def test_a_killed_extraction_ends_with_the_same_files(
     folder = tmp_path / "killed"
     killed = subprocess.run(run_apart(audio, folder, after, where), capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert len(contents(folder)) > 0 and contents(folder) != contents(done)
+    assert len(toys.contents(folder)) > 0 and toys.contents(folder) != toys.contents(done)
     with pytest.raises(AssetError, match="is not finished"):
         open_latents(folder)
-    extract(table, audio, toy_cast(), folder, CONFIG)
-    assert contents(folder) == contents(done)
+    extract(table, audio, toys.toy_cast(), folder, toys.CONFIG)
+    assert toys.contents(folder) == toys.contents(done)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    extract(table, audio, toy_cast(codec=None), folder, CONFIG)  # finished: nobody is asked again
+    extract(
+        table, audio, toys.toy_cast(codec=None), folder, toys.CONFIG
+    )  # finished: nobody is asked again
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
 
 
@@ -155,7 +148,7 @@ def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Pa
     command = run_apart(audio, tmp_path / "shared")
     with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
         assert one.wait(300) == other.wait(300) == 0
-    assert contents(tmp_path / "shared") == contents(done)
+    assert toys.contents(tmp_path / "shared") == toys.contents(done)
 
 
 def test_a_file_system_without_locks_is_an_error_and_not_nothing_done(
@@ -166,22 +159,24 @@ def test_a_file_system_without_locks_is_an_error_and_not_nothing_done(
 
     monkeypatch.setattr("fcntl.flock", flock)
     with pytest.raises(StorageError, match=r"file system without locks \(No locks available\)"):
-        extract(table, audio, toy_cast(), tmp_path / "out", CONFIG)
+        extract(table, audio, toys.toy_cast(), tmp_path / "out", toys.CONFIG)
     with pytest.raises(AssetError, match="is not finished"):
         open_table(tmp_path / "out")
 
 
 def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     root = tmp_path / "audio"
-    table = toy_table(root)
+    table = toys.toy_table(root)
     by_path = table[table["split"] == "train"].groupby("path").size()
     broken, mute, alone, nan = by_path.index[:4]
     (root / broken).write_bytes(b"RIFF")
-    write_track(root / mute, 1.5, 0.0)
+    toys.write_track(root / mute, 1.5, 0.0)
     tone = 0.5 * np.sin(np.arange(6_000) * 0.3)
-    soundfile.write(str(root / alone), np.stack([tone, -tone], axis=1), RATE_HZ, subtype="FLOAT")
-    soundfile.write(str(root / nan), np.full((6_000, 2), np.nan), RATE_HZ, subtype="FLOAT")
-    extract(table, root, toy_cast(), tmp_path / "out", CONFIG)
+    soundfile.write(
+        str(root / alone), np.stack([tone, -tone], axis=1), toys.RATE_HZ, subtype="FLOAT"
+    )
+    soundfile.write(str(root / nan), np.full((6_000, 2), np.nan), toys.RATE_HZ, subtype="FLOAT")
+    extract(table, root, toys.toy_cast(), tmp_path / "out", toys.CONFIG)
     found = open_table(tmp_path / "out").set_index("path")
     assert set(found.loc[broken, "problem"]) == set(found.loc[nan, "problem"]) == {"unreadable"}
     assert set(found.loc[mute, "problem"]) == set(found.loc[alone, "problem"]) == {"silent"}
@@ -192,12 +187,12 @@ def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     assert len(clips) == len(table[table["split"] == "train"]) - by_path.iloc[:4].sum()
     assert (clips.std[torch.arange(len(clips))] > 0).all()
 
-    class AllVoice(ToySeparator):
+    class AllVoice(toys.ToySeparator):
         def no_vocals(self, wave):
             return torch.zeros_like(wave)
 
-    half = replace(CONFIG, dtype="float16")
-    extract(table, root, toy_cast(separator=AllVoice()), tmp_path / "mute", half)
+    half = replace(toys.CONFIG, dtype="float16")
+    extract(table, root, toys.toy_cast(separator=AllVoice()), tmp_path / "mute", half)
     assert set(open_table(tmp_path / "mute")["problem"]) == {"silent", "unreadable"}
     assert load_tensors(tmp_path / "mute/clips/00000.safetensors")["mean"].dtype == torch.float16
     with pytest.raises(InputError, match="no usable clip in split 'train'"):
@@ -206,21 +201,21 @@ def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
 
 def test_another_extraction_is_refused(audio: Path, table: pd.DataFrame, done: Path) -> None:
     with pytest.raises(ConfigError, match="differs in cast"):
-        extract(table, audio, toy_cast(uid="others"), done, CONFIG)
+        extract(table, audio, toys.toy_cast(uid="others"), done, toys.CONFIG)
     with pytest.raises(ConfigError, match="differs in batch_size"):
-        extract(table, audio, toy_cast(), done, replace(CONFIG, batch_size=2))
+        extract(table, audio, toys.toy_cast(), done, replace(toys.CONFIG, batch_size=2))
     with pytest.raises(ConfigError, match="differs in n_clips, table"):
-        extract(table.iloc[:-1], audio, toy_cast(), done, CONFIG)
-    extract(table, audio, toy_cast(), done, CONFIG)
+        extract(table.iloc[:-1], audio, toys.toy_cast(), done, toys.CONFIG)
+    extract(table, audio, toys.toy_cast(), done, toys.CONFIG)
 
 
 def test_what_is_no_table_or_no_extraction_is_refused(
     audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"lacks the columns \['caption'\]"):
-        extract(table.drop(columns="caption"), audio, toy_cast(), tmp_path / "x", CONFIG)
+        extract(table.drop(columns="caption"), audio, toys.toy_cast(), tmp_path / "x", toys.CONFIG)
     with pytest.raises(InputError, match="has 0 clips"):
-        extract(table.iloc[:0], audio, toy_cast(), tmp_path / "x", CONFIG)
+        extract(table.iloc[:0], audio, toys.toy_cast(), tmp_path / "x", toys.CONFIG)
     with pytest.raises(AssetError, match="holds no extraction"):
         open_table(tmp_path)
     with pytest.raises(InputError, match="unknown reward column 'loudness'"):

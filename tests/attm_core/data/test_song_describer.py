@@ -8,12 +8,6 @@ import soundfile
 import torch
 
 from attm_core.data import song_describer
-from attm_core.data.song_describer import (
-    SongDescriberAudio,
-    centre,
-    read_song_describer,
-    reference_tracks,
-)
 from attm_core.errors import AssetError, InputError
 
 HEADER = (
@@ -54,7 +48,7 @@ def write_zip(path: Path, files: dict[str, bytes]) -> Path:
 
 
 def test_captions_are_read(tmp_path: Path) -> None:
-    table = read_song_describer(write_csv(tmp_path, HEADER + ROWS))
+    table = song_describer.read_song_describer(write_csv(tmp_path, HEADER + ROWS))
     assert table["caption_id"].tolist() == ["2", "5", "7", "10"]
     assert table["track_id"].tolist() == ["981782", "226", "981782", "976785"]
     assert table["caption"].iloc[-1] == "Techno, fast."
@@ -64,13 +58,13 @@ def test_captions_are_read(tmp_path: Path) -> None:
 
 
 def test_the_reference_has_every_track_once(tmp_path: Path) -> None:
-    captions = read_song_describer(write_csv(tmp_path, HEADER + ROWS))
-    tracks = reference_tracks(captions, n_expected=3)
+    captions = song_describer.read_song_describer(write_csv(tmp_path, HEADER + ROWS))
+    tracks = song_describer.reference_tracks(captions, n_expected=3)
     assert tracks["track_id"].tolist() == ["226", "976785", "981782"]
     assert tracks["caption"].tolist() == ["A guitar.", "Techno, fast.", "Sweet French song."]
     with pytest.raises(InputError, match="3 tracks instead of 706"):
-        reference_tracks(captions)
-    assert len(reference_tracks(captions, n_expected=None)) == 3
+        song_describer.reference_tracks(captions)
+    assert len(song_describer.reference_tracks(captions, n_expected=None)) == 3
 
 
 @pytest.mark.parametrize(
@@ -87,9 +81,9 @@ def test_the_reference_has_every_track_once(tmp_path: Path) -> None:
 )
 def test_malformed_captions_are_refused(tmp_path: Path, text: str, match: str) -> None:
     with pytest.raises(InputError, match=match):
-        read_song_describer(write_csv(tmp_path, text))
+        song_describer.read_song_describer(write_csv(tmp_path, text))
     with pytest.raises(InputError, match="attm assets fetch song_describer"):
-        read_song_describer(tmp_path / "none.csv")
+        song_describer.read_song_describer(tmp_path / "none.csv")
 
 
 def test_the_middle_of_a_track_is_read_from_the_archive(tmp_path: Path) -> None:
@@ -98,7 +92,7 @@ def test_the_middle_of_a_track_is_read_from_the_archive(tmp_path: Path) -> None:
         "audio/85/976785.2min.flac": encoded(ramp(4.0)),
         "audio/26/._226.2min.flac": b"left by an archiver",
     }
-    audio = SongDescriberAudio(write_zip(tmp_path / "audio.zip", files))
+    audio = song_describer.SongDescriberAudio(write_zip(tmp_path / "audio.zip", files))
     clips = audio.clips(["976785", "226"], RATE)
     assert clips.shape == (2, 10 * RATE)
     # 10 s to 20 s of 30 s; the mean of the channels is a quarter of the rise.
@@ -112,10 +106,10 @@ def test_the_middle_of_a_track_is_read_from_the_archive(tmp_path: Path) -> None:
 
 def test_the_centre_of_short_waves() -> None:
     wave = torch.tensor([[1.0, 2.0, 3.0]])
-    assert centre(wave, 1).tolist() == [[2.0]]
-    assert centre(wave, 2).tolist() == [[1.0, 2.0]]
-    assert centre(wave, 3).tolist() == wave.tolist()
-    assert centre(wave, 6).tolist() == [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]
+    assert song_describer.centre(wave, 1).tolist() == [[2.0]]
+    assert song_describer.centre(wave, 2).tolist() == [[1.0, 2.0]]
+    assert song_describer.centre(wave, 3).tolist() == wave.tolist()
+    assert song_describer.centre(wave, 6).tolist() == [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize(
@@ -129,22 +123,23 @@ def test_the_centre_of_short_waves() -> None:
 )
 def test_unusable_names_are_refused(tmp_path: Path, files: list[str], match: str) -> None:
     with pytest.raises(InputError, match=match):
-        SongDescriberAudio(write_zip(tmp_path / "audio.zip", dict.fromkeys(files, b"x")))
+        write_zip(tmp_path / "audio.zip", dict.fromkeys(files, b"x"))
+        song_describer.SongDescriberAudio(tmp_path / "audio.zip")
 
 
 def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="attm assets fetch song_describer"):
-        SongDescriberAudio(tmp_path / "audio.zip")
+        song_describer.SongDescriberAudio(tmp_path / "audio.zip")
     (tmp_path / "audio.zip").write_bytes(b"PK\3\4 half of an archive")
     with pytest.raises(AssetError, match="cannot be read"):
-        SongDescriberAudio(tmp_path / "audio.zip")
+        song_describer.SongDescriberAudio(tmp_path / "audio.zip")
 
 
 def test_tracks_that_cannot_be_read_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_zip(tmp_path / "a.zip", {"1/1.mp3": b"no music", "2/2.flac": encoded(ramp(1.0))})
-    audio = SongDescriberAudio(path)
+    audio = song_describer.SongDescriberAudio(path)
     with pytest.raises(InputError, match=r"lacks 1 tracks, such as '3'"):
         audio.clips(["3"], RATE)
     with pytest.raises(InputError, match=r"1/1\.mp3 in .* cannot be read as audio"):

@@ -6,14 +6,9 @@ Importing the package's model file and building its smallest network takes most 
 import sys
 from pathlib import Path
 
+import published_files
 import pytest
 import torch
-from published_files import (
-    SMALL_CLAP,
-    clap_checkpoint,
-    redraw,
-    write_roberta_tokenizer,
-)
 
 from attm_core.configuration import ClapArchitecture
 from attm_core.encoders.laion_clap import (
@@ -35,14 +30,14 @@ RATE = 48_000
 
 @pytest.fixture(scope="module")
 def network() -> torch.nn.Module:
-    return redraw(build_network(SMALL_CLAP), "clap")
+    return published_files.redraw(build_network(published_files.SMALL_CLAP), "clap")
 
 
 @pytest.fixture(scope="module")
 def published(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clap")
-    assert write_roberta_tokenizer(folder) == SMALL_CLAP.n_words
-    torch.save(clap_checkpoint(network), folder / NAME)
+    assert published_files.write_roberta_tokenizer(folder) == published_files.SMALL_CLAP.n_words
+    torch.save(published_files.clap_checkpoint(network), folder / NAME)
     return folder
 
 
@@ -52,7 +47,8 @@ def clap(published: Path) -> LaionClap:
 
 
 def load(folder: Path, tokenizer_folder: Path | None = None) -> LaionClap:
-    return LaionClap.load("evaluation", folder, tokenizer_folder or folder, architecture=SMALL_CLAP)
+    given = {"architecture": published_files.SMALL_CLAP}
+    return LaionClap.load("evaluation", folder, tokenizer_folder or folder, **given)
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -104,7 +100,7 @@ def test_building_touches_neither_the_package_nor_global_randomness() -> None:
     with pytest.raises(ConfigError, match="no configuration 'HTSAT-huge'"):
         build_network(ClapArchitecture("HTSAT-huge"))
     before = torch.random.get_rng_state()
-    build_network(SMALL_CLAP)
+    build_network(published_files.SMALL_CLAP)
     assert torch.equal(before, torch.random.get_rng_state())
     assert not [name for name in sys.modules if name.split(".")[0] in ("laion_clap", "clap_module")]
 
@@ -120,7 +116,7 @@ def test_published_size() -> None:
 
 @pytest.fixture
 def content(network: torch.nn.Module) -> dict[str, object]:
-    return clap_checkpoint(network)
+    return published_files.clap_checkpoint(network)
 
 
 def test_other_positions_are_refused(content, published, tmp_path) -> None:
@@ -141,14 +137,14 @@ def test_missing_files_say_how_to_fetch_them(published: Path, tmp_path: Path) ->
     with pytest.raises(AssetError, match=r"90\.14\.pt: run `attm assets fetch clap_evaluation`"):
         load(tmp_path, published)
     with pytest.raises(AssetError, match=r"89\.98\.pt: run `attm assets fetch clap_conditioning`"):
-        LaionClap.load("conditioning", tmp_path, published, architecture=SMALL_CLAP)
+        LaionClap.load("conditioning", tmp_path, published, architecture=published_files.SMALL_CLAP)
     with pytest.raises(AssetError, match=r"merges.txt: run `attm assets fetch roberta_tokenizer`"):
         load(published, tmp_path)
 
 
 @pytest.mark.parametrize(("text", "match"), [("{", "unreadable"), ('{"a": 0}', "does not belong")])
 def test_another_tokenizer_is_refused(published, tmp_path, text, match) -> None:
-    write_roberta_tokenizer(tmp_path)
+    published_files.write_roberta_tokenizer(tmp_path)
     (tmp_path / "vocab.json").write_text(text)
     with pytest.raises(CheckpointError, match=match):
         load(published, tmp_path)

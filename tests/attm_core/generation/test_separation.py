@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,6 @@ from toy_networks import ToySeparator
 from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import sha256_file
 from attm_core.generation import separation
-from attm_core.generation.separation import (
-    DemucsSeparator,
-    _mdx_extra_bag,
-    load_mdx_extra,
-    remove_vocals,
-)
 
 THREE = ("drums", "bass", "vocals")
 WAVE = torch.randn(1, 1, 6000, generator=torch.Generator().manual_seed(0))
@@ -21,24 +16,24 @@ WAVE = torch.randn(1, 1, 6000, generator=torch.Generator().manual_seed(0))
 
 def test_three_passes_by_hand() -> None:
     separator = ToySeparator()
-    torch.testing.assert_close(remove_vocals(WAVE, separator), WAVE / 8)
+    torch.testing.assert_close(separation.remove_vocals(WAVE, separator), WAVE / 8)
     assert separator.calls == 3
 
 
 def test_released_variant_brings_every_pass_to_its_peak() -> None:
-    left = remove_vocals(WAVE, ToySeparator(), variant="as_released")
+    left = separation.remove_vocals(WAVE, ToySeparator(), variant="as_released")
     torch.testing.assert_close(left, WAVE / WAVE.abs().max() * 0.95)
-    silent = remove_vocals(torch.zeros(1, 1, 100), ToySeparator(), variant="as_released")
+    silent = separation.remove_vocals(torch.zeros(1, 1, 100), ToySeparator(), variant="as_released")
     assert torch.equal(silent, torch.zeros(1, 1, 100))
 
 
 @pytest.mark.parametrize("variant", ["as_written", "as_released"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_batch_equals_one_by_one(variant: str, channels: int) -> None:
-    separator = DemucsSeparator(tiny_demucs(*THREE, channels=channels))
+    separator = separation.DemucsSeparator(tiny_demucs(*THREE, channels=channels))
     waves = torch.cat([WAVE, WAVE.flip(2) * 0.3])
-    together = remove_vocals(waves, separator, variant=variant)
-    alone = torch.cat([remove_vocals(wave[None], separator, variant=variant) for wave in waves])
+    separate = partial(separation.remove_vocals, separator=separator, variant=variant)
+    together, alone = separate(waves), torch.cat([separate(wave[None]) for wave in waves])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
@@ -51,40 +46,40 @@ def test_keeps_the_sum_of_all_but_the_vocals_or_the_mixture_less_the_voice(
         wave = WAVE[..., : model.valid_length(5000)]  # a length that needs no padding
         heard = model(wave.expand(1, channels, -1))
     expected = heard[:, :-1].sum(dim=1) if channels == 2 else wave - heard[:, 0]
-    left = DemucsSeparator(model).no_vocals(wave)
+    left = separation.DemucsSeparator(model).no_vocals(wave)
     torch.testing.assert_close(left, expected.mean(dim=1, keepdim=True))
     stereo = wave.expand(1, channels, -1) * torch.tensor([1.0, -1.0])[:channels, None]
-    assert DemucsSeparator(model).no_vocals(stereo).shape == stereo.shape
+    assert separation.DemucsSeparator(model).no_vocals(stereo).shape == stereo.shape
 
 
 def test_same_input_same_output_even_over_several_segments() -> None:
-    separator = DemucsSeparator(tiny_demucs(*THREE))
+    separator = separation.DemucsSeparator(tiny_demucs(*THREE))
     long = torch.randn(1, 1, 30000, generator=torch.Generator().manual_seed(1))
     assert torch.equal(separator.no_vocals(long), separator.no_vocals(long))
 
 
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(ConfigError, match="separation variant"):
-        remove_vocals(WAVE, ToySeparator(), variant="thrice")
+        separation.remove_vocals(WAVE, ToySeparator(), variant="thrice")
     with pytest.raises(ConfigError, match="needs 'vocals'"):
-        DemucsSeparator(tiny_demucs("drums", "bass"))
+        separation.DemucsSeparator(tiny_demucs("drums", "bass"))
     with pytest.raises(InputError, match="NaN"):
-        remove_vocals(WAVE * torch.nan, ToySeparator())
+        separation.remove_vocals(WAVE * torch.nan, ToySeparator())
     with pytest.raises(InputError, match=r"\(B, C, S\)"):
-        remove_vocals(WAVE[0], ToySeparator())
+        separation.remove_vocals(WAVE[0], ToySeparator())
     with pytest.raises(InputError, match=r"\(B, 1 or 2, S\)"):
-        DemucsSeparator(tiny_demucs(*THREE)).no_vocals(WAVE.expand(1, 3, -1))
+        separation.DemucsSeparator(tiny_demucs(*THREE)).no_vocals(WAVE.expand(1, 3, -1))
 
 
 def test_mdx_extra_names_its_files() -> None:
     # Facts of the published bag: four hybrid models, equal weights.
-    signs = [name.split("-")[0] for name in _mdx_extra_bag()[0]]
+    signs = [name.split("-")[0] for name in separation._mdx_extra_bag()[0]]
     assert signs == ["e51eebcc", "a1d90b5c", "5d2d6c55", "cfa93e08"]
 
 
 def test_missing_checkpoints_say_what_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match=r"lacks e51eebcc-c1b80bdd\.th.*assets fetch demucs`"):
-        load_mdx_extra(tmp_path)
+        separation.load_mdx_extra(tmp_path)
 
 
 def test_bag_loads_from_hashed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,9 +88,9 @@ def test_bag_loads_from_hashed_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
         part = write_demucs(tmp_path / "part.th", tiny_demucs("drums", "bass", "other", "vocals"))
         names.append(part.rename(tmp_path / f"aaaa-{sha256_file(part)[:8]}.th").name)
     monkeypatch.setattr(separation, "_mdx_extra_bag", lambda: (names, 4.0))
-    bag = load_mdx_extra(tmp_path)
+    bag = separation.load_mdx_extra(tmp_path)
     singles = [separation._load_checkpoint(tmp_path / name) for name in names]
-    expected = sum(DemucsSeparator(model).no_vocals(WAVE) for model in singles) / 2
+    expected = sum(separation.DemucsSeparator(model).no_vocals(WAVE) for model in singles) / 2
     torch.testing.assert_close(bag.no_vocals(WAVE), expected, atol=1e-5, rtol=1e-4)
     renamed = (tmp_path / names[0]).rename(tmp_path / "aaaa-00000000.th")
     with pytest.raises(AssetError, match="does not match its hash"):
