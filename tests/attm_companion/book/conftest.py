@@ -1,15 +1,13 @@
 """A project in miniature with the real configuration."""
 
 import shutil
-from pathlib import Path
 
 import nbformat
 import pytest
 from publishing_samples import CODE, PAGE, TOC, code_cell, make_notebook, write_results
 
 from attm_companion.book.layout import Layout
-
-ROOT = Path(__file__).parents[3]
+from attm_companion.study.result_files import ROOT
 
 
 @pytest.fixture

@@ -98,9 +98,8 @@ def test_without_the_reference_there_is_no_ratio():
     assert tables.training_table(without_reference(TRAINING))[tables.RATIO].isna().all()
     assert tables.run_with_reference(alone) is None
     assert verdicts(alone)[:4] == ["reference not measured"] * 4
-    assert (
-        tables.target_table(tables.targets(alone, TRAINING, FRECHET))["measured"][:4].isna().all()
-    )
+    table = tables.target_table(tables.targets(alone, TRAINING, FRECHET))
+    assert table["measured"][:4].isna().all()
     later = alone | {"with_reference": SAMPLING}  # the last run with it still counts
     assert tables.run_with_reference(later) is SAMPLING
     assert verdicts(later) == verdicts(SAMPLING)
@@ -140,11 +139,8 @@ def test_the_committed_files_make_tables():
     sampling, training = tables.read_benchmark("sampling"), tables.read_benchmark("training_step")
     frechet = tables.read_benchmark("frechet")
     assert tables.run_with_reference(sampling) and tables.run_with_reference(training)
-    for table in (
-        tables.sampling_table(sampling),
-        tables.training_table(training),
-        tables.frechet_table(frechet),
-    ):
+    made = tables.sampling_table(sampling), tables.training_table(training)
+    for table in (*made, tables.frechet_table(frechet)):
         assert (table[tables.SHARE].dropna() > 0).all()
     assert len(tables.target_table(tables.targets(sampling, training, frechet))) == 7
 

@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import pytest
 from publishing_samples import write_results
 
 from attm_companion.book.numbers import find_number, find_phrase
+from attm_companion.study.result_files import ROOT
 from attm_core.errors import ResultError
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

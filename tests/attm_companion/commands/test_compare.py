@@ -1,15 +1,12 @@
 import json
-from pathlib import Path
 
 import pytest
 import yaml
 
 from attm_companion.commands import compare_cli
 from attm_companion.commands.cli import main
-from attm_companion.study.result_files import write_result
+from attm_companion.study.result_files import ROOT, write_result
 from attm_companion.study.results import Result
-
-ROOT = Path(__file__).parents[3]
 
 
 def run(profile: str, value: float, verdict: str) -> None:

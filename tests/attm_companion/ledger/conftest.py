@@ -1,14 +1,12 @@
 """The committed evidence and the ledger that it gives, once for all tests."""
 
 import dataclasses
-from pathlib import Path
 
 import pytest
 
 from attm_companion.ledger.evidence import Evidence, gather
 from attm_companion.ledger.ledger import Entry, build_ledger
-
-ROOT = Path(__file__).resolve().parents[3]
+from attm_companion.study.result_files import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 import argparse
 import dataclasses
-from pathlib import Path
 
 import pytest
 
@@ -21,10 +20,9 @@ from attm_companion.ledger.ledger import (
     write_ledger,
 )
 from attm_companion.ledger.mini_values import NOT_RUN, mini_sentence
+from attm_companion.study.result_files import ROOT
 from attm_companion.study.results import Result
 from attm_core.errors import InputError, ResultError
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_each_of_the_129_statements_has_a_verdict_and_each_finding_has_none(entries):

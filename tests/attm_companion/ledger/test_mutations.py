@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from attm_companion.ledger.ledger import run_check
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import Cell, Paper, parse_cell
 
-ROOT = Path(__file__).resolve().parents[3]
 COMPUTED = [claim for claim in load_claims().values() if claim.kind == "computed"]
 FACTORS = (0.5, 0.9, 1.1, 2.0, 10.0, 0.0, -1.0)
 UNITS = (-10, -5, -1, 1, 5, 10)

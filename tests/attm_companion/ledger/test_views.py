@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,9 +8,9 @@ from attm_companion.ledger.ledger import build_ledger
 from attm_companion.ledger.page import chosen_view
 from attm_companion.ledger.release.audit import open_audit
 from attm_companion.ledger.release.clips import MeasuredClip
+from attm_companion.study.result_files import ROOT
 from attm_core.randomness import numpy_generator
 
-ROOT = Path(__file__).resolve().parents[3]
 AUDIT_FILE = ROOT / "results" / "released_audit.json"
 
 

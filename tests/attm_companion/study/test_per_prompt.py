@@ -1,16 +1,13 @@
 """Every p value of a study comes out again from its per-prompt file, without a model."""
 
-from pathlib import Path
-
 import pytest
 from scipy.stats import ttest_rel
 from studies import N_PROMPTS, Asked, KnownStudy, noise, scores
 
 from attm_companion.study.per_prompt import read_prompts, write_prompts
-from attm_companion.study.result_files import read_result, write_result
+from attm_companion.study.result_files import ROOT, read_result, write_result
 from attm_companion.tables import cumulative
 
-ROOT = Path(__file__).parents[3]
 COMMITTED = sorted(path.parents[1] for path in ROOT.glob("results/*/prompts/cumulative.csv"))
 COLUMN = {"clap": "clap", "reward": "reward", "vocals": "vocals_db"}
 

@@ -1,7 +1,6 @@
 """The table of open questions, and the page that reads it."""
 
 from itertools import product
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -12,7 +11,7 @@ from attm_companion.book import open_views
 from attm_companion.book.tables import HtmlView
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.open_stages import KINDS, VERSIONS, Heard
-from attm_companion.study.result_files import write_result
+from attm_companion.study.result_files import ROOT, write_result
 from attm_companion.study.results import Result
 from attm_companion.study.seed_study import GRID
 from attm_companion.study.study import Study
@@ -21,7 +20,6 @@ from attm_companion.tables.open_questions import EXPERIMENT, _add_contrasts, pai
 from attm_companion.tables.training_seeds import add_conditions
 from attm_core.randomness import numpy_generator
 
-ROOT = Path(__file__).parents[3]
 N = 12
 GAIN = {"best of 7": 0.5, "experts": 0.3, "round 1": 0.3, "round 3": 0.1, "unet.high": 1.0}
 ROWS = [f"best of {n}" for n in (1, 2, 4, 7)] + ["experts", "v1"]
