@@ -21,16 +21,13 @@ def result(monkeypatch):
     return tabulate(KnownStudy(lambda asked: scores()), stages)
 
 
-def test_stages_are_counted_once_and_summed_by_kind(result):
+def test_stages_are_counted_once_and_summed_by_kind_and_in_all(result):
     cost = result.frame.pivot(index="row", columns="metric", values="value")
     assert cost.loc["number 1"].to_dict() == {"processor_time": 20.0, "peak_memory": 100.0}
     assert result["processor_time of number 1"].n == 2
     assert result["processor_time of Sum"].n == 1
     assert result["processor_time of number 2"].value == 20.0
-
-
-def test_the_total_is_in_hours_beside_the_papers(result):
-    total = result["processor_time of all stages"]
+    total = result["processor_time of all stages"]  # in hours
     assert total.value == pytest.approx((2 * 10 + 20 + 30 + 3540) / 3600)
     assert total.n == 5
     assert total.paper == paper_value("text.total_gpu_hours")

@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 from studies import Asked, KnownStudy, assert_paper_beside, noise, scores
 
@@ -26,14 +28,10 @@ def result():
 
 def test_cells_are_the_factorial_and_the_submissions():
     cells = {name: cell.asked for name, cell in conditions(KnownStudy(draw)).items()}
-    assert len(cells) == 11
-    for name, asked in cells.items():
-        if name.count("_") == 1:
-            stage, _, crossing = name.partition(".")
-            weights, forward = crossing.split("_")
-            assert (VERSION[asked.head], VERSION[asked.forward]) == (weights, forward)
-            assert asked.stage == {"sft": "sft", "chain": "expert"}[stage]
-    extra, sub1, sub2 = (cells[name] for name in ("chain.v2_v2_crpo", "sub1", "sub2"))
+    extra, sub1, sub2 = (cells.pop(name) for name in ("chain.v2_v2_crpo", "sub1", "sub2"))
+    kinds = {"sft": "sft", "expert": "chain"}
+    named = [f"{kinds[a.stage]}.{VERSION[a.head]}_{VERSION[a.forward]}" for a in cells.values()]
+    assert (named, len(set(named))) == (list(cells), 8)
     assert (extra.stage, extra.head, extra.forward) == ("crpo", "input_add", "input_add")
     assert sub1.weights.uid == sub2.weights.uid
     assert (sub1.head, sub1.forward, sub1.protocol.seed) == ("global_adaln", "input_add", 42)
@@ -50,37 +48,27 @@ def test_ties_are_marked_and_differences_have_a_direction(result):
     assert result["reward of sft.v2_v1 against sub1"].value == pytest.approx(-0.5)
     assert result["reward of sft.v2_v1 against sub1"].p < 0.001
     assert result["reward of chain.v1_v1 against sub1"].p >= 0.05
-
-
-def test_a_small_but_certain_difference_is_no_tie(result):
     # CLAP follows the reward at a tenth of its size; the test looks at prompts, not at size.
-    assert result["clap of sft.v2_v2 against sub1"].value == pytest.approx(0.03)
-    assert result["clap of sft.v2_v2 against sub1"].verdict == "higher"
+    small = result["clap of sft.v2_v2 against sub1"]
+    assert (small.value, small.verdict) == (pytest.approx(0.03), "higher")
 
 
 def test_every_number_of_table_3_stands_beside_ours(result):
     for start in ("sft", "chain", "sub1"):
         assert_paper_beside(result, "table3", start)
     assert result["fad of chain.v2_v2_crpo"].paper is None
+    seeds = {name: result[f"fad of {name}"].generation_seed for name in ("sub1", "sub2")}
+    assert seeds == {"sub1": 42, "sub2": 55}
     assert result["fad of sub2"].paper == load_paper()["table3.sub2.fad"]
-    assert result["fad of sub2"].generation_seed == 55
-    assert result["fad of sub1"].generation_seed == 42
 
 
-def test_what_a_crossing_costs(result):
-    paper = load_paper()
-    for stage in ("sft", "chain"):
-        for weights, other in (("v1", "v2"), ("v2", "v1")):
-            value = result[f"fad of {stage}.{weights}_{other} against {stage}.{weights}_{weights}"]
-            assert value.value == pytest.approx(4.0 - 1.0)
-            printed = (f"table3.{stage}.{weights}_{end}.fad" for end in (other, weights))
-            cross, native = (paper[key] for key in printed)
-            assert value.paper == pytest.approx(cross - native)
-
-
-def test_a_crossing_is_paired_with_the_native_cell_of_its_weights(result):
-    crossing = result["reward of sft.v2_v1 against sft.v2_v2"]
-    native, crossed = (result[f"reward of sft.{cell}"] for cell in ("v2_v2", "v2_v1"))
-    assert crossing.value == pytest.approx(crossed.value - native.value)
-    assert crossing.paper == pytest.approx(crossed.paper - native.paper)
-    assert crossing.low <= crossing.value <= crossing.high
+def test_what_a_crossing_costs_against_the_native_cell_of_its_weights(result):
+    for stage, weights, metric in product(("sft", "chain"), ("v1", "v2"), ("fad", "reward")):
+        other = {"v1": "v2", "v2": "v1"}[weights]
+        cross, native = (f"{stage}.{weights}_{end}" for end in (other, weights))
+        crossing = result[f"{metric} of {cross} against {native}"]
+        crossed, before = (result[f"{metric} of {cell}"] for cell in (cross, native))
+        assert crossing.value == pytest.approx(crossed.value - before.value)
+        assert crossing.paper == pytest.approx(crossed.paper - before.paper)
+        assert crossing.low <= crossing.value <= crossing.high
+        assert metric != "fad" or crossing.value == pytest.approx(4.0 - 1.0)

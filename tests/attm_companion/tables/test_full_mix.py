@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from studies import N_PROMPTS, Asked, KnownStudy, noise, scores
 
@@ -21,10 +20,8 @@ def test_the_two_runs_differ_by_the_reward_column_alone():
     one, other = cells["instrumental"], cells["full_mix"]
     assert one.weights.reward == "instrumental_reward_score"
     assert other.weights.reward == "reward_score"
-    changed = one.weights.model_dump(mode="json", exclude={"infra"})
-    assert changed | {"reward": "reward_score"} == other.weights.model_dump(
-        mode="json", exclude={"infra"}
-    )
+    first, second = (cell.weights.model_dump(mode="json") for cell in (one, other))
+    assert first | {"reward": "reward_score"} == second
     assert (one.s, one.forward, one.protocol) == (other.s, other.forward, other.protocol)
     assert one.protocol.reference == "valid"
 
@@ -43,11 +40,8 @@ def test_the_voice_is_called_louder_only_if_it_is(gain, verdict):
 
 def test_rows_stand_beside_the_papers_fad():
     result = tabulate(study(1.0))
-    fad = {name: result[f"fad of {name}"] for name in ("instrumental", "full_mix")}
-    assert fad["instrumental"].value == pytest.approx(1.0)
-    assert fad["full_mix"].value == pytest.approx(4.0)
-    assert fad["instrumental"].paper == paper_value("text.instrumental_fad")
-    assert fad["full_mix"].paper == paper_value("text.full_mix_fad")
+    for name, fad, vocals_db in (("instrumental", 1.0, -30.0), ("full_mix", 4.0, -29.0)):
+        assert result[f"fad of {name}"].value == pytest.approx(fad)
+        assert result[f"fad of {name}"].paper == paper_value(f"text.{name}_fad")
+        assert result[f"vocals of {name}"].value == pytest.approx(vocals_db)
     assert result["reward of instrumental"].paper is None
-    assert np.isclose(result["vocals of instrumental"].value, -30.0)
-    assert np.isclose(result["vocals of full_mix"].value, -29.0)

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from studies import Asked, KnownStudy, noise, scores
@@ -7,6 +9,7 @@ from attm_companion.study.profile import load_profile
 from attm_companion.tables.score_sweep import conditions, tabulate
 
 SWEEP = load_profile("smoke").sweep
+M = ("reward", "fad")
 
 
 HYBRID = {1.0: 0.01, 5.0: 0.04}  # its reward at some scores; 0 elsewhere
@@ -38,14 +41,10 @@ def test_curves_are_those_of_the_figure_and_one_for_each_bandwidth():
     assert (deployed.stage, deployed.forward) == ("crpo", "input_add")
 
 
-def test_a_curve_that_rises_in_the_training_range_has_rank_correlation_one(result):
+def test_correlations_are_those_of_the_means_over_the_training_and_the_deployed_range(result):
     rho = result["rho of sft"]
-    assert rho.value == pytest.approx(1.0)
+    assert (rho.value, rho.paper) == (pytest.approx(1.0), paper_value("fig2.sft_rho"))
     assert rho.n == len([s for s in SWEEP.scores if 0 <= s <= 2])
-    assert rho.paper == paper_value("fig2.sft_rho")
-
-
-def test_correlation_over_the_deployed_range_is_that_of_the_means(result):
     deployed = [s for s in SWEEP.scores if 0 <= s <= 6]
     bump = [HYBRID.get(s, 0.0) for s in deployed]
     value = result["r of hybrid"]
@@ -56,18 +55,13 @@ def test_correlation_over_the_deployed_range_is_that_of_the_means(result):
 
 
 def test_ranges_and_lift(result):
-    reward = result["reward_range of hybrid"]
-    assert reward.value == pytest.approx(0.04)
-    assert reward.paper == paper_value("fig2.hybrid_reward_range_text")
-    fad = result["fad_range of hybrid"]
-    assert fad.value == pytest.approx(0.0, abs=1e-9)
-    assert fad.paper == paper_value("fig2.hybrid_fad_range")
-    assert result["fad_range of sft"].value == pytest.approx(4.0**2 - 1.0)
-    assert result["reward_range of sft"].value == pytest.approx(2**0.5 + 6.0)
-
-
-def test_lift_is_read_at_scores_fixed_beforehand(result):
-    lift = result["reward of sft at s=2 against s=0"]
+    ranges = {(row, m): result[f"{m}_range of {row}"] for row, m in product(("hybrid", "sft"), M)}
+    values = [0.04, 0.0, 2**0.5 + 6.0, 4.0**2 - 1.0]
+    assert [line.value for line in ranges.values()] == pytest.approx(values, abs=1e-9)
+    keys = ("reward_range_text", "fad_range")
+    papers = [paper_value(f"fig2.hybrid_{key}") for key in keys]
+    assert [ranges["hybrid", m].paper for m in M] == papers
+    lift = result["reward of sft at s=2 against s=0"]  # scores that are fixed beforehand
     assert lift.value == pytest.approx(2**0.5)
     assert lift.low == pytest.approx(lift.high)
     assert lift.paper == pytest.approx(0.47 - 0.16)

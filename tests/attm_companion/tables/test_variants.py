@@ -24,11 +24,8 @@ def test_each_variant_changes_one_thing_of_the_protocol():
     written = flat(base.protocol)
     changed = {}
     for name, asked in cells.items():
-        assert (asked.weights.uid, asked.s, asked.forward) == (
-            base.weights.uid,
-            base.s,
-            base.forward,
-        )
+        same = [(one.weights.uid, one.s, one.forward) for one in (asked, base)]
+        assert same[0] == same[1]
         values = flat(asked.protocol)
         changed[name] = [key for key in values if values[key] != written[key]]
     assert changed == {
