@@ -72,8 +72,6 @@ def test_sampling_by_hand():
     assert table.loc["frozen bfloat16", tables.SHARE] == pytest.approx(50.0)  # 200 of 400
     assert table.loc["frozen float32", tables.SHARE] == pytest.approx(40.0)  # 40 of 100
 
-
-def test_training_and_frechet_by_hand():
     table = tables.training_table(TRAINING)
     assert table.loc["ours D=96", "ms a step"] == pytest.approx(100.0)
     assert table.loc["ours D=96", tables.SHARE] == pytest.approx(50.0)  # 200 of 400

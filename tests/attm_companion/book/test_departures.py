@@ -1,7 +1,6 @@
-from pathlib import Path
-
 from attm_companion.book.departures import Departure, collect, in_source, page
 from attm_companion.book.layout import modules
+from attm_companion.study.result_files import ROOT
 
 SOURCE = '''"""A module that mentions # PAPER-SILENT: in words."""
 
@@ -23,18 +22,8 @@ def test_reasons_run_on_and_strings_do_not_count():
         Departure("PAPER-SILENT", "a.py", 9, "next"),
     ]
 
-
-def test_a_trailing_comment_runs_on_below_itself():
-    source = "x = 1  # PAPER-SILENT: one\n       # two\n"
-    assert in_source(source, "a.py") == [Departure("PAPER-SILENT", "a.py", 1, "one two")]
-
-
-def test_the_page_lists_every_tag_of_the_project():
-    found = collect(Path(__file__).parents[3])
-    text = page(found)
-    for item in found:
-        assert f"source/{item.file}.html#L-{item.line}" in text
-    assert text.count("#L-") == len(found)
+    trailing = "x = 1  # PAPER-SILENT: one\n       # two\n"
+    assert in_source(trailing, "a.py") == [Departure("PAPER-SILENT", "a.py", 1, "one two")]
 
 
 def test_the_page_escapes_and_counts():
@@ -44,12 +33,12 @@ def test_the_page_escapes_and_counts():
     assert "<caption>1 places tagged PAPER-SILENT</caption>" in text
 
 
-def test_no_tag_is_missed_by_the_collector():
-    root = Path(__file__).parents[3]
-    lines = [
-        line
-        for path in modules(root)
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if line.lstrip().startswith(("# PAPER-SILENT:", "# PAPER-DEVIATION:", "# MINI-WORLD:"))
-    ]
-    assert len(collect(root)) >= len(lines)
+def test_the_page_lists_every_tag_of_the_project():
+    tags = ("# PAPER-SILENT:", "# PAPER-DEVIATION:", "# MINI-WORLD:")
+    lines = [line for path in modules(ROOT) for line in path.read_text().splitlines()]
+    found = collect(ROOT)
+    assert len(found) >= sum(line.lstrip().startswith(tags) for line in lines)
+    text = page(found)
+    for item in found:
+        assert f"source/{item.file}.html#L-{item.line}" in text
+    assert text.count("#L-") == len(found)

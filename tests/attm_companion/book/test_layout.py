@@ -4,12 +4,8 @@ from attm_companion.book import PublishingError, refuse
 from attm_companion.book.layout import project_root, static_folder, tree_hash
 
 
-def test_the_project_is_found_from_below(project):
-    below = project.root / "book"
-    assert project_root(below) == project.root.resolve()
-
-
 def test_audio_goes_beside_the_executed_notebook(project, monkeypatch):
+    assert project_root(project.root / "book") == project.root.resolve()  # found from below
     monkeypatch.setenv("ATTM_STATIC_DIR", "/somewhere/static")
     assert str(static_folder()) == "/somewhere/static"
     monkeypatch.delenv("ATTM_STATIC_DIR")

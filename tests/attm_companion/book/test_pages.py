@@ -12,13 +12,11 @@ def test_execution_statistics_come_from_papermill(project):
         assert part in text
 
 
-def test_provenance_has_a_row_a_result_and_only_plain_values(project):
+def test_provenance_has_a_row_a_result_and_puts_what_differs_into_columns(project, tmp_path):
+    assert "files (0)" in provenance_page(tmp_path / "nothing", "smoke")
     text = provenance_page(project.results, "smoke")
     assert "- code commit: abc1234" in text and '<th scope="row">table</th><td>4</td>' in text
-    assert "packages" not in text
-
-
-def test_provenance_puts_what_differs_into_columns(project):
+    assert "packages" not in text, "only plain values"
     write_results(project.results, "other")
     write_json(project.results / "other.json", {"code_commit": "abc1234", "wall_s": 3.5})
     text = provenance_page(project.results, "smoke")
@@ -26,7 +24,3 @@ def test_provenance_puts_what_differs_into_columns(project):
     assert '<th scope="row">other</th><td>4</td><td>3.5</td>' in text
     assert '<th scope="row">table</th><td>4</td><td>—</td>' in text
     assert text.count("abc1234") == 1
-
-
-def test_provenance_without_results_is_a_page(tmp_path):
-    assert "files (0)" in provenance_page(tmp_path, "smoke")

@@ -59,14 +59,14 @@ def test_several_players_share_a_title():
 
 
 @pytest.mark.parametrize(
-    ("call", "message"),
+    ("caption", "wave", "rate", "message"),
     [
-        (lambda: players({"no rate": TONE}), "sample rate"),
-        (lambda: players({" ": TONE}, "", RATE), "needs a caption"),
-        (lambda: players({"x": TONE * float("nan")}, "", RATE), "NaN"),
-        (lambda: players({"x": TONE[:0]}, "", RATE), "no samples"),
+        ("no rate", TONE, None, "sample rate"),
+        (" ", TONE, RATE, "needs a caption"),
+        ("x", TONE * torch.nan, RATE, "NaN"),
+        ("x", TONE[:0], RATE, "no samples"),
     ],
 )
-def test_refused(call, message):
+def test_refused(caption, wave, rate, message):
     with pytest.raises(InputError, match=message):
-        call()
+        players({caption: wave}, "", rate)

@@ -28,6 +28,8 @@ def test_notebooks_reports_what_it_did(run, project, monkeypatch, capsys):
     assert run("notebooks", "--profile", "smoke", "-p", "seed", "7") == 0
     assert ran == [{"profile": "smoke", "seed": 7}]
     assert "1 notebook(s) executed" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="'seed' is given twice"):
+        run("notebooks", "-p", "seed", "7", "-p", "seed", "8")
 
 
 def test_a_profile_by_its_path_has_the_folders_of_its_name(run, project, monkeypatch, tmp_path):
@@ -39,11 +41,6 @@ def test_a_profile_by_its_path_has_the_folders_of_its_name(run, project, monkeyp
     assert run("notebooks", "--profile", "mine.yaml") == 0
     assert ran[0].parameters == {"profile": str(own)}
     assert ran[0].output.parent == project.root / "_build" / "notebooks" / "own"
-
-
-def test_a_parameter_given_twice_starts_no_kernel(run):
-    with pytest.raises(ConfigError, match="'seed' is given twice"):
-        run("notebooks", "-p", "seed", "7", "-p", "seed", "8")
 
 
 def test_book_prints_where_it_is(run, project, monkeypatch, capsys):

@@ -42,32 +42,23 @@ def test_launch_buttons_appear_where_the_repository_is_known(project, monkeypatc
     assert "launch_buttons" in found
 
 
-def test_a_notebook_that_was_not_executed_is_refused(project):
+def test_what_is_no_sound_book_is_refused(project):
     with pytest.raises(PublishingError, match=r"demo\.ipynb has not been executed for smoke"):
         staging.stage(project)
-
-
-def test_a_poisoned_notebook_is_refused(project):
     pretend_executed(project, new_output("error", ename="E", evalue="v", traceback=["t"]))
     with pytest.raises(PublishingError, match="stored an error: E: v"):
         staging.stage(project)
-
-
-def test_contents_that_do_not_match_are_refused(project):
+    pretend_executed(project)
+    with (project.root / "_config.yml").open("a") as stream:
+        stream.write("title: again\n")
+    with pytest.raises(ConfigError, match="'title' is given twice"):
+        staging.stage(project)
     toc = project.root / "_toc.yml"
     (project.prose / "index.md").rename(project.prose / "forgotten.md")
     with pytest.raises(PublishingError, match=r"lists book/index,[\s\S]*forgotten is not in"):
         staging.stage(project)
     toc.write_text(toc.read_text() + "  - file: notebooks/demo\n")
     with pytest.raises(PublishingError, match="multiple times: 'notebooks/demo'"):
-        staging.stage(project)
-
-
-def test_a_duplicate_key_is_refused(project):
-    pretend_executed(project)
-    with (project.root / "_config.yml").open("a") as stream:
-        stream.write("title: again\n")
-    with pytest.raises(ConfigError, match="'title' is given twice"):
         staging.stage(project)
 
 

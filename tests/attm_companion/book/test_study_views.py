@@ -27,11 +27,8 @@ def test_comparison_shows_ours_the_papers_and_the_difference(result):
         "FAD-CLAP ↓ difference": "+0.032",
         "CLAP ↑": "0.300",
     }
-    two = frame.loc["Two"]
-    assert str(two["FAD-CLAP ↓"]) == "0.400 [0.000, 0.800]"
-    assert str(two["FAD-CLAP ↓ difference"]) == "+0.000"
-    assert two["CLAP ↑"] is None
     assert list(frame.index) == ["One", "Two"]
+    assert frame.loc["Two", "CLAP ↑"] is None
     ours = comparison(result, {"One": "row1"}, ("fad",), paper=False)
     assert list(ours.columns) == ["FAD-CLAP ↓"]
 
