@@ -60,7 +60,7 @@ def reward_sentence(result: Result) -> HtmlView:
     return paragraph(
         f"Over {len(values)} conditions, with the post-processing as deployed, mean Reward and mean"
         f" true utility have r = {found.describe(2)}; {turned / len(pairs):.0%} of the pairs of"
-        " conditions are ordered differently by the two. That is "
+        " conditions are ordered differently by the two. This r is "
         + (above if found.estimate >= ENOUGH else below)
     )
 

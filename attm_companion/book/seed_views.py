@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from attm_companion.book.numbers import SIGN
 from attm_companion.book.tables import HtmlView, live, paragraph
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.results import Result
@@ -171,11 +170,11 @@ def experts_answer(result: Result) -> HtmlView:
 def _better(result: Result) -> str:
     """In which other metrics the chosen samples do better than those at random."""
     said = [
-        f"{METRICS[metric]} ({_mean(result, 'experts', 'random_64', metric)})"
+        f"{METRICS[metric]} ({_live(result, 'experts', 'random_64', metric)})"
         for metric, word in (("clap", "shows"), ("fad", "opposite"))
         if _said(result, "experts", "random_64", metric) == word
     ]
-    return SIGN.sub("−", f" The chosen do better in {' and '.join(said)}.") if said else ""
+    return f" The chosen do better in {' and '.join(said)}." if said else ""
 
 
 def _published(result: Result) -> str:

@@ -49,7 +49,7 @@ def paragraph(html: str) -> HtmlView:
 def live(result: Result, value: Value, form: str, level: str = "A") -> str:
     """A number of a result with its origin, as HTML for a `paragraph`."""
     number = number_of(result, value, form, level=level)
-    return number.html(f"said-{next(_CELLS)}", badge=False)
+    return number.html(f"said-{next(_CELLS)}")
 
 
 def show_table(

@@ -242,7 +242,7 @@
       this.ballot = element("div", { class: "attm-row" });
       this.status = element("output", { class: "attm-reading attm-status" });
       this.results = element("div", { class: "attm-results", tabindex: "0", role: "region", "aria-label": "Results of the votes" });
-      this.folded = element("details", {}, element("summary", {}, "Results of the votes, and to take them with you"), this.results);
+      this.folded = element("details", {}, element("summary", {}, "Results of the votes, to read, save or share"), this.results);
       const blind = this.root.hasAttribute("data-blind");
       const keys = `Keys: space plays, ${this.knob ? "arrows move the sliders" : "digits or arrows switch"}, arrows on the waveform seek.`;
       const row = element("div", { class: "attm-row" }, this.button, this.time,
