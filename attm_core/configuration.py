@@ -36,7 +36,7 @@ class NullConfig:
     text_prob: float = 0.1
     score_prob: float = 0.1
     # PAPER-SILENT: "null-dropped with probability 0.1, mirroring text CFG" is read as per sample,
-    # as the text is (K-11); the released configuration says "10% of batches": score_per="batch".
+    # as the text is (C38); the released configuration says "10% of batches": score_per="batch".
     score_per: Literal["sample", "batch"] = "sample"
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class TrainConfig:
     lr: float = 1e-4  # at its peak
     warmup_steps: int = 1000  # linear, factor (k + 1)/(warmup_steps + 1) at step k
     # PAPER-DEVIATION: none by default (constant after warm-up, as Section III-D(b) says); the
-    # released configuration steps down at 80 % and 90 % (K-5), kept as "as_released".
+    # released configuration steps down at 80 % and 90 % (C57), kept as "as_released".
     schedule: Literal["as_written", "as_released", "cosine"] = "as_written"
     # PAPER-SILENT: betas, weight decay, ε and clipping are those of the public backbone's code.
     betas: tuple[float, float] = (0.9, 0.95)
@@ -90,7 +90,7 @@ class SFTConfig(TrainConfig):
 
     nulls: NullConfig = field(default_factory=NullConfig)
     # PAPER-SILENT: EMA is stated for Stage 1, but not which weights Stage 2 starts from; the
-    # released scripts go on from the raw ones (K-6).
+    # released scripts go on from the raw ones (C61).
     sigma_rel: float | None = None  # width of the averages to end with; see also `load_ema`
 
     def __post_init__(self) -> None:
@@ -133,7 +133,7 @@ class ExpertIterationConfig:
 
 def _training() -> SFTConfig:
     # PAPER-SILENT: batch (8 pairs) and warm-up (100 steps) are those of the released script; the
-    # batch of 64 is stated for Stage 1 only (K-7, K-8). So is bf16: here float32 is the default,
+    # batch of 64 is stated for Stage 1 only (C58, C67). So is bf16: here float32 is the default,
     # because β multiplies the rounding of bf16 weights into logits of order one, which drown what
     # steps of 1e-6 change (tests/attm_core/training/test_crpo.py shows it).
     return SFTConfig(5_000, 8, lr=1e-6, warmup_steps=100, precision="fp32", save_every=500)

@@ -66,7 +66,8 @@ def page(departures: list[Departure]) -> str:
         "# Departures from the paper\n",
         "Generated from the comments in the code, so the list is complete by construction: "
         f"{len(departures)} places where the code departs from the published text, had to choose "
-        "because it is silent, or built a miniature of what cannot be had here.\n",
+        "because it is silent, or built a miniature of what cannot be had here. "
+        "C57 and the like are lines of the claim ledger.\n",
     ]
     for kind, heading in HEADINGS.items():
         chosen = [item for item in departures if item.kind == kind]

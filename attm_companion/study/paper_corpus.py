@@ -114,7 +114,7 @@ class JamendoStage(Stage):
         ids = ids if split == "reference" else ids[: len(self.prompts)]
         audio = SongDescriberAudio(asset_folder("song_describer") / AUDIO)
         # PAPER-SILENT: which ten seconds of its two minutes a track stands in the reference with
-        # (K-17: the released code draws them at random). Here the middle ones.
+        # (C168: the released code draws them at random). Here the middle ones.
         clips = audio.clips(ids, self.sample_rate_hz, self.n_samples / self.sample_rate_hz)
         return clips[:, None]
 

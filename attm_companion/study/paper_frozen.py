@@ -100,7 +100,7 @@ class FlanT5Stage(AssetStage):
 
 
 class LaionClapStage(AssetStage):
-    """LAION-CLAP: one checkpoint conditions the backbone, another evaluates (K-10)."""
+    """LAION-CLAP: one checkpoint conditions the backbone, another evaluates (C31)."""
 
     kind: Literal["laion_clap"] = "laion_clap"
     role: Role

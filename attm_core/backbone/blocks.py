@@ -108,7 +108,7 @@ def split_heads(
 def attend(heads: Heads) -> Float[Tensor, "B n D"]:
     """Unmasked attention, scale 1/√d; every text position is attended, padding too."""
     # PAPER-DEVIATION: III-A says T5-Large cross-attention. The public backbone, as here, has one
-    # attention over audio and all 77 positions of FLAN-T5-Large, padding too (K-9).
+    # attention over audio and all 77 positions of FLAN-T5-Large, padding too (C30).
     q, k, v = heads
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         # PyTorch's fused CPU kernel is slower than its parts in bfloat16: 1.5 times forward at

@@ -82,7 +82,7 @@ def reference_tracks(captions: pd.DataFrame, n_expected: int | None = _N_TRACKS)
     """
     # PAPER-DEVIATION: the paper calls SDD-706 an instrumental subset, and the ranker's release says
     # that 706 tracks remain once the captions marked invalid are dropped. 706 is the number of all
-    # tracks of the data set, sung ones included, and 546 that of the validated part (K-25). All
+    # tracks of the data set, sung ones included, and 546 that of the validated part (C05). All
     # tracks are taken, since that is what the number names.
     tracks = captions.drop_duplicates("track_id")
     if n_expected is not None and len(tracks) != n_expected:
@@ -160,7 +160,7 @@ class SongDescriberAudio:
 
 def centre(wave: Float[Tensor, "C S"], n_samples: int) -> Float[Tensor, "C W"]:
     """The middle ``n_samples`` of a wave; a shorter one gets zeros at both ends."""
-    # PAPER-SILENT: which 10 s of the two minutes are the reference (K-17: the released call crops
+    # PAPER-SILENT: which 10 s of the two minutes are the reference (C168: the released call crops
     # at random). The middle is what the ranker's release takes, and needs no seed.
     spare = wave.shape[-1] - n_samples
     if spare >= 0:

@@ -121,7 +121,7 @@ def guide(
     """
     n = len(conditions)
     # ∅_t as the paper writes it; the released command encodes RELEASED_NEGATIVE_PROMPT instead
-    # (K-1), which `negative` reproduces.
+    # (C73), which `negative` reproduces.
     null = model.null_conditions(n) if negative is None else negative
     sizes: Sequence[int] = [n, len(null), *([] if s is None else [len(s)])]
     if len(set(sizes)) > 1:

@@ -31,7 +31,7 @@ def prompt_seeds(seed: int, n: int, one_seed: bool = False) -> list[int]:
     if not 0 <= seed <= _MAX_SEED - n:
         raise InputError(f"seed {seed} is not in 0 … 2^63 − 1")
     # PAPER-SILENT: "a seed fixed per submission" does not say whether prompts share their noise.
-    # The release draws prompt i from seed + i (K-2); that is the default, `one_seed` the other.
+    # The release draws prompt i from seed + i (C77); that is the default, `one_seed` the other.
     return [seed] * n if one_seed else [seed + i for i in range(n)]
 
 
