@@ -100,12 +100,12 @@ def tests_table(
 
 
 def p_text(p: float) -> str:
-    """A p-value as it is printed.
+    r"""A p-value as it is printed.
 
     >>> p_text(0.03566), p_text(2e-15), p_text(1.0)
-    ('0.0357', '< 0.0001', '1.0000')
+    ('0.0357', '<\xa00.0001', '1.0000')
     """
-    return f"{p:.4f}" if p >= 1e-4 else "< 0.0001"
+    return f"{p:.4f}" if p >= 1e-4 else "<\u00a00.0001"
 
 
 def plot_curve(axes: Axes, points: pd.DataFrame, label: str) -> None:

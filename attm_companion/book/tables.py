@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MISSING = "—"
 LONGEST_WORDS = 28  # characters of a cell that takes the width it needs
-FIGURE = re.compile(r"(—|[<≤≥]? ?[+−]?[\d.,]+([eE][+-]?\d+)?( ?[%×] ?| \w{1,4})?)?( ?\[.*\])?")
+FIGURE = re.compile(r"(—|[<≤≥]?\s?[+−]?[\d.,]+([eE][+-]?\d+)?( ?[%×] ?| \w{1,4})?)?( ?\[.*\])?")
 DEFAULT_FORMAT = ".4g"
 _CELLS = itertools.count(1)  # ids of the cells of a page
 TAG = re.compile(r"<span class=\"attm-origin\".*?</span>|<[^>]+>")  # origins are for pages
