@@ -59,12 +59,9 @@ def test_a_negative_prompt_replaces_the_null_text():
     assert not torch.allclose(made("calm", config=PLAIN).waves, pushed.waves, atol=1e-2)
 
 
-def test_a_model_that_gives_nan_is_an_error():
+def test_prompts_and_seeds_go_in_pairs_and_clips_are_numbers():
     with pytest.raises(InputError, match="NaN or infinite samples"):
         made("calm", studio=ToyStudio(BrokenCodec()))
-
-
-def test_prompts_and_seeds_go_in_pairs():
     with pytest.raises(InputError, match="a prompt is empty"):
         made("calm", " ")
     studio = ToyStudio()
@@ -156,15 +153,12 @@ def test_separation_runs_at_the_separator_s_rate(rate_hz):
     torch.testing.assert_close(found, wanted, atol=2e-3, rtol=1e-2)
 
 
-def test_a_silent_clip_stays_silent_among_others():
+def test_a_silent_clip_stays_silent_among_others_and_the_impossible_is_refused():
     waves = tones(3)
     waves[1] = 0
     done, reports = postprocess(waves, RATE_HZ, ToySeparator(), GenerationConfig())
     assert [report.outcome for report in reports] == ["normalized", "silent", "normalized"]
     assert done[1].abs().max() == 0
-
-
-def test_post_processing_refuses_what_it_cannot_do():
     with pytest.raises(ConfigError, match="needs a separator"):
         postprocess(tones(), RATE_HZ, None, GenerationConfig())
     with pytest.raises(InputError, match=r"clips \[0, 1, 2, 3\] hold NaN"):

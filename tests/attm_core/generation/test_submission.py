@@ -35,12 +35,8 @@ def test_the_archive_holds_16_bit_mono_audio_and_its_record(tmp_path):
             wave, _ = soundfile.read(io.BytesIO(data), dtype="float32")
             assert torch.allclose(torch.from_numpy(wave), clips[listed["id"]][0], atol=1e-4)
     assert [item.name for item in tmp_path.iterdir()] == ["x.zip"]
-
-
-def test_the_same_clips_in_any_order_are_the_same_bytes(tmp_path):
-    one = write_submission(tmp_path / "1.zip", {"a": sine(), "b": sine(900)}, RATE, RECORD)
-    two = write_submission(tmp_path / "2.zip", {"b": sine(900), "a": sine()}, RATE, RECORD)
-    assert one.read_bytes() == two.read_bytes()
+    again = write_submission(tmp_path / "y.zip", dict(reversed(clips.items())), RATE, RECORD)
+    assert again.read_bytes() == path.read_bytes(), "in any order"
 
 
 @pytest.mark.parametrize(
