@@ -8,16 +8,13 @@ def rotate(q_k: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
     return normalize_and_rotate(q_k, (ones, ones), table)
 
 
-def test_order_by_hand():
+def test_order_and_table_by_hand():
     # 1 head of 4 channels: the reference's rows are q0 k0 v0 q1 k1 v1 q2 k2 v2 q3 k3 v3.
     assert split_order(1, 4).tolist() == [0, 6, 3, 9, 1, 7, 4, 10, 2, 5, 8, 11]
 
-
-def test_table_by_hand():
-    cos, sin = rotary_table(3, 4, first=-1)
     angle = torch.tensor([[-1.0, -0.01], [0, 0], [1, 0.01]])
-    assert torch.allclose(cos, angle.cos())
-    assert torch.allclose(sin, angle.sin())
+    table = rotary_table(3, 4, first=-1)
+    assert all(map(torch.allclose, table, (angle.cos(), angle.sin())))
 
 
 def test_adjacent_pairs_of_the_reference_turn_by_the_angle():

@@ -27,14 +27,6 @@ def drawn_votes(n: int, scale: float = 1.0) -> tuple[np.ndarray, list[str]]:
     return margin, ["model_a" if a else "model_b" for a in a_wins]
 
 
-def test_accuracy_by_hand_leaves_ties_out():
-    margin = np.array([1.0, -1.0, 2.0, 5.0, -3.0])
-    winner = ["model_a", "model_b", "model_b", "tie", "model_a"]
-    assert calibration_report(margin, winner, n_bins=1).accuracy_overall == 0.5
-    silent = calibration_report(np.zeros(3), winner[:3], n_bins=1)  # a ranker that says nothing
-    assert silent.accuracy_overall == 0.5
-
-
 def test_ece_by_hand():
     margin = np.array([0.1, -0.2, 1.0, -2.0])
     winner = ["model_b", "model_b", "model_a", "model_b"]  # wrong, right, right, right
@@ -65,14 +57,14 @@ def test_report_counts_ties():
     assert [one.n for one in calibration_report(*drawn_votes(2035)).bins] == [203] * 9 + [208]
 
 
-def test_accuracy_of_each_source():
-    table = accuracy_by(
-        ["AIME", "AIME", "SongEval", "AIME"],
-        np.array([1.0, 1.0, -1.0, 1.0]),
-        ["model_a", "model_b", "model_b", "tie"],
-    )
+def test_accuracy_by_hand_leaves_ties_out():
+    margin, winner = np.array([1.0, 1.0, -1.0, 1.0]), ["model_a", "model_b", "model_b", "tie"]
+    table = accuracy_by(["AIME", "AIME", "SongEval", "AIME"], margin, winner)
     assert table.loc["AIME"].tolist() == [2, 0.5]
     assert table.loc["SongEval"].tolist() == [1, 1.0]
+    assert calibration_report(margin, winner, n_bins=1).accuracy_overall == pytest.approx(2 / 3)
+    silent = calibration_report(np.zeros(3), winner[:3], n_bins=1)  # a ranker that says nothing
+    assert silent.accuracy_overall == 0.5
 
 
 @pytest.mark.parametrize(

@@ -109,9 +109,7 @@ def test_features_with_nan_end_in_a_typed_error():
 
 
 def test_output_gain_scales_the_weights_that_training_starts_from():
-    pairs, heads = make_pairs(64), []
-    for gain in (1.0, 0.1):
-        heads.append(make_head(0.0))
-        config = RankerTrainingConfig(learning_rate=1e-12, max_epochs=1, output_gain=gain)
-        training.train_ranker(heads[-1], pairs, pairs, config, seed=0)
-    torch.testing.assert_close(heads[1].output.weight, 0.1 * heads[0].output.weight)
+    pairs, head = make_pairs(64), make_head(0.0)
+    config = RankerTrainingConfig(learning_rate=1e-12, max_epochs=1, output_gain=0.1)
+    training.train_ranker(head, pairs, pairs, config, seed=0)
+    torch.testing.assert_close(head.output.weight, 0.1 * make_head().output.weight)
