@@ -25,13 +25,10 @@ FAULT_TALK = re.compile(
 )
 
 
-def test_join_words_by_hand() -> None:
+def test_words_and_a_template_by_hand() -> None:
     words = ["violin", "viola", "cello"]
     joined = [captions.join_words(words[:n]) for n in range(4)]
     assert joined == ["", "violin", "violin and viola", "violin, viola and cello"]
-
-
-def test_a_template_by_hand() -> None:
     text = captions.fill_template("A {mood} {work} in {key} for {instruments}{voices}.", WORDS)
     assert text == "An urgent reel in A minor for violin and cello with a choir."
     text = captions.fill_template("{Instruments} play {manner} a {mood} piece{voices}.", WORDS)

@@ -17,14 +17,11 @@ def test_schedule_by_hand() -> None:
     assert 0 < config.rate_factor(19) < 0.01
 
 
-def test_each_pass_visits_every_item_once() -> None:
+def test_each_pass_visits_every_item_once_and_a_small_set_is_one_batch() -> None:
     rows = torch.cat(list(shuffled_batches(12, 4, 6, torch_generator(0))))
     first, second = rows[:12], rows[12:]
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(12))
     assert first.tolist() != second.tolist()
-
-
-def test_small_set_is_one_batch_and_empty_set_an_error() -> None:
     assert [len(rows) for rows in shuffled_batches(3, 8, 2, torch_generator(0))] == [3, 3]
     with pytest.raises(InputError, match="empty"):
         next(shuffled_batches(0, 8, 1, torch_generator(0)))
@@ -46,13 +43,10 @@ def test_fit_solves_a_regression() -> None:
     nn.init.zeros_(module.weight)
     nn.init.zeros_(module.bias)
     config = FitConfig(steps=200, batch_size=16, learning_rate=0.1, weight_decay=0.0, bf16=False)
-    fit(
-        module,
-        lambda rows: (module(inputs[rows]) - targets[rows]).square().mean(),
-        64,
-        config,
-        torch_generator(1),
-        "test",
-    )
+
+    def loss(rows: torch.Tensor) -> torch.Tensor:
+        return (module(inputs[rows]) - targets[rows]).square().mean()
+
+    fit(module, loss, 64, config, torch_generator(1), "test")
     assert module.weight.detach().tolist()[0] == pytest.approx([1.0, -2.0, 0.5], abs=0.01)
     assert not module.training

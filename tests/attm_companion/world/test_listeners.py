@@ -40,14 +40,11 @@ def test_utility_by_hand_and_stems_have_no_voice():
     assert worth.heard_voice(items).tolist() == [1.0, 0.0]
 
 
-def test_votes_without_threshold_are_bradley_terry():
+def test_ties_are_likeliest_between_equals_and_sides_are_exchangeable():
     advantage = np.linspace(-3, 3, 7)
-    p_a, p_b = listeners.vote_probabilities(advantage, 0.0)
+    p_a, p_b = listeners.vote_probabilities(advantage, 0.0)  # Bradley-Terry without a threshold
     assert np.allclose(p_a + p_b, 1.0)
     assert p_a[-1] == pytest.approx(1 / (1 + math.exp(-3)))
-
-
-def test_ties_are_likeliest_between_equals_and_sides_are_exchangeable():
     advantage = np.array([-2.0, 0.0, 2.0])
     p_a, p_b = listeners.vote_probabilities(advantage, 0.4)
     tie = 1 - p_a - p_b

@@ -33,9 +33,6 @@ def test_windows_do_not_overlap() -> None:
     assert first.shape == second.shape == (200, 1, 8)
     assert (first.amax(-1) < second.amin(-1)).all()
     assert set(first[:, 0, 0].tolist()) == {0, 1, 2, 3, 4}
-
-
-def test_windows_longer_than_half_a_clip_are_refused() -> None:
     with pytest.raises(InputError, match="two windows of 8"):
         disjoint_crops(torch.zeros(1, 1, 15), 8, torch_generator(0))
 

@@ -123,14 +123,9 @@ def test_ceiling_by_hand():
         bayes_ceiling(votes[votes["winner"] == "tie"])
 
 
-def test_tag_fit_by_hand():
+def test_tag_fit_by_hand_and_too_few_clips_or_pairs_are_refused():
     fit = tag_fit(["slow, calm", "calm", "fast", ""])
-    assert fit[0].tolist() == [1.0, 0.5, 0.0, 0.0]
-    assert fit[1].tolist() == [1.0, 1.0, 0.0, 0.0]
-    assert fit[3].tolist() == [0.0, 0.0, 0.0, 0.0]
-
-
-def test_too_few_clips_or_pairs_are_refused():
+    assert fit[[0, 1, 3]].tolist() == [[1.0, 0.5, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0], [0.0] * 4]
     with pytest.raises(InputError, match="0 clips in the splits"):
         simulate_votes(TABLE, FIT, PreferenceConfig(clip_splits=("absent",)), 0)
     with pytest.raises(ConfigError, match="100 or more"):

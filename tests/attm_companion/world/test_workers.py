@@ -33,9 +33,6 @@ def test_a_hung_process_is_killed(tmp_path: Path) -> None:
     assert results[1] == 1
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
-
-
-def test_no_worker_is_refused() -> None:
     with pytest.raises(ConfigError, match="workers must be at least 1"):
         next(run_tasks(partial(_misbehave, ""), [1], 0, 1.0))
 
