@@ -91,13 +91,10 @@ def test_the_command_writes_the_committed_file_and_lists_a_verdict(
         args.run(args)
 
 
-def test_mini_values_stand_beside_the_verdict_and_leave_it_alone(evidence_with_mini, entries):
+def test_a_mini_sentence_names_value_interval_and_what_it_runs_over(evidence_with_mini, entries):
     richer = build_ledger(evidence_with_mini)
     assert [entry.verdict for entry in richer] == [entry.verdict for entry in entries]
     assert {entry.mini for entry in entries} == {"", NOT_RUN}
-
-
-def test_a_mini_sentence_names_value_interval_and_what_it_runs_over():
     table = Result("cumulative", "mini")
     table.add("row1", "fad", 0.1234, "FAD", low=0.1, high=0.2, over="prompts", training_seed=1)
     table.add("all", "time", 1.0, "h")

@@ -47,16 +47,12 @@ def test_scores_are_described_and_paired():
     assert gain["r"] > 0.95
     assert found["pairs"]["sub1_sub2"]["p_two_sided"] > 0.05
     assert all(sum(counts) == 30 for counts in histograms(table)["counts"].values())
-
-
-def test_thirds_by_length_cover_all_prompts_once():
-    prompts = {i: "word " * (i + 1) for i in range(30)}
-    thirds = by_length(scores(), prompts)
+    thirds = by_length(table, {i: "word " * (i + 1) for i in range(30)})
     assert [third["words"] for third in thirds.values()] == [[1, 10], [11, 20], [21, 30]]
     assert sum(third["pairs"]["sub1_sub2"]["n"] for third in thirds.values()) == 30
 
 
-def test_prompts_from_tags_are_told_from_free_text():
+def test_prompts_from_tags_are_told_from_free_text_and_files_compared(tiny: Release):
     made = [
         "A melancholic rap piece driven by a steady drummachine beat.",
         "A dark thrashmetal track featuring vibraphone, evoking a film.",
@@ -66,9 +62,6 @@ def test_prompts_from_tags_are_told_from_free_text():
     assert (found["opening_formula"], found["link_formula"], found["joined_tags"]) == (2, 2, 2)
     assert (other["opening_formula"], other["link_formula"], other["joined_tags"]) == (0, 0, 0)
     assert words_of("Lo-fi, it's 90s!") == ["lo-fi", "it's", "90s"]
-
-
-def test_prompts_of_two_files_are_compared(tiny: Release):
     texts = [{"id": 0, "prompt_id": 0, "prompt": "a"}, {"id": 1, "prompt_id": 1, "prompt": "b"}]
     write_json(tiny.folder / "ttm-humanpref" / "prompts.json", texts)
     write_json(tiny.folder / "tunejury" / "sdd100.json", [texts[0], {**texts[1], "prompt": "c"}])

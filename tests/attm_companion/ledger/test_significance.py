@@ -1,21 +1,18 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from attm_companion.ledger.checks.significance import bound
 from attm_companion.ledger.evidence import Evidence
-from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import load_paper
 from attm_core.evaluation.statistics import paired_t_test
 
 
-@pytest.fixture
-def audit(evidence: Evidence) -> Audit:
-    return evidence.audit
-
-
-def test_the_bound_is_where_the_paired_test_turns(audit: Audit):
+def test_the_bound_is_where_the_paired_test_turns(evidence: Evidence):
     """Two rows of equal deviation and the needed correlation: p crosses the level there."""
+    audit = evidence.audit
     found = bound(load_paper(), audit, "table2.row0", "table2.row1", "clap", "two-sided")
     sd = max(system["sd"] for system in audit["scores.clap.systems"].values())
     draw = np.random.default_rng(0)
@@ -26,11 +23,9 @@ def test_the_bound_is_where_the_paired_test_turns(audit: Audit):
         test = paired_t_test(sd * x, sd * stats.zscore(y, ddof=1) + found.change)
         assert (test.p < 0.05) is significant
 
-
-def test_bounds_end_at_minus_and_plus_one(audit: Audit):
-    paper = load_paper()
-    always = bound(paper, audit, "table2.row0", "table2.row1", "reward", "greater")
-    never = bound(paper, audit, "table2.row2", "table2.row3", "clap", "greater")
+    read = partial(bound, load_paper(), audit)
+    always = read("table2.row0", "table2.row1", "reward", "greater")
+    never = read("table2.row2", "table2.row3", "clap", "greater")
     assert always.needed_r == -1
     assert never.needed_r == 1  # a loss is no improvement
     # By hand: 0.42 = t·2·sd/√100 with t₀.₉₅ = 1.6604 gives sd = 1.2648.

@@ -18,7 +18,11 @@ def study() -> Study:
 
 def test_what_the_study_of_seeds_has_made_is_not_made_again(study: Study) -> None:
     made = {name: stage.uid for name, stage in primary(study, READING).items()}
-    assert guidance(study, READING)["w=1, w_score=1"].uid == made["v1"]
+    guided = guidance(study, READING)
+    assert guided["w=1, w_score=1"].uid == made["v1"]
+    assert guided["w=4, w_score=4"].protocol.config.w_score is None, "the joint guidance"
+    config = guided["w=4, w_score=1"].protocol.config
+    assert (config.w, config.w_score, config.s) == (4.0, 1.0, 1.0)
     crossed = crossing(study, READING)
     last = study.profile.sft.n_steps
     names = {"v1": "v1", "v1 crossed": "v1_v2", "v2": "v2", "v2 crossed": "v2_v1"}
@@ -27,13 +31,6 @@ def test_what_the_study_of_seeds_has_made_is_not_made_again(study: Study) -> Non
     assert rounds(study, READING)["round 1"].uid == made["experts"]
     assert unet(study, READING)["v1.high"].uid == made["v1.high"]
     assert unet(study, READING, V2)["v2.low"].uid == made["v2.low"]
-
-
-def test_equal_weights_are_the_joint_guidance(study: Study) -> None:
-    rows = guidance(study, READING)
-    assert rows["w=4, w_score=4"].protocol.config.w_score is None
-    config = rows["w=4, w_score=1"].protocol.config
-    assert (config.w, config.w_score, config.s) == (4.0, 1.0, 1.0)
 
 
 def test_a_round_starts_from_the_one_before_with_draws_of_its_own(study: Study) -> None:
@@ -71,8 +68,5 @@ def test_the_best_of_n_by_hand(study: Study, monkeypatch: pytest.MonkeyPatch) ->
     reward = np.array([[0.0, 0.0], [1.0, 3.0], [4.0, 0.0]])
     monkeypatch.setattr(BestOfStage, "judged", lambda self: np.stack([reward, 0 * reward]))
     three = BestOfStage.model_validate({**dict(stage), "n": 3})
-    assert {n: best.tolist() for n, best in three.best().items()} == {
-        1: [0, 0],
-        2: [1, 1],
-        3: [2, 1],
-    }
+    found = {n: best.tolist() for n, best in three.best().items()}
+    assert found == {1: [0, 0], 2: [1, 1], 3: [2, 1]}

@@ -5,7 +5,9 @@ from attm_companion.study.profile import load_profile
 from attm_core.errors import ConfigError
 
 
-def test_an_unchanged_study_keeps_its_name():
+def test_an_unchanged_study_keeps_its_name_and_values_are_read_as_in_the_profile():
+    changes = "a.b=2, c=1.0e-5, d=[1, 2.5], e=bf16, f=null"
+    assert parse_changes(changes) == {"a.b": 2, "c": 1e-5, "d": [1, 2.5], "e": "bf16", "f": None}
     profile = load_profile("smoke")
     same = open_study("smoke", profile.seed, s=profile.generation.s, w=profile.generation.w)
     assert same.profile is open_study("smoke", set="").profile is profile
@@ -44,10 +46,8 @@ def test_a_changed_generation_shares_all_weights_and_not_the_conditions():
     assert resampled.sft("input_add").uid == plain.sft("input_add").uid
     assert resampled.expert("input_add").uid != plain.expert("input_add").uid
     assert resampled.evaluation == plain.evaluation
-    cells = [
-        study.condition(study.baseline(), study.evaluation, s=None) for study in (plain, changed)
-    ]
-    assert cells[0].uid != cells[1].uid
+    one, other = (s.condition(s.baseline(), s.evaluation, s=None) for s in (plain, changed))
+    assert one.uid != other.uid
 
 
 def test_a_notebook_says_what_was_changed():
@@ -59,12 +59,10 @@ def test_a_notebook_says_what_was_changed():
 
 
 def test_a_long_name_is_cut_and_still_its_own():
-    names = {
-        open_study("smoke", set=f"generation.prefix={'long ' * 40}{end}").profile.name
-        for end in ("a", "b")
-    }
-    assert len(names) == 2
-    assert all(len(name) == LONGEST_NAME for name in names)
+    prefixes = (f"generation.prefix={'long ' * 40}{end}" for end in ("a", "b"))
+    one, other = (open_study("smoke", set=prefix).profile.name for prefix in prefixes)
+    assert one != other
+    assert len(one) == len(other) == LONGEST_NAME
 
 
 @pytest.mark.parametrize(
@@ -88,8 +86,3 @@ def test_a_long_name_is_cut_and_still_its_own():
 def test_what_cannot_be_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         open_study("smoke", **arguments)
-
-
-def test_values_are_read_as_in_the_profile():
-    changes = "a.b=2, c=1.0e-5, d=[1, 2.5], e=bf16, f=null"
-    assert parse_changes(changes) == {"a.b": 2, "c": 1e-5, "d": [1, 2.5], "e": "bf16", "f": None}

@@ -42,11 +42,8 @@ def study(monkeypatch):
 
 def test_p_values_come_out_again_from_the_file(study):
     write_result(cumulative.tabulate(study))
-    rows = [
-        (row, cell)
-        for row, cells in cumulative.conditions(study).items()
-        for cell in cells.values()
-    ]
+    asked = cumulative.conditions(study)
+    rows = [(row, cell) for row, cells in asked.items() for cell in cells.values()]
     write_prompts(study, "cumulative", rows)
     assert recheck("smoke", "cumulative") == 8
     table = read_prompts("smoke", "cumulative")

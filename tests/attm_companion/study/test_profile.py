@@ -73,21 +73,6 @@ def test_a_senseless_value_is_refused_by_its_name(place, value, tmp_path):
     assert name.removesuffix("s") in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name: mine\nseed: 1\nseed: 2\n", r"line 3: 'seed' is given twice"),
-        ("name: [", "profile"),
-        ("name: broken\n", "profile"),
-        ("- 1\n", "profile"),
-    ],
-)
-def test_a_file_that_is_no_profile_is_an_error(text, message, tmp_path):
-    (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        load_profile(str(tmp_path / "mine.yaml"))
-
-
 def test_a_profile_of_one_s_own_is_read_from_its_path_and_does_not_change(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(raw("smoke") | {"name": "mine", "seed": 7}))

@@ -29,11 +29,8 @@ LIMIT_S = 600.0
 def start(cache: Path) -> subprocess.Popen[str]:
     """The chain in a process group of its own, so that a kill meets its workers too."""
     environment = {**os.environ, "ATTM_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, str(SCRIPT)]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, env=environment, stderr=pipe, text=True, start_new_session=True
-    )
+    facts = {"env": environment, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, str(SCRIPT)], start_new_session=True, **facts)
 
 
 def finish(cache: Path) -> list[str]:
