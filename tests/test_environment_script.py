@@ -74,18 +74,12 @@ def test_a_killed_installation_is_started_afresh(project):
     assert run(project)[0] != 0
     assert not (project / ".venv/.installed").exists()
     (project / ".venv/left-over").touch()
+    (project / ".venv/bin/python").write_text("not a program")
     for name in ("kill-uv", "kill-pip"):
         (project / name).unlink()
     status, calls = run(project)
     assert (status, calls[0]) == (0, "venv")
     assert not (project / ".venv/left-over").exists()
-
-
-def test_a_broken_folder_without_marker_is_replaced(project):
-    (project / ".venv" / "bin").mkdir(parents=True)
-    (project / ".venv" / "bin" / "python").write_text("not a program")
-    status, calls = run(project)
-    assert (status, calls[0]) == (0, "venv")
 
 
 def test_pip_takes_over_where_uv_cannot(project):

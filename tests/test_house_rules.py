@@ -178,7 +178,9 @@ def is_public(name: str) -> bool:
     return not any(part.startswith("_") for part in name.split("."))
 
 
-def test_the_core_is_small():
+def test_the_core_is_small_and_imports_nothing_of_the_companion():
+    for path in CORE:
+        assert "attm_companion" not in path.read_text(encoding="utf-8"), name_of(path)
     assert len(CORE) <= 65
     names = [name for name, nodes in definitions().items() for _ in nodes if is_public(name)]
     assert len(names) <= 450
@@ -196,11 +198,6 @@ def test_nothing_public_in_the_core_is_reached_from_tests_only():
         more = [name for name in left if name.rpartition(".")[2] in reached]
         reached |= set().union(*(mentioned(node) for name in more for node in left.pop(name)))
     assert [name for name in left if is_public(name)] == []
-
-
-def test_the_core_imports_nothing_of_the_companion():
-    for path in (ROOT / "attm_core").rglob("*.py"):
-        assert "attm_companion" not in path.read_text(encoding="utf-8"), name_of(path)
 
 
 ONE_HOME = {
@@ -226,12 +223,9 @@ def python(code: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
-def test_importing_the_package_is_light():
+def test_importing_every_module_loads_nothing_heavy_and_says_nothing():
     loaded = python("import attm_core, sys; print(*sys.modules)").split()
     assert not set(loaded) & {"torch", "numpy", "pandas", *HEAVY}
-
-
-def test_importing_every_module_loads_nothing_heavy_and_says_nothing():
     names = [name_of(path)[:-3].replace("/", ".").removesuffix(".__init__") for path in MODULES]
     names = [name for name in names if not name.endswith("__main__")]
     code = "import importlib, sys\n"

@@ -23,8 +23,6 @@ def test_parts_by_hand():
     assert table.loc["vae decode", "weights, million"] == 3.0
     assert table.loc["vae decode", SHARE] == pytest.approx(50.0)
 
-
-def test_a_rate_taken_with_the_part_goes_before_that_of_the_file():
     own = {**PARTS, "parts": {"text": PART | {"matmul_gflops": 200.0}, "vocoder": PART}}
     assert list(full_size.parts_table(own)[SHARE]) == pytest.approx([25.0, 50.0])
 
@@ -38,12 +36,6 @@ def test_one_clip_by_hand():
     assert table[full_size.SHARE_OF_TIME].sum() == pytest.approx(100.0)
 
 
-def test_the_extraction_needs_all_parts():
-    missing = {"at_scale": {"networks": None, "networks_missing": "parts.json lacks mert"}}
-    with pytest.raises(ConfigError, match="lacks mert"):
-        full_size.extraction_table(missing)
-
-
 def test_the_plan_by_kind_of_stage():
     stage = Study("paper").baseline()
     table = full_size.plan_table([Planned(stage, work_of(stage), ())] * 2, PRICES)
@@ -52,9 +44,9 @@ def test_the_plan_by_kind_of_stage():
     steps = 2 * work_of(stage)["training_step"]
     assert row["PFLOP"] == pytest.approx(steps * 100.0e9 / PETA)
 
-
-def test_a_plan_without_prices_is_refused():
-    stage = Study("paper").baseline()
+    missing = {"at_scale": {"networks": None, "networks_missing": "parts.json lacks mert"}}
+    with pytest.raises(ConfigError, match="lacks mert"):
+        full_size.extraction_table(missing)
     with pytest.raises(ConfigError, match="plan the profile 'paper'"):
         full_size.plan_table([Planned(stage, Counter(), ())], PRICES)
 

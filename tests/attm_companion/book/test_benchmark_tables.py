@@ -88,6 +88,11 @@ def test_targets_by_hand():
     table = tables.target_table(found)
     assert table.iloc[0].to_list() == ["≥ 2.5 ×", "4 ×", "met"]
     assert table.iloc[4].to_list() == ["≤ 60 ms", "100 ms", "missed"]
+    missed = tables.Target("sampling", 2.5, 1.302, False, " ×")
+    assert missed.sentence == "Missed: sampling, 1.3 ×; at least 2.5 × wanted."
+    assert tables.Target("step", 60.0, 60.0, True, " ms").verdict == "met"
+    unknown = tables.Target("sampling", 2.5, None, False, " ×").sentence
+    assert unknown.startswith("Not measured: sampling, at least 2.5 × wanted")
 
 
 def test_without_the_reference_there_is_no_ratio():
@@ -125,15 +130,7 @@ def test_ratios_are_those_of_our_variants():
     assert list(tables.ratios_to_reference(*alone, FRECHET)) == [25.0, 100.0]
 
 
-def test_a_target_in_words():
-    missed = tables.Target("sampling", 2.5, 1.302, False, " ×")
-    assert missed.sentence == "Missed: sampling, 1.3 ×; at least 2.5 × wanted."
-    assert tables.Target("step", 60.0, 60.0, True, " ms").verdict == "met"
-    unknown = tables.Target("sampling", 2.5, None, False, " ×").sentence
-    assert unknown.startswith("Not measured: sampling, at least 2.5 × wanted")
-
-
-def test_the_committed_files_make_tables():
+def test_the_committed_files_make_tables(tmp_path):
     sampling, training = tables.read_benchmark("sampling"), tables.read_benchmark("training_step")
     frechet = tables.read_benchmark("frechet")
     assert tables.run_with_reference(sampling) and tables.run_with_reference(training)
@@ -142,7 +139,5 @@ def test_the_committed_files_make_tables():
         assert (table[tables.SHARE].dropna() > 0).all()
     assert len(tables.target_table(tables.targets(sampling, training, frechet))) == 7
 
-
-def test_a_benchmark_that_was_not_run(tmp_path):
     with pytest.raises(ResultError, match=r"no sampling\.json .* make benchmarks"):
         tables.read_benchmark("sampling", tmp_path)

@@ -177,12 +177,11 @@ def test_a_token_needs_consent_and_stays_with_its_host(server, tmp_path: Path, m
     assert server.log[2] == ("/file", "")
 
 
-def test_an_asset_without_files_says_where_to_go(tmp_path: Path):
+def test_two_fetches_of_one_asset_do_not_meet_and_without_files_it_says_where_to_go(
+    server, tmp_path: Path
+):
     asset = Asset("by-hand", "audio", "CC", "https://example.org/page", note="Use its downloader.")
     with pytest.raises(AssetError, match="Use its downloader"):
         fetch(asset, tmp_path)
-
-
-def test_two_fetches_of_one_asset_do_not_meet(server, tmp_path: Path):
     with file_lock(tmp_path / ".lock"), pytest.raises(AssetError, match="another process"):
         fetch(asset_of(server.url), tmp_path)

@@ -170,16 +170,13 @@ def test_the_paper_s_backbone_is_the_published_one():
     assert config == FluxAudioConfig(score_bandwidth=backbone.score_bandwidth)
 
 
-def test_where_stages_run_changes_no_identity(tmp_path):
+def test_where_stages_run_changes_no_identity_and_the_training_seed_does(tmp_path):
     values = raw("smoke") | {"resources": {"training": {"processes": 2}}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
     mine = Study(str(tmp_path / "mine.yaml"))
     assert mine.crpo().uid == Study("smoke").crpo().uid
     assert mine.crpo().launch.processes == mine.crpo().start.start.launch.processes == 2
     assert mine.anchors().launch.processes == 1
-
-
-def test_the_training_seed_is_the_profiles_unless_given():
     profile = load_profile("smoke")
     plain, same, other = Study("smoke"), Study(profile, profile.seed), Study("smoke", 7)
     assert plain.crpo().uid == same.crpo().uid != other.crpo().uid

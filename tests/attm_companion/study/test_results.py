@@ -44,6 +44,10 @@ def test_a_query_names_one_line():
         " reward of sft at s=1.5 against s=0 ": 1.0,
     }
     assert {query: example()[query].value for query in values} == values
+    named = example().named  # every line has a name that finds it
+    assert len(named) == len(example().values)
+    assert all(example()[name] == line for name, line in named.items())
+    assert {"fad of row", "reward of sft against s=0"} <= set(named)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +64,6 @@ def test_a_query_names_one_line():
 def test_a_query_that_names_none_or_several_is_an_error(query, message):
     with pytest.raises(ResultError, match=message):
         example()[query]
-
-
-def test_every_line_has_a_name_that_finds_it():
-    result = example()
-    assert len(result.named) == len(result.values)
-    assert all(result[name] == line for name, line in result.named.items())
-    assert "fad of row" in result.named
-    assert "reward of sft against s=0" in result.named
 
 
 def test_a_test_brings_its_interval_and_p():

@@ -27,15 +27,12 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_kernel_distance_by_hand() -> None:
+def test_kernel_distance_by_hand_and_by_the_published_code(sets) -> None:
     # Distances² 4 and 0 within, (0, 4) between the first and (4, 0) the second, σ = √2: e⁰, e⁻¹.
     x, y = [[0.0], [2.0]], [[0.0], [0.0]]
     expected = math.exp(-1) + 1 - 2 * (1 + math.exp(-1)) / 2
     assert kernel_distance(x, y, math.sqrt(2)) == pytest.approx(100 * expected, abs=1e-12)
     assert kernel_distance([[0.0], [0.0]], [[9.0], [9.0]], 0.1) == pytest.approx(200)
-
-
-def test_kernel_distance_equals_the_published_code(sets: tuple[np.ndarray, np.ndarray]) -> None:
     # kadtk 8bda71d, calc_kernel_audio_distance in float64.
     assert kernel_distance(*sets, 1.5) == pytest.approx(7.66602730, rel=1e-8)
     # It takes the lower of the two middle distances, not their mean.
@@ -49,33 +46,25 @@ def test_kernel_distance_is_unbiased() -> None:
     assert min(same) < 0
 
 
-def test_density_and_coverage_by_hand() -> None:
+def test_density_and_coverage_by_hand_and_by_the_published_code(sets) -> None:
     # Reference 0, 1, 3: radii to the nearest other 1, 1, 2. Clips 0.5 and 0.6 lie in the first two
     # balls, 9 in none: density 4/3, coverage 2/3.
     found = density_and_coverage([[0.5], [0.6], [9.0]], [[0.0], [1.0], [3.0]], k=1)
     assert found == pytest.approx((4 / 3, 2 / 3))
-
-
-def test_density_and_coverage_equal_the_published_code(
-    sets: tuple[np.ndarray, np.ndarray],
-) -> None:
     # clovaai/generative-evaluation-prdc e320c1d, compute_prdc(real, fake, 5).
     assert density_and_coverage(*sets) == pytest.approx((1.4266666667, 0.8))
-
-
-def test_a_collapsed_set_has_density_without_coverage() -> None:
+    # A collapsed set has density without coverage.
     reference = generator().normal(size=(60, 3))
     density, coverage = density_and_coverage(np.repeat(reference[:1], 60, axis=0), reference)
     assert density > 0.5
     assert coverage < 0.2
 
 
-def test_mauve_by_hand() -> None:
+def test_mauve_by_hand_and_by_the_published_code(sets) -> None:
     # Disjoint: the curve is ((1 − w)⁵, w⁵), of area 1/252; the trapezia lie above it.
     assert _mauve(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(1 / 252, rel=0.03)
-
-
-def test_mauve_equals_the_published_code() -> None:
+    assert _mauve(np.array([0.25, 0.75]), np.array([0.25, 0.75])) == pytest.approx(1.0)
+    assert mauve_divergence(sets[0], sets[0], generator()) == 0.0
     # krishnap25/mauve 2e596ea: divergence curve and both areas.
     p, q = np.array([0.5, 0.2, 0.1, 0.2, 0.0]), np.array([0.1, 0.3, 0.3, 0.2, 0.1])
     assert _mauve(p, q) == pytest.approx(0.521530944831847, rel=1e-12)
@@ -90,13 +79,6 @@ def test_mauve_divergence_finds_three_clusters() -> None:
 
     found = mauve_divergence(around([4, 4, 12], 1), around([10, 5, 5], 2), generator(), 3)
     assert found == pytest.approx(0.22335740871907378, rel=1e-9)
-
-
-def test_mauve_divergence_of_a_set_and_itself_is_zero(
-    sets: tuple[np.ndarray, np.ndarray],
-) -> None:
-    assert mauve_divergence(sets[0], sets[0], generator()) == 0.0
-    assert _mauve(np.array([0.25, 0.75]), np.array([0.25, 0.75])) == pytest.approx(1.0)
 
 
 def test_frechet_infinity_removes_the_bias_of_few_clips() -> None:

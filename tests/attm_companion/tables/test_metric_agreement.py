@@ -37,14 +37,8 @@ def test_a_metric_that_is_utility_follows_it(result):
     assert result["fad of over conditions against utility"].value > 0.9
     assert result["reward of within a condition against utility"].value == pytest.approx(1.0)
     assert result["clap of within a condition against utility"].value == pytest.approx(-1.0)
-
-
-def test_a_metric_that_does_not_vary_has_no_correlation(result):
-    assert not result.find("ccs of over conditions against utility")
-    assert not result.find("ccs of within a condition against utility")
-
-
-def test_every_row_has_every_metric(result):
+    for level in ("over conditions", "within a condition"):  # it does not vary
+        assert not result.find(f"ccs of {level} against utility")
     for metric in (*DISTANCES, *MEANS):
         assert result[f"{metric} of row1, seed 42"].n == N_PROMPTS
 

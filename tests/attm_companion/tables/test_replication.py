@@ -28,14 +28,8 @@ def test_a_difference_is_measured_in_both_intervals():
     # Standard errors 3 and 4: that of the difference is 5.
     both = pairs(run(1.0, 3 * Z_95), run(11.0, 4 * Z_95))
     assert both["z"].tolist() == pytest.approx([2.0] * len(both))
-
-
-def test_a_value_without_an_interval_is_not_compared():
-    assert pairs(run(half=0.0), run()).empty
-
-
-def test_a_value_counts_once_whatever_table_repeats_it():
-    first, second = run(), run(1.0)
+    assert pairs(run(half=0.0), run()).empty, "a value without an interval is not compared"
+    first, second = run(), run(1.0)  # a value counts once, whatever table repeats it
     first["again"], second["again"] = first["cumulative"], second["cumulative"]
     assert len(pairs(first, second)) == len(pairs(run(), run(1.0)))
 

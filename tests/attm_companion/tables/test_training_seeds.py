@@ -74,6 +74,9 @@ def test_contrasts_by_hand(result: Result) -> None:
     half = 2.364624 * contrast.std() / 8**0.5
     assert (line.low, line.high) == pytest.approx((line.value - half, line.value + half))
     assert (line.over, line.n, line.verdict) == ("training seeds", 8, "opposite")
+    new_prompts = result["reward_new_prompts of experts against control"]
+    assert new_prompts.value == pytest.approx(line.value)
+    assert (new_prompts.over, new_prompts.n) == ("training seeds and prompts", 8 * N)
 
 
 def test_verdicts_of_a_world_whose_truth_is_known(result: Result) -> None:
@@ -105,6 +108,8 @@ def test_noise_makes_verdicts_undecided_and_says_how_many_seeds_they_take() -> N
     assert line["verdict"] == "undecided"
     assert line["seeds_needed"] > 100
     assert line["detectable"] > 0.5
+    with pytest.raises(ResultError, match="fewer than two training seeds"):
+        table(range(1, 2))
 
 
 def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
@@ -112,17 +117,6 @@ def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
     assert found.loc["score conditioning lifts Reward", "agree"]
     assert list(found["second half"]) == list(conclude(result, [5, 6, 7, 8])["verdict"][:15])
     assert list(conclude(result, [1, 2, 3, 4])["seeds"].unique()) == [4]
-
-
-def test_new_prompts_widen_an_interval(result: Result) -> None:
-    line = result["reward_new_prompts of experts against control"]
-    assert line.value == pytest.approx(result["reward of experts against control"].value)
-    assert (line.over, line.n) == ("training seeds and prompts", 8 * N)
-
-
-def test_one_seed_has_no_verdict() -> None:
-    with pytest.raises(ResultError, match="fewer than two training seeds"):
-        table(range(1, 2))
 
 
 def world(noise: float = 0.01, seeds: int = 8, **levels: float) -> Result:
@@ -160,11 +154,6 @@ def test_crpo_is_read_beside_its_positive_control(levels: dict[str, float], said
     assert said in str(seed_views.crpo_sentence(world(**levels)))
 
 
-def test_the_three_parts_add_up_to_the_step(result: Result) -> None:
-    parts = seed_views.step_table(result)["Reward"].str.split(" ").str[0].astype(float)
-    assert parts.iloc[:3].sum() == pytest.approx(parts.iloc[3], abs=0.002)
-
-
 def test_verdicts_and_halves_in_words(result: Result) -> None:
     text = str(seed_views.verdict_answer(result))
     assert "Over 8 training seeds" in text
@@ -173,3 +162,5 @@ def test_verdicts_and_halves_in_words(result: Result) -> None:
     assert "(seeds 1, 2, 3, 4)" in halves_ and "(5, 6, 7, 8)" in halves_
     assert "fewer than four" in str(seed_views.halves_sentence(world(seeds=2)))
     assert "have not been run" in str(seed_views.label_sentence(result))
+    parts = seed_views.step_table(result)["Reward"].str.split(" ").str[0].astype(float)
+    assert parts.iloc[:3].sum() == pytest.approx(parts.iloc[3], abs=0.002)

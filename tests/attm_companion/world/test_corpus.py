@@ -165,9 +165,7 @@ def test_voices_are_where_the_table_says(store: ClipStore) -> None:
     assert not store.table["has_voice"][store.rows("reference")].any()
     assert not store.table["has_voice"][store.rows("prompts")].any()
     assert store.table["voice_level"].isna().equals(~store.table["has_voice"])
-
-
-def test_the_parts_make_the_mix_where_nothing_is_overdriven(store: ClipStore) -> None:
+    # The parts make the mix where nothing is overdriven.
     rows = np.flatnonzero(store.table["clipping"] == 0)
     parts = store.waves("instrumental", rows) + store.waves("vocals", rows)
     assert (store.waves("mix", rows) - parts).abs().max() < 4 / 32767

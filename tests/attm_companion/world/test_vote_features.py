@@ -32,9 +32,6 @@ def test_each_side_gets_the_features_of_its_row_and_kind():
     assert pairs.a.clap_text[:, 0].tolist() == [7.0, 0.0, 7.0]
     assert torch.equal(pairs.a.clap_text, pairs.b.clap_text)
     assert pairs.target.tolist() == [1.0, 0.5, 0.0]
-
-
-def test_a_prompt_without_embedding_and_an_unknown_winner_are_named():
     with pytest.raises(InputError, match="BOTH_BAD"):
         gather_pairs(VOTES.assign(winner="BOTH_BAD"), CLAP, MERT, {"calm": torch.zeros(1)})
     with pytest.raises(InputError, match="1 prompts have no embedding, the first 'calm'"):

@@ -14,13 +14,10 @@ THREE = ("drums", "bass", "vocals")
 WAVE = torch.randn(1, 1, 6000, generator=torch.Generator().manual_seed(0))
 
 
-def test_three_passes_by_hand() -> None:
+def test_three_passes_by_hand_and_each_brought_to_its_peak_as_released() -> None:
     separator = ToySeparator()
     torch.testing.assert_close(separation.remove_vocals(WAVE, separator), WAVE / 8)
     assert separator.calls == 3
-
-
-def test_released_variant_brings_every_pass_to_its_peak() -> None:
     left = separation.remove_vocals(WAVE, ToySeparator(), variant="as_released")
     torch.testing.assert_close(left, WAVE / WAVE.abs().max() * 0.95)
     silent = separation.remove_vocals(torch.zeros(1, 1, 100), ToySeparator(), variant="as_released")
@@ -71,13 +68,10 @@ def test_bad_requests_are_refused() -> None:
         separation.DemucsSeparator(tiny_demucs(*THREE)).no_vocals(WAVE.expand(1, 3, -1))
 
 
-def test_mdx_extra_names_its_files() -> None:
+def test_mdx_extra_names_its_files(tmp_path: Path) -> None:
     # Facts of the published bag: four hybrid models, equal weights.
     signs = [name.split("-")[0] for name in separation._mdx_extra_bag()[0]]
     assert signs == ["e51eebcc", "a1d90b5c", "5d2d6c55", "cfa93e08"]
-
-
-def test_missing_checkpoints_say_what_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match=r"lacks e51eebcc-c1b80bdd\.th.*assets fetch demucs`"):
         separation.load_mdx_extra(tmp_path)
 

@@ -20,12 +20,9 @@ from attm_core.training.sft import SFTObjective
 ARMS, LABELS = ("none", "top", "random"), ("own", "sampling", "null")
 
 
-def test_z_scores_by_hand():
+def test_reward_and_clap_count_equally_whatever_their_units():
     assert z_scores(np.array([1.0, 2.0, 3.0])) == pytest.approx([-(1.5**0.5), 0.0, 1.5**0.5])
     assert z_scores(np.full(5, 0.1)).tolist() == [0.0] * 5
-
-
-def test_reward_and_clap_count_equally_whatever_their_units():
     reward, clap = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.3, 0.1, 0.2, 0.0])
     assert blend(reward, clap) == pytest.approx(blend(100 * reward - 7, 5 * clap + 1))
     assert blend(reward, clap) == pytest.approx(blend(clap, reward))
