@@ -263,6 +263,8 @@ def _mono(path: Path) -> tuple[Tensor, int]:
     """A file as one channel (1, S), and its rate."""
     from attm_core.audio import load_audio, to_mono
 
+    if not path.exists():
+        raise InputError(f"there is no file {path}")
     wave, rate = load_audio(path, MAX_SCORED_S)
     duration_s = wave.shape[1] / rate
     if duration_s < MIN_SCORED_S:

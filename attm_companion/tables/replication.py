@@ -30,7 +30,7 @@ def verdicts(run: Mapping[str, Result]) -> dict[str, str]:
 
 def mechanisms(first: Mapping[str, Result], second: Mapping[str, Result]) -> pd.DataFrame:
     """What each run says about every mechanism of the paper, side by side."""
-    shown = {"effect": "effect", "95 %": "95 %", "mini study": "says"}
+    shown = {"effect": "effect", "95 %": "95\N{NO-BREAK SPACE}%", "mini study": "says"}
     one, two = (summarize(run)[list(shown)].rename(columns=shown) for run in (first, second))
     both = one.add_prefix("first run: ").join(two.add_prefix("second run: "))
     same = both["first run: says"] == both["second run: says"]

@@ -339,8 +339,9 @@ AUDIO: dict[str, dict[str, Content]] = {
     "cannot be read as audio": {
         "corrupt.wav": b"RIFF????WAVE", "text.wav": b"no audio", "empty.flac": b"",
         "half.flac": lambda path: (tone(path), os.truncate(path, 60)), "bare.raw": bytes(99),
-        "folder.wav": Path.mkdir, "gone.wav": None,
+        "folder.wav": Path.mkdir,
     },
+    "there is no file": {"gone.wav": None},
 }  # fmt: skip
 PROMPTS: dict[str, dict[str, Content]] = {
     "is not valid JSON": {
