@@ -40,10 +40,7 @@ class Version:
 
 
 def room(
-    title: str,
-    prompts: Mapping[str, Sequence[Version]],
-    sample_rate_hz: int,
-    blind: bool = True,
+    title: str, prompts: Mapping[str, Sequence[Version]], sample_rate_hz: int, blind: bool = True
 ) -> HtmlView:
     """A listening room. End a cell with it.
 

@@ -12,13 +12,7 @@ import pandas as pd
 from attm_companion.book.tables import HtmlView, live, paragraph
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.results import Result
-from attm_companion.tables.training_seeds import (
-    MECHANISMS,
-    by_seed,
-    conclude,
-    contrast_of,
-    halves,
-)
+from attm_companion.tables.training_seeds import MECHANISMS, by_seed, conclude, contrast_of, halves
 from attm_core.evaluation.statistics import ALPHA, mean_interval
 
 METRICS = {"reward": "Reward", "clap": "CLAP score", "fad": "FAD-CLAP"}

@@ -1,28 +1,11 @@
 """``attm assets list | fetch | verify``."""
 
 import argparse
-from pathlib import Path
-from typing import Any
 
 from attm_companion.assets import Asset, find_asset, load_manifest, verify
+from attm_companion.commands.download import fetch
 from attm_core.assets import asset_folder
 from attm_core.errors import AssetError
-
-
-def add_parsers(subparsers: Any) -> None:
-    """Add the ``assets`` command; its ``run`` default takes the parsed arguments."""
-    parser = subparsers.add_parser("assets", help="list, fetch and verify checkpoints and data")
-    actions = parser.add_subparsers(dest="action", required=True)
-    listing = actions.add_parser("list", help="what there is, its licence and size")
-    listing.set_defaults(run=run_list)
-    for name, run, words in (
-        ("fetch", run_fetch, "download and verify"),
-        ("verify", run_verify, "compare sizes and digests with the manifest"),
-    ):
-        action = actions.add_parser(name, help=words)
-        action.add_argument("names", nargs="+", metavar="NAME", help="see `attm assets list`")
-        action.add_argument("--to", type=Path, help="folder (default: one per asset)")
-        action.set_defaults(run=run)
 
 
 def describe(asset: Asset) -> str:
@@ -49,8 +32,6 @@ def run_list(_: argparse.Namespace) -> int:
 
 def run_fetch(args: argparse.Namespace) -> int:
     """Fetch assets by name."""
-    from attm_companion.commands.download import fetch
-
     for name in args.names:
         fetch(find_asset(name), args.to)
     return 0

@@ -1,30 +1,19 @@
 """The ``attm`` command: study, notebooks, book, generate, score, claims, assets and more.
 
-Each part of the package brings its own subcommands; this module only collects them, turns the
-package's errors into one line on stderr and exit code 1, and keeps hub calls offline.
+It turns the package's errors into one line on stderr and exit code 1, and keeps hub calls offline.
 """
 
 import argparse
-import importlib
 import os
 import select
 import signal
 import sys
 from collections.abc import Sequence
 
+from attm_companion.commands.options import add_commands
 from attm_core import __version__
 from attm_core.errors import AttmError, InputError
 
-# Modules that bring subcommands: each has ``add_parsers(subparsers)`` and imports little itself.
-COMMAND_MODULES = (
-    "attm_companion.commands.study_cli",
-    "attm_companion.commands.seeds_cli",
-    "attm_companion.book.cli",
-    "attm_companion.commands.generation_cli",
-    "attm_companion.ledger.cli",
-    "attm_companion.commands.assets_cli",
-    "attm_companion.commands.compare_cli",
-)
 STDOUT = 1
 READER_LEFT = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 AGAIN_S = 10.0
@@ -34,9 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with all subcommands."""
     parser = argparse.ArgumentParser(prog="attm", description=__doc__.split("\n", 1)[0])
     parser.add_argument("--version", action="version", version=f"attm-companion {__version__}")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in COMMAND_MODULES:
-        importlib.import_module(module).add_parsers(subparsers)
+    add_commands(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
     return parser
 
 

@@ -4,31 +4,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from attm_companion.study.result_files import MEASURED, read_run, results_folder
+from attm_companion.tables.replication import agreement, pairs, verdicts
+from attm_core.errors import ResultError
+from attm_core.files import read_json, sha256_file, write_json
+
 EXPECTED = Path("results") / "expected.json"
 SHOWN = 10  # of the numbers that are furthest apart
 
 
-def add_parsers(subparsers: Any) -> None:
-    """Add the subcommand."""
-    compare = subparsers.add_parser(
-        "compare", help="verdict by verdict and number by number: two runs, or one and expectation"
-    )
-    compare.add_argument("first", metavar="A", help="a run: the name of a folder below results/")
-    compare.add_argument(
-        "second", metavar="B", nargs="?", help=f"another; without it, what {EXPECTED} expects of A"
-    )
-    compare.add_argument(
-        "--write", action="store_true", help=f"write A's verdicts and checksums into {EXPECTED}"
-    )
-    compare.set_defaults(run=run_compare)
-
-
 def run_compare(options: argparse.Namespace) -> int:
     """Print what differs; 0 if every verdict is the same, 1 if one is not."""
-    from attm_companion.study.result_files import read_run
-    from attm_companion.tables.replication import verdicts
-    from attm_core.files import read_json, write_json
-
     first = read_run(options.first)
     if options.write:
         known = read_json(EXPECTED) if EXPECTED.is_file() else {}
@@ -55,27 +41,20 @@ def run_compare(options: argparse.Namespace) -> int:
 
 def expectation(name: str) -> dict[str, Any]:
     """The verdicts of a run and the checksum of each of its tables but the measured times."""
-    from attm_companion.study.result_files import MEASURED, read_run, results_folder
-    from attm_companion.tables.replication import verdicts
-    from attm_core.files import sha256_file
-
     tables = sorted(results_folder(name).glob("*.csv"))
     files = {path.name: sha256_file(path) for path in tables if path.stem not in MEASURED}
     return {"verdicts": verdicts(read_run(name)), "files": files}
 
 
 def _expected_of(name: str) -> dict[str, Any]:
-    from attm_core.errors import ResultError
-    from attm_core.files import read_json
-
     known: Any = read_json(EXPECTED)
     if isinstance(known, dict) and name not in known:
         raise ResultError(
             f"{EXPECTED} expects nothing of {name!r}, only of {', '.join(known)}; name a second run"
         )
     match known[name] if isinstance(known, dict) else None:
-        case {"verdicts": {**verdicts}, "files": {**files}}:
-            return {"verdicts": verdicts, "files": files}
+        case {"verdicts": {**said}, "files": {**files}}:
+            return {"verdicts": said, "files": files}
     raise ResultError(f"{EXPECTED} is malformed; write it with `attm compare {name} --write`")
 
 
@@ -90,8 +69,6 @@ def _verdict_lines(first: dict[str, str], second: dict[str, str]) -> tuple[list[
 
 
 def _number_lines(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
-    from attm_companion.tables.replication import agreement, pairs
-
     both = pairs(first, second)
     far = both.loc[both["z"].abs().sort_values(ascending=False).index].head(SHOWN)
     lines = ["", "Furthest apart, in units of the standard error that the intervals imply:"]

@@ -1,5 +1,6 @@
 """``attm doctor``: can this machine run a profile, what is missing, and what would run."""
 
+import argparse
 import os
 import platform
 import re
@@ -201,3 +202,16 @@ def _asset(asset: Asset, purpose: str) -> Finding:
     gated = ", gated: accept its terms at the source first" if asset.gated else ""
     text = f"{asset.name} is missing ({what}): {asset.homepage}, {size}, {asset.licence}{gated}"
     return Finding("problem", purpose, text, remedy)
+
+
+def run_doctor(options: argparse.Namespace) -> int:
+    """Print what was found; 1 if something keeps the profile from running."""
+    findings = list(examine(options.profile))
+    for finding in findings:
+        print(finding.describe())
+    problems = sum(finding.level == "problem" for finding in findings)
+    if problems:
+        print(f"profile {options.profile} cannot run: {problems} problem(s) above")
+        return 1
+    print(f"profile {options.profile} can run: `attm study --profile {options.profile}`")
+    return 0

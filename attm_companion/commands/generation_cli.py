@@ -1,7 +1,5 @@
 """``attm generate``, ``attm score`` and ``attm submission``."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import math
@@ -10,74 +8,31 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attm_companion.commands import add_profile
+import pandas as pd
+from torch import Tensor
+
+from attm_companion.commands import casting
+from attm_companion.commands.casting import Loaded
+from attm_companion.commands.prompt_lists import number_prompts, read_prompts
+from attm_companion.study.study import Study
+from attm_core import __version__
+from attm_core.audio import load_audio, save_audio, to_mono
+from attm_core.configuration import GenerationConfig, check_prompt
 from attm_core.constants import HEADS, SUBMITTED_FORWARD
 from attm_core.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from attm_companion.commands.casting import Loaded
-    from attm_companion.study.study import Study
-    from attm_core.configuration import GenerationConfig
-    from attm_core.generation.pipeline import Clips
-    from attm_core.ranker.reward_model import RewardModel
+from attm_core.evaluation.clap_score import cosine_per_item
+from attm_core.files import write_json
+from attm_core.generation.pipeline import Clips, generate
+from attm_core.generation.sampler import prompt_seeds
+from attm_core.generation.submission import write_submission
+from attm_core.ranker.reward_model import RewardModel, embed_audio
 
 MIN_SCORED_S = 1.0
 MAX_SCORED_S = 120.0  # the ranker hears clips of 4 to 10 s; songs should be cut first
 SLUG_CHARACTERS = 40
 Scores = list[tuple[float | None, float | None]]  # reward and CLAP score, where there are any
-
-
-def add_parsers(subparsers: Any) -> None:
-    """Add the three commands; each parser's ``run`` default takes the parsed arguments."""
-    generate = subparsers.add_parser("generate", help="music from prompts, with its scores")
-    generate.add_argument("prompts", nargs="+", metavar="PROMPT", help="how it should sound")
-    generate.add_argument("--prompt", dest="more", action="append", default=[], help="one more")
-    generate.add_argument("--out", type=Path, default=Path("generated"), metavar="FOLDER")
-    _add_model(generate)
-    generate.add_argument("--s", type=float, help="score scalar (paper: 5.0)")
-    generate.add_argument("--w", type=float, help="guidance scale (paper: 4.0)")
-    generate.add_argument("--steps", type=int, help="Euler steps (paper: 25)")
-    generate.add_argument("--seed", type=int, help="seed of the first prompt's noise (paper: 42)")
-    generate.add_argument("--negative", metavar="TEXT", help="in place of the null text")
-    generate.add_argument("--prefix", metavar="TEXT", help="put before every prompt")
-    generate.add_argument("--no-post", action="store_true", help="no separation, no loudness")
-    generate.set_defaults(run=run_generate)
-    score = subparsers.add_parser("score", help="reward and CLAP score of audio files")
-    score.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC, OGG, MP3 …")
-    score.add_argument("--prompt", default="", help="what the files should sound like")
-    score.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    _add_profile(score)
-    score.set_defaults(run=run_score)
-    submission = subparsers.add_parser("submission", help="the challenge's zip: a clip per prompt")
-    submission.add_argument("--out", type=Path, required=True, help="the .zip to write")
-    submission.add_argument("--prompts", type=Path, help=".json or .csv (default: the profile's)")
-    _add_model(submission)
-    seeds = submission.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=int, help="seed of the first prompt's noise")
-    seeds.add_argument("--sub", type=int, choices=(1, 2), help="the seed of Sub. 1 or Sub. 2")
-    submission.set_defaults(run=run_submission)
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    add_profile(parser)
-    parser.add_argument("--no-train", action="store_true", help="fail if a model is not cached")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    _add_profile(parser)
-    parser.add_argument("--stage", choices=("sft", "expert", "crpo"), default="crpo")
-    parser.add_argument(
-        "--head", choices=tuple(HEADS), default="v1", help="whose chain (crpo runs it in v2)"
-    )
-    source = parser.add_mutually_exclusive_group()
-    given = "a backbone from a file, the authors' or one of ours, instead of the study's"
-    source.add_argument("--weights", type=Path, metavar="FILE", help=given)
-    untrained = "untrained networks of the profile's size: no asset, no training, no music"
-    source.add_argument("--random-weights", action="store_true", help=untrained)
 
 
 def run_generate(args: argparse.Namespace) -> int:
@@ -86,11 +41,6 @@ def run_generate(args: argparse.Namespace) -> int:
     Raises:
         AttmError: unusable prompt, setting or folder; or a model is missing under ``--no-train``.
     """
-    from attm_companion.study.study import Study
-    from attm_core.configuration import check_prompt
-    from attm_core.generation.pipeline import generate
-    from attm_core.generation.sampler import prompt_seeds
-
     study = Study(args.profile)
     prompts = [check_prompt(text) for text in (*args.prompts, *args.more)]
     config = _config(args, study)
@@ -114,10 +64,6 @@ def run_score(args: argparse.Namespace) -> int:
     Raises:
         InputError: a file is missing, corrupt, empty, too short or too long.
     """
-    from attm_companion.commands import casting
-    from attm_companion.study.study import Study
-    from attm_core.configuration import check_prompt
-
     if args.prompt:
         check_prompt(args.prompt)
     study = Study(args.profile)
@@ -140,11 +86,6 @@ def run_submission(args: argparse.Namespace) -> int:
     Raises:
         InputError: unusable prompt list, id, seed or path; nothing is generated then.
     """
-    from attm_companion.study.study import Study
-    from attm_core.generation.pipeline import generate
-    from attm_core.generation.sampler import prompt_seeds
-    from attm_core.generation.submission import write_submission
-
     if args.out.suffix.lower() != ".zip" or args.out.is_dir():
         raise InputError(f"{args.out} is not the name of a .zip file")
     _check_folder(args.out.parent)
@@ -174,8 +115,6 @@ def _config(args: argparse.Namespace, study: Study) -> GenerationConfig:
 
 
 def _load(args: argparse.Namespace, study: Study) -> Loaded:
-    from attm_companion.commands import casting
-
     head, train = HEADS[args.head], not args.no_train
     if args.random_weights:
         return casting.untrained(study, head)
@@ -186,8 +125,6 @@ def _load(args: argparse.Namespace, study: Study) -> Loaded:
 
 
 def _record(args: argparse.Namespace, config: GenerationConfig, loaded: Loaded) -> dict[str, Any]:
-    from attm_core import __version__
-
     origin = args.stage if args.weights is None else "given"
     return {
         **asdict(config),
@@ -200,9 +137,6 @@ def _record(args: argparse.Namespace, config: GenerationConfig, loaded: Loaded) 
 
 
 def _submission_prompts(args: argparse.Namespace, study: Study) -> dict[str, str]:
-    from attm_companion.commands import casting
-    from attm_companion.commands.prompt_lists import number_prompts, read_prompts
-
     if args.prompts is not None:
         return read_prompts(args.prompts)
     casting.provide(study, [study.frozen.corpus], not args.no_train)
@@ -211,9 +145,6 @@ def _submission_prompts(args: argparse.Namespace, study: Study) -> dict[str, str
 
 def _scores(reward: RewardModel, waves: Tensor, rate: int, prompts: Sequence[str]) -> Scores:
     """Reward and, under a prompt, CLAP score of each clip."""
-    from attm_core.evaluation.clap_score import cosine_per_item
-    from attm_core.ranker.reward_model import embed_audio
-
     audio = embed_audio(reward.clap, waves, rate)
     rewards = reward.score(waves, rate, prompts, audio).tolist()
     fits = cosine_per_item(reward.clap.embed_text(prompts), audio).tolist()
@@ -227,9 +158,6 @@ def _write_clips(folder: Path, clips: Clips, scores: Scores, record: dict[str, A
     The hash covers prompt, seed and ``record``: the same request gives the same names, another
     request never overwrites them. The JSON is written after its WAV, so a record has its audio.
     """
-    from attm_core.audio import save_audio
-    from attm_core.files import write_json
-
     paths = []
     for row, (prompt, seed) in enumerate(zip(clips.prompts, clips.seeds, strict=True)):
         identity = json.dumps([prompt, seed, record], sort_keys=True).encode()
@@ -261,8 +189,6 @@ def _check_folder(folder: Path) -> None:
 
 def _mono(path: Path) -> tuple[Tensor, int]:
     """A file as one channel (1, S), and its rate."""
-    from attm_core.audio import load_audio, to_mono
-
     if not path.exists():
         raise InputError(f"there is no file {path}")
     wave, rate = load_audio(path, MAX_SCORED_S)
@@ -273,8 +199,6 @@ def _mono(path: Path) -> tuple[Tensor, int]:
 
 
 def _print_table(files: Sequence[Path], scores: Scores, **columns: Sequence[object]) -> None:
-    import pandas as pd
-
     reward, fit = zip(*scores, strict=True)
     shown = {
         "reward": ["–" if value is None else f"{value:+.3f}" for value in reward],

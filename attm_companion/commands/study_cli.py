@@ -1,45 +1,25 @@
-"""``attm study`` and ``attm doctor``."""
+"""``attm study``, ``attm seeds`` and ``attm open``: run what is not cached, write the results."""
 
 import argparse
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from attm_companion.commands import add_jobs, add_profile
+from attm_companion.commands.plan import report
+from attm_companion.study import open_questions, seed_study
+from attm_companion.study.opening import open_study
+from attm_companion.study.result_files import results_folder, results_hash
+from attm_companion.study.study import Study
+from attm_companion.tables import experiments
+from attm_companion.tables.open_questions import write_open
+from attm_companion.tables.training_seeds import write_seeds
 
 
-def add_parsers(subparsers: Any) -> None:
-    """Add both subcommands."""
-    study = subparsers.add_parser("study", help="run all stages and write results/<profile>/")
-    add_profile(study)
-    study.add_argument("--seed", type=int, help="training seed instead of the profile's")
-    study.add_argument(
-        "--set", default="", metavar="PLACE=VALUE,…",
-        help="other numbers than the profile's, such as crpo.beta=200; results get their own name",
-    )  # fmt: skip
-    add_jobs(study)
-    study.add_argument("--only", metavar="EXPERIMENT", help="one experiment and what it needs")
-    study.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="every stage, its settings, cost and missing assets; runs nothing",
-    )
-    study.set_defaults(run=run_study_command)
-    doctor = subparsers.add_parser("doctor", help="what is missing, and what would run")
-    add_profile(doctor)
-    doctor.set_defaults(run=run_doctor)
-
-
-def run_study_command(options: argparse.Namespace) -> int:
+def run_study(options: argparse.Namespace) -> int:
     """Run the study, or one experiment of it, or list what would run."""
-    from attm_companion.study.opening import open_study
-    from attm_companion.study.result_files import results_folder, results_hash
-    from attm_companion.tables import experiments
-
     study = open_study(options.profile, options.seed, options.set)
     if options.only is not None:
         experiments.find_experiment(options.only)
     if options.dry_run:
-        from attm_companion.commands.plan import report
-
         for line in report(study):
             print(line)
         return 0
@@ -52,16 +32,17 @@ def run_study_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def run_doctor(options: argparse.Namespace) -> int:
-    """Print what was found; 1 if something keeps the profile from running."""
-    from attm_companion.commands.doctor import examine
+def run_seeds(options: argparse.Namespace) -> int:
+    """Run, or go on with, all seeds; the table is written again after every group of them."""
+    return _run(options, seed_study.TIERS, write_seeds)
 
-    findings = list(examine(options.profile))
-    for finding in findings:
-        print(finding.describe())
-    problems = sum(finding.level == "problem" for finding in findings)
-    if problems:
-        print(f"profile {options.profile} cannot run: {problems} problem(s) above")
-        return 1
-    print(f"profile {options.profile} can run: `attm study --profile {options.profile}`")
+
+def run_open(options: argparse.Namespace) -> int:
+    """Ask, or go on asking, the open questions; the table is written again after each of them."""
+    return _run(options, open_questions.TIERS, write_open)
+
+
+def _run(options: argparse.Namespace, tiers: Sequence[Any], write: Callable[..., None]) -> int:
+    studies = [Study(options.profile, chosen) for chosen in dict.fromkeys(options.seeds)]
+    seed_study.run_tiers(studies, tiers, lambda reading: write(studies, reading), options.jobs)
     return 0

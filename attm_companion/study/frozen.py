@@ -15,14 +15,7 @@ from torch import Generator, Tensor
 from attm_companion.study.arrays import Rows
 from attm_companion.study.stage import Stage
 from attm_companion.world import config as world
-from attm_core.files import (
-    load_tensors,
-    read_json,
-    save_tensors,
-    sha256_file,
-    write_json,
-    write_text,
-)
+from attm_core import files
 from attm_core.randomness import torch_generator
 from attm_core.weights import build, save_module
 
@@ -52,9 +45,9 @@ class CorpusStage(Stage):
 
         corpus = folder / "corpus"
         build_corpus(self.config, corpus, self.workers)
-        files = sorted(path for path in corpus.rglob("*") if path.is_file())
-        hashes = [f"{sha256_file(path)}  {path.relative_to(corpus)}" for path in files]
-        write_text(folder / "data-hash.txt", "\n".join(hashes))
+        paths = sorted(path for path in corpus.rglob("*") if path.is_file())
+        hashes = [f"{files.sha256_file(path)}  {path.relative_to(corpus)}" for path in paths]
+        files.write_text(folder / "data-hash.txt", "\n".join(hashes))
 
     def store(self) -> ClipStore:
         """The clips."""
@@ -90,8 +83,8 @@ def _text_encoder(captions: Path, states: Path, n_tokens: int) -> MiniLM:
     from attm_companion.world.minilm import MiniLM
 
     encoder = MiniLM(n_tokens)
-    stored = load_tensors(states)
-    encoder.remember(read_json(captions), stored["tokens"], stored["pooled"])
+    stored = files.load_tensors(states)
+    encoder.remember(files.read_json(captions), stored["tokens"], stored["pooled"])
     return encoder
 
 
@@ -108,8 +101,8 @@ class TextStage(Stage):
 
         captions = sorted({str(text) for text in self.corpus.store().table["caption"]})
         tokens, pooled = MiniLM(self.n_tokens).encode_both(captions)
-        save_tensors(folder / TEXT, {"tokens": tokens, "pooled": pooled})
-        write_json(folder / CAPTIONS, captions)
+        files.save_tensors(folder / TEXT, {"tokens": tokens, "pooled": pooled})
+        files.write_json(folder / CAPTIONS, captions)
 
     def encoder(self) -> MiniLM:
         """MiniLM, which knows the captions already and reads any other text."""
@@ -175,7 +168,7 @@ class SeparatorStage(Stage):
         model = train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
         save_mini_demucs(model, self.config, folder / WEIGHTS)
         quality = separation_quality(DemucsSeparator(model), *self._stems("valid"))
-        write_json(folder / QUALITY, quality)
+        files.write_json(folder / QUALITY, quality)
 
     def model(self) -> DemucsSeparator:
         """The separator, run through ``demucs.apply``."""

@@ -6,34 +6,13 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from attm_companion.study import chain, conditions, roles
 from attm_companion.study.arrays import Array
-from attm_companion.study.chain import (
-    CrpoStage,
-    ExpertStage,
-    Features,
-    RewardColumn,
-    SFTStage,
-    Weights,
-    first_stage,
-)
-from attm_companion.study.conditions import (
-    AnchorStage,
-    ConditionStage,
-    Evaluator,
-    InferenceProtocol,
-)
+from attm_companion.study.conditions import InferenceProtocol
 from attm_companion.study.features import FeaturesStage, ShardedFeaturesStage
 from attm_companion.study.profile import Generation, MiniCast, Profile, Resources, load_profile
 from attm_companion.study.result_files import provenance
 from attm_companion.study.results import Result
-from attm_companion.study.roles import (
-    Frozen,
-    RankerRole,
-    evaluation_ranker,
-    frozen_of,
-    training_ranker,
-    with_concept_judge,
-)
 from attm_core.configuration import CRPOConfig, ExpertIterationConfig
 from attm_core.constants import SUBMITTED_FORWARD, HeadName
 
@@ -86,22 +65,22 @@ class Study:
         return self.profile.generation.seeds[0]
 
     @cached_property
-    def frozen(self) -> Frozen:
+    def frozen(self) -> roles.Frozen:
         """Corpus, encoders, codec, separator."""
-        return frozen_of(self.profile.cast, self.frozen_seed)
+        return roles.frozen_of(self.profile.cast, self.frozen_seed)
 
     @cached_property
-    def ranker(self) -> RankerRole:
+    def ranker(self) -> roles.RankerRole:
         """The ranker that reports Reward."""
-        return evaluation_ranker(self.profile.cast, self.frozen, self.frozen_seed)
+        return roles.evaluation_ranker(self.profile.cast, self.frozen, self.frozen_seed)
 
     @cached_property
-    def training_ranker(self) -> RankerRole:
+    def training_ranker(self) -> roles.RankerRole:
         """The ranker that scores the training clips and selects experts."""
-        return training_ranker(self.profile.cast, self.frozen, self.frozen_seed)
+        return roles.training_ranker(self.profile.cast, self.frozen, self.frozen_seed)
 
     @cached_property
-    def features(self) -> Features:
+    def features(self) -> chain.Features:
         """Latents, text features and reward columns."""
         cast = self.profile.cast
         ranker, launch = self.training_ranker, self.resources.data
@@ -113,14 +92,14 @@ class Study:
     def sft(
         self,
         head: HeadName,
-        reward: RewardColumn = "instrumental_reward_score",
+        reward: chain.RewardColumn = "instrumental_reward_score",
         bandwidth: float | None = None,
-    ) -> SFTStage:
+    ) -> chain.SFTStage:
         """Stage 1 with a score head."""
         backbone = self.profile.backbone
         if bandwidth is not None:
             backbone = replace(backbone, score_bandwidth=bandwidth)
-        return SFTStage(
+        return chain.SFTStage(
             features=self.features,
             backbone=backbone,
             head=head,
@@ -130,7 +109,7 @@ class Study:
             launch=self.resources.training,
         )
 
-    def baseline(self) -> SFTStage:
+    def baseline(self) -> chain.SFTStage:
         """Stage 1 without a score head: FluxAudio as the challenge provides it."""
         return self.sft("none")
 
@@ -139,7 +118,7 @@ class Study:
         head: HeadName,
         config: ExpertIterationConfig | None = None,
         start_sigma_rel: float | None = None,
-    ) -> ExpertStage:
+    ) -> chain.ExpertStage:
         """Stage 2 on the chain of a head.
 
         Args:
@@ -147,7 +126,7 @@ class Study:
             config: another arm than the profile's, such as a control that keeps clips at random.
             start_sigma_rel: start from averaged weights of Stage 1 instead of the raw ones.
         """
-        return ExpertStage(
+        return chain.ExpertStage(
             start=self.sft(head),
             start_sigma_rel=start_sigma_rel,
             config=config or self.profile.expert,
@@ -159,11 +138,11 @@ class Study:
     def crpo(
         self,
         head: HeadName = "global_adaln",
-        start: ExpertStage | None = None,
+        start: chain.ExpertStage | None = None,
         config: CRPOConfig | None = None,
-    ) -> CrpoStage:
+    ) -> chain.CrpoStage:
         """Stage 3 in the v2 forward on the chain of a head; by default the submitted hybrid."""
-        return CrpoStage(
+        return chain.CrpoStage(
             start=start or self.expert(head),
             forward=SUBMITTED_FORWARD,
             config=config or self.profile.crpo,
@@ -196,14 +175,16 @@ class Study:
 
     def condition(
         self,
-        weights: Weights,
+        weights: chain.Weights,
         protocol: InferenceProtocol,
         s: float | None,
         forward: HeadName | None = None,
-    ) -> ConditionStage:
+    ) -> conditions.ConditionStage:
         """A model at one score under one protocol, in its own forward or another."""
-        own = weights.forward if isinstance(weights, CrpoStage) else first_stage(weights).head
-        return ConditionStage(
+        own = chain.first_stage(weights).head
+        if isinstance(weights, chain.CrpoStage):
+            own = weights.forward
+        return conditions.ConditionStage(
             weights=weights,
             forward=forward or own,
             protocol=protocol.changed(s=s),
@@ -212,13 +193,14 @@ class Study:
         )
 
     @cached_property
-    def evaluator(self) -> Evaluator:
+    def evaluator(self) -> conditions.Evaluator:
         """What scores waves."""
-        return Evaluator(frozen=with_concept_judge(self.frozen), ranker=self.ranker)
+        frozen = roles.with_concept_judge(self.frozen)
+        return conditions.Evaluator(frozen=frozen, ranker=self.ranker)
 
-    def anchors(self, protocol: InferenceProtocol | None = None) -> AnchorStage:
+    def anchors(self, protocol: InferenceProtocol | None = None) -> conditions.AnchorStage:
         """Floor and ceiling under a protocol; they also embed its reference."""
-        return AnchorStage(
+        return conditions.AnchorStage(
             evaluator=self.evaluator,
             features=self.features,
             protocol=protocol or self.evaluation,
@@ -233,7 +215,7 @@ class Study:
         """Embeddings (n, P) of the prompts of a protocol."""
         return self._home(protocol).embedded("text")
 
-    def _home(self, protocol: InferenceProtocol) -> AnchorStage:
+    def _home(self, protocol: InferenceProtocol) -> conditions.AnchorStage:
         """The anchor stage of the protocol that ``protocol`` is a variant of."""
         home = self.validation if protocol.reference == "valid" else self.evaluation
         return self.anchors(home)

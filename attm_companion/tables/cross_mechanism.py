@@ -6,15 +6,8 @@ marks a tie (p ≥ 0.05) by ``*``. So is the difference of a crossed cell from i
 
 from typing import Any
 
+from attm_companion.study import condition_scores as scoring
 from attm_companion.study.arrays import Array
-from attm_companion.study.condition_scores import (
-    METRICS,
-    Scores,
-    add_paired,
-    add_row,
-    fad_difference,
-    paper_row,
-)
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
@@ -51,13 +44,13 @@ def tabulate(study: Study) -> Result:
     reference, s = study.reference(study.evaluation), study.profile.generation.s
     scores = {cell: stage.scores() for cell, stage in conditions(study).items()}
     for cell, item in scores.items():
-        paper = None if cell == "chain.v2_v2_crpo" else paper_row(f"table3.{cell}")
+        paper = None if cell == "chain.v2_v2_crpo" else scoring.paper_row(f"table3.{cell}")
         seed = study.profile.generation.sub2_seed if cell == "sub2" else study.seed
-        add_row(result, cell, item, reference, paper, s=s, generation_seed=seed)
+        scoring.add_row(result, cell, item, reference, paper, s=s, generation_seed=seed)
     facts: dict[str, Any] = {"s": s, "generation_seed": study.seed}
     for cell in scores:
         if not cell.startswith("sub"):
-            add_paired(result, ("sub1", cell), scores, **facts)
+            scoring.add_paired(result, ("sub1", cell), scores, **facts)
     for stage in ("sft", "chain"):
         for weights, other in CROSSINGS:
             cells = (f"{stage}.{weights}_{weights}", f"{stage}.{weights}_{other}")
@@ -68,15 +61,15 @@ def tabulate(study: Study) -> Result:
 def _add_crossing(
     result: Result,
     cells: tuple[str, str],
-    scores: dict[str, Scores],
+    scores: dict[str, scoring.Scores],
     reference: Array,
     **facts: float,
 ) -> None:
     """What a crossing costs against the native cell of the same weights."""
     native, crossed = cells
-    rows = [paper_row(f"table3.{cell}") for cell in cells]
-    printed = {metric: rows[1][metric] - rows[0][metric] for metric in METRICS}
-    difference = fad_difference(scores[native], scores[crossed], reference)
+    rows = [scoring.paper_row(f"table3.{cell}") for cell in cells]
+    printed = {metric: rows[1][metric] - rows[0][metric] for metric in scoring.METRICS}
+    difference = scoring.fad_difference(scores[native], scores[crossed], reference)
     known = {"against": native, "n": len(scores[native]), "paper": printed["fad"], **facts}
     result.add_interval(crossed, "fad", difference, "FAD", **known)
-    add_paired(result, cells, scores, paper=printed, **facts)
+    scoring.add_paired(result, cells, scores, paper=printed, **facts)

@@ -9,14 +9,7 @@ import itertools
 
 import numpy as np
 
-from attm_companion.study.condition_scores import (
-    PER_PROMPT,
-    UNITS,
-    Scores,
-    add_row,
-    direction_of,
-    paper_row,
-)
+from attm_companion.study import condition_scores as scoring
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study
@@ -57,20 +50,20 @@ def tabulate(study: Study) -> Result:
     }
     for seed in generation.seeds:
         for row in ROWS:
-            paper = paper_row(f"table2.{row}") if seed == study.seed else None
+            paper = scoring.paper_row(f"table2.{row}") if seed == study.seed else None
             if row == "row4" and seed == generation.sub2_seed:
-                paper = paper_row("table2.sub2")
+                paper = scoring.paper_row("table2.sub2")
             facts = {"generation_seed": seed, "s": None if row == "row0" else generation.s}
-            add_row(result, row, cells[row][seed], reference, paper, **facts)
+            scoring.add_row(result, row, cells[row][seed], reference, paper, **facts)
     for before, after in itertools.pairwise(ROWS):
-        for metric in PER_PROMPT:
+        for metric in scoring.PER_PROMPT:
             _add_step(result, cells, (before, after), metric, study)
     return result
 
 
 def _add_step(
     result: Result,
-    cells: dict[str, dict[int, Scores]],
+    cells: dict[str, dict[int, scoring.Scores]],
     step: tuple[str, str],
     metric: str,
     study: Study,
@@ -80,20 +73,20 @@ def _add_step(
     old, new = (getattr(cells[row][study.seed], metric) for row in step)
     test = paired_t_test(old, new, alternative="greater")
     facts = {"s": study.profile.generation.s, "verdict": _verdict(test)}
-    unit = UNITS[metric]
+    unit = scoring.UNITS[metric]
     result.add_test(after, before, metric, test, unit, generation_seed=study.seed, **facts)
     gains = [
         getattr(cells[after][seed], metric) - getattr(cells[before][seed], metric)
         for seed in cells[after]
     ]
     over_seeds = mean_interval(np.mean(gains, axis=0))
-    facts["verdict"] = direction_of(over_seeds)
+    facts["verdict"] = scoring.direction_of(over_seeds)
     result.add_interval(after, metric, over_seeds, unit, against=before, n=len(old), **facts)
 
 
 def _verdict(test: PairedTest) -> str:
     """† is one-sided, as in the paper; a loss is read off the two-sided interval."""
-    both = direction_of(test.difference)
+    both = scoring.direction_of(test.difference)
     if not test.significant():
         return "significantly lower" if both == "lower" else "not significant"
     return "†" if both == "higher" else "† (one-sided only)"

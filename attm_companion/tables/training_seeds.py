@@ -18,13 +18,7 @@ from attm_companion.study.arrays import Array
 from attm_companion.study.condition_scores import UNITS, Scores
 from attm_companion.study.result_files import write_result
 from attm_companion.study.results import Result
-from attm_companion.tables.conclusions import (
-    equivalence_p,
-    minimum_detectable_effect,
-    sample_size_for,
-    two_way_bootstrap,
-    verdict,
-)
+from attm_companion.tables import conclusions
 from attm_core.errors import ResultError
 from attm_core.evaluation.frechet import frechet_distance
 from attm_core.evaluation.statistics import Interval, holm, mean_interval, paired_t_test
@@ -171,7 +165,7 @@ def over_both(scored: Scored, row: str, against: str, metric: str) -> tuple[Inte
         ]
     )
     rng = numpy_generator(0, EXPERIMENT, row, against, metric)
-    return two_way_bootstrap(differences, rng), differences.size
+    return conclusions.two_way_bootstrap(differences, rng), differences.size
 
 
 def by_seed(result: Result) -> pd.DataFrame:
@@ -221,7 +215,7 @@ def conclude(result: Result, seeds: Sequence[int] | None = None) -> pd.DataFrame
         for line, p in zip(lines, adjusted, strict=False):
             line[name] = p
     for line, m in zip(lines, MECHANISMS, strict=False):
-        said = verdict(line["effect"], m.direction, line["p"], line["p_equivalence"])
+        said = conclusions.verdict(line["effect"], m.direction, line["p"], line["p_equivalence"])
         line |= {"name": m.name, "paper": m.direction, "verdict": said}
     frame = pd.DataFrame(lines)
     wanted = frame["verdict"] == "undecided"
@@ -242,11 +236,11 @@ def _line(row: str, against: str, metric: str, values: pd.Series[float]) -> dict
         "low": found.low,
         "high": found.high,
         "p": paired_t_test(np.zeros_like(x), x).p,
-        "p_equivalence": equivalence_p(x, margin),
+        "p_equivalence": conclusions.equivalence_p(x, margin),
         "verdict": "",
-        "detectable": minimum_detectable_effect(float(x.std(ddof=1)), x.size),
+        "detectable": conclusions.minimum_detectable_effect(float(x.std(ddof=1)), x.size),
         "seeds": x.size,
-        "seeds_needed": sample_size_for(margin, sd),
+        "seeds_needed": conclusions.sample_size_for(margin, sd),
     }
 
 

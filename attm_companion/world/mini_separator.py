@@ -157,9 +157,7 @@ def load_mini_demucs(path: Path) -> DemucsSeparator:
 
 @torch.no_grad()
 def separation_quality(
-    separator: DemucsSeparator,
-    instrumental: Float[Tensor, "B S"],
-    vocals: Float[Tensor, "B S"],
+    separator: DemucsSeparator, instrumental: Float[Tensor, "B S"], vocals: Float[Tensor, "B S"]
 ) -> dict[str, float]:
     """Median SI-SDR in dB on held-out stems; the mixture is ``instrumental + vocals``.
 

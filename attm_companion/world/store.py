@@ -11,14 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from attm_companion.world.config import (
-    FULL_SCALE,
-    MANIFEST,
-    SPLITS,
-    TABLE,
-    TRACKS,
-    CorpusConfig,
-)
+from attm_companion.world.config import FULL_SCALE, MANIFEST, SPLITS, TABLE, TRACKS, CorpusConfig
 from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import read_json
 

@@ -2,12 +2,7 @@
 
 from itertools import pairwise
 
-from attm_companion.ledger.checks.arithmetic import (
-    HIGHER_IS_BETTER,
-    delta,
-    holds,
-    rounds_to,
-)
+from attm_companion.ledger.checks.arithmetic import HIGHER_IS_BETTER, delta, holds, rounds_to
 from attm_companion.ledger.evidence import Result
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.paper_numbers import Paper

@@ -1,22 +1,19 @@
-import argparse
 from pathlib import Path
 
 import pytest
 from publishing_samples import pretend_executed
 
 from attm_companion.book import execution
-from attm_companion.book.cli import add_parsers
+from attm_companion.commands.cli import build_parser
 from attm_core.errors import ConfigError
 
 
 @pytest.fixture
 def run(project, monkeypatch):
     monkeypatch.chdir(project.root)
-    parser = argparse.ArgumentParser()
-    add_parsers(parser.add_subparsers(required=True))
 
     def call(*words):
-        arguments = parser.parse_args(words)
+        arguments = build_parser().parse_args(words)
         return arguments.run(arguments)
 
     return call

@@ -464,9 +464,9 @@ EXPECTATIONS = ("", "{", "[]", "{}", '{"one": 3}', '{"one": {}}', '{"one": {"ver
 OTHERS = {
     "compare gone": "gone", "seeds --profile smoke --jobs 0": "jobs",
     "seeds --profile huge": "huge",
-    "seeds --profile smoke --seeds -1": "seed value", "assets fetch ": "no asset ''",
+    "seeds --profile smoke --seeds -1": "whole_number value", "assets fetch ": "no asset ''",
     "assets verify ../vae": "no asset '../vae'; there are:", "claims --released gone": "gone",
-    "notebooks --only gone": "gone", "notebooks --jobs 0": "worker_count value: '0'",
+    "notebooks --only gone": "gone", "notebooks --jobs 0": "whole_number value: '0'",
     "notebooks --only head-sweep -p sede 7": "sede", "nothing": "invalid choice",
     "notebooks --only head-sweep -p set beta=2": "did you mean",
     "notebooks --only head-sweep -p beta 2": "numbers of the profile go into 'set'",

@@ -1,9 +1,8 @@
-import argparse
 import dataclasses
 
 import pytest
 
-from attm_companion.ledger import cli
+from attm_companion.commands.cli import build_parser
 from attm_companion.ledger.evidence import (
     KINDS,
     VERDICTS,
@@ -74,8 +73,7 @@ def test_the_command_writes_the_committed_file_and_lists_a_verdict(
     monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
     audit = (ROOT / "results" / "released_audit.json").read_bytes()
     (tmp_path / "released_audit.json").write_bytes(audit)
-    parser = argparse.ArgumentParser()
-    cli.add_parsers(parser.add_subparsers())
+    parser = build_parser()
     arguments = ["claims", "--results", str(tmp_path), "--show"]
     args = parser.parse_args([*arguments, "ambiguous"])
     assert args.run(args) == 0
