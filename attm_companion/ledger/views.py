@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_companion.book.figures import MARKERS, PALETTE
 from attm_companion.ledger.release.audit import Audit
 from attm_companion.ledger.release.clips import MeasuredClip, table_of
@@ -40,9 +40,9 @@ def _look(name: str) -> dict[str, Any]:
     return {"color": COLOURS[name], "marker": SHAPES[name], "label": NAMES[name]}
 
 
-def _centres(histogram: dict[str, Any]) -> NDArray[np.float64]:
+def _centres(histogram: dict[str, Any]) -> Array:
     edges = np.array(histogram["edges"])
-    centres: NDArray[np.float64] = (edges[:-1] + edges[1:]) / 2
+    centres: Array = (edges[:-1] + edges[1:]) / 2
     return centres
 
 

@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from attm_companion.arrays import Array
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.arrays import Array
 from attm_companion.study.results import Result
 from attm_core.errors import InputError
 from attm_core.evaluation.frechet import frechet_difference, frechet_interval

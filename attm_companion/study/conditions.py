@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attm_companion.study.arrays import Array
+from attm_companion.arrays import Array
 from attm_companion.study.chain import Features, Weights
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.roles import Frozen, RankerRole

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from torch import Generator, Tensor
 
-from attm_companion.study.arrays import Rows
+from attm_companion.arrays import Rows
 from attm_companion.study.stage import Stage
 from attm_companion.world import config as world
 from attm_core import files

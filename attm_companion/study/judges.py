@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Generator, Tensor
 
-from attm_companion.study.arrays import Array, Rows
+from attm_companion.arrays import Array, Rows
 from attm_companion.study.frozen import QUALITY, WEIGHTS, CodecStage, CorpusStage, TextStage
 from attm_companion.study.stage import Stage
 from attm_companion.world.config import MiniClapConfig, MiniMertConfig, OracleConfig

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from attm_companion.study.arrays import Array
+from attm_companion.arrays import Array
 from attm_companion.study.chain import Features, RewardColumn, SFTStage, flux_config
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.conditions import Evaluator, InferenceProtocol

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attm_companion.study.arrays import Rows
+from attm_companion.arrays import Rows
 from attm_companion.study.stage import Stage
 from attm_core.assets import asset_folder
 from attm_core.audio import fit_length, resample, to_mono

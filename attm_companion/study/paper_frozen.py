@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Generator, Tensor
 
+from attm_companion.arrays import Array
 from attm_companion.assets import State, find_asset, verify
-from attm_companion.study.arrays import Array
 from attm_companion.study.stage import Stage
 from attm_core.assets import asset_folder
 from attm_core.codec.mel import MEL_44K

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attm_companion.study.arrays import Array
+from attm_companion.arrays import Array
 from attm_companion.study.frozen import QUALITY
 from attm_companion.study.judges import VERSIONS, ClapStage, MertStage, SpectrogramStage
 from attm_companion.study.profile import Ranker

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from attm_companion.study.arrays import Array
+from attm_companion.arrays import Array
 from attm_companion.study.features import TrainingData
 from attm_core.configuration import GenerationConfig
 

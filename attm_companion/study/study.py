@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from attm_companion.arrays import Array
 from attm_companion.study import chain, conditions, roles
-from attm_companion.study.arrays import Array
 from attm_companion.study.conditions import InferenceProtocol
 from attm_companion.study.features import FeaturesStage, ShardedFeaturesStage
 from attm_companion.study.profile import Generation, MiniCast, Profile, Resources, load_profile

@@ -6,8 +6,8 @@ marks a tie (p ≥ 0.05) by ``*``. So is the difference of a crossed cell from i
 
 from typing import Any
 
+from attm_companion.arrays import Array
 from attm_companion.study import condition_scores as scoring
-from attm_companion.study.arrays import Array
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result
 from attm_companion.study.study import Study

@@ -4,11 +4,12 @@ Each takes generated embeddings (n, d), one per clip, and those of a reference (
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import trapezoid
 from scipy.spatial.distance import cdist, pdist
 from scipy.special import rel_entr
 
+from attm_companion.arrays import Rows
 from attm_core.errors import InputError
 from attm_core.evaluation.frechet import Matrix, as_embedding_sets
 from attm_core.evaluation.statistics import Vector
@@ -102,7 +103,7 @@ def _area(x: Vector, y: Vector) -> float:
     return abs(float(trapezoid(y[order], x[order])))
 
 
-def _clusters(rows: Matrix, k: int, generator: np.random.Generator) -> NDArray[np.int64]:
+def _clusters(rows: Matrix, k: int, generator: np.random.Generator) -> Rows:
     """Cluster number of each row, of all rows together."""
     from sklearn.cluster import KMeans
     from sklearn.decomposition import PCA
@@ -114,7 +115,7 @@ def _clusters(rows: Matrix, k: int, generator: np.random.Generator) -> NDArray[n
     # The published code has faiss for k-means: the same objective, other starts.
     seed = int(generator.integers(2**31))
     means = KMeans(k, n_init=_N_STARTS, max_iter=_MAX_ITERATIONS, random_state=seed)
-    labels: NDArray[np.int64] = means.fit_predict(pca.transform(unit)[:, :width])
+    labels: Rows = means.fit_predict(pca.transform(unit)[:, :width])
     return labels
 
 

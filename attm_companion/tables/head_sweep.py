@@ -6,8 +6,8 @@ one generation per clip and input score.
 
 import numpy as np
 
+from attm_companion.arrays import Array
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.arrays import Array
 from attm_companion.study.condition_scores import Scores, fad_interval
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result

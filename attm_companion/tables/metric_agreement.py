@@ -7,7 +7,7 @@ oracle's estimate; nothing was trained or selected by it.
 
 import numpy as np
 
-from attm_companion.study.arrays import Array
+from attm_companion.arrays import Array
 from attm_companion.study.condition_scores import Scores, add_row
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.results import Result

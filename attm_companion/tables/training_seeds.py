@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from attm_companion.study.arrays import Array
+from attm_companion.arrays import Array
 from attm_companion.study.condition_scores import UNITS, Scores
 from attm_companion.study.result_files import write_result
 from attm_companion.study.results import Result

@@ -1,11 +1,11 @@
 """Chords, bass and drums for scores that are a single line, such as fiddle tunes."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_core.errors import InputError
 
-Notes = NDArray[np.float64]
+Notes = Array
 
 # Triads by mode as semitones above the tonic; earlier ones win ties, so the tonic is home.
 TRIADS = {

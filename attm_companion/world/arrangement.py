@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_companion.world.accompaniment import accompany, drum_pattern
 from attm_companion.world.segments import choose_window, cut
 from attm_companion.world.sheet_music import Piece
 
-Notes = NDArray[np.float64]
+Notes = Array
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_companion.world.arrangement import Arrangement, arrange
 from attm_companion.world.captions import write_caption
 from attm_companion.world.config import FULL_SCALE, CorpusConfig
@@ -91,9 +92,7 @@ def make_clip(task: ClipTask) -> Clip:
     return Clip(row, np.rint(audio * FULL_SCALE).astype(np.int16))
 
 
-def _stems(
-    arrangement: Arrangement, voice_db: float, config: CorpusConfig
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _stems(arrangement: Arrangement, voice_db: float, config: CorpusConfig) -> tuple[Array, Array]:
     """Clean instruments and clean voice, the voice at ``voice_db`` against the instruments."""
     size = (config.n_samples, config.sample_rate_hz)
     instrumental = render(arrangement.instruments, *size).astype(np.float64)

@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from attm_companion.arrays import Array, Rows
 from attm_core.errors import ConfigError, InputError
 
 REQUIRED = ("quality", "has_voice", "voice_level", "tags", "caption", "piece_id", "split")
@@ -99,36 +100,32 @@ class PreferenceConfig:
 class Items:
     """n things heard: a clip each, and whether its mix or its instrumental stem."""
 
-    rows: NDArray[np.int64]  # (n,) positions in the clip table
+    rows: Rows  # (n,) positions in the clip table
     is_mix: NDArray[np.bool_]  # (n,)
-    prompt_rows: NDArray[np.int64]  # (n,) position of the clip whose text is the prompt
+    prompt_rows: Rows  # (n,) position of the clip whose text is the prompt
 
 
 @dataclass(frozen=True)
 class ClipWorth:
     """What of a clip listeners care about, as standard scores over the clips that take part."""
 
-    quality: NDArray[np.float64]  # (clips,) z(quality)
-    voice: NDArray[np.float64]  # (clips,) amplitude against that of the instruments, 0 without one
-    fit: NDArray[np.float64]  # (clips, clips) z(fit) of column clip to row clip's prompt
+    quality: Array  # (clips,) z(quality)
+    voice: Array  # (clips,) amplitude against that of the instruments, 0 without one
+    fit: Array  # (clips, clips) z(fit) of column clip to row clip's prompt
 
-    def common(
-        self, items: Items, config: ListenerConfig, sees_prompt: bool
-    ) -> NDArray[np.float64]:
+    def common(self, items: Items, config: ListenerConfig, sees_prompt: bool) -> Array:
         """Utility (n,) without the taste for voices: the part all listeners agree on."""
         worth = config.quality_weight * self.quality[items.rows]
         if sees_prompt:
             worth = worth + config.fit_weight * self.fit[items.prompt_rows, items.rows]
         return worth
 
-    def heard_voice(self, items: Items) -> NDArray[np.float64]:
+    def heard_voice(self, items: Items) -> Array:
         """Voice (n,) that is heard: that of the mixes."""
         return np.where(items.is_mix, self.voice[items.rows], 0.0)
 
 
-def clip_worth(
-    table: pd.DataFrame, clap_fit: NDArray[np.float64], pool: NDArray[np.int64]
-) -> ClipWorth:
+def clip_worth(table: pd.DataFrame, clap_fit: Array, pool: Rows) -> ClipWorth:
     """Standard scores of all clips of ``table`` relative to those of the rows ``pool``.
 
     Entry [p, c] of ``clap_fit`` (clips, clips) is how well clip c fits the prompt of clip p.
@@ -151,7 +148,7 @@ def clip_worth(
     )
 
 
-def _voice_presence(table: pd.DataFrame) -> NDArray[np.float64]:
+def _voice_presence(table: pd.DataFrame) -> Array:
     sung = table["has_voice"].to_numpy(dtype=bool)
     level_db = table["voice_level"].to_numpy(dtype=np.float64)
     if not np.isfinite(level_db[sung]).all():
@@ -159,14 +156,12 @@ def _voice_presence(table: pd.DataFrame) -> NDArray[np.float64]:
     return np.where(sung, 10.0 ** (np.where(sung, level_db, 0.0) / 20.0), 0.0)
 
 
-def draw_tastes(config: ListenerConfig, generator: np.random.Generator) -> NDArray[np.float64]:
+def draw_tastes(config: ListenerConfig, generator: np.random.Generator) -> Array:
     """Tastes for voices v_l (listeners,) of one panel."""
     return generator.normal(config.voice_weight, config.voice_spread, size=config.n_listeners)
 
 
-def vote_probabilities(
-    advantage: NDArray[np.float64], tie_threshold: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def vote_probabilities(advantage: Array, tie_threshold: float) -> tuple[Array, Array]:
     """P(A) and P(B) of Rao–Kupper votes, elementwise; what is left to 1 is the tie.
 
     ``advantage`` is (u_A − u_B) / τ, ``tie_threshold`` θ ≥ 0; 0 is plain Bradley–Terry.
@@ -174,23 +169,18 @@ def vote_probabilities(
     return expit(advantage - tie_threshold), expit(-advantage - tie_threshold)
 
 
-def rate(
-    utility: NDArray[np.float64],
-    mood: NDArray[np.float64],
-    noise: float,
-    generator: np.random.Generator,
-) -> NDArray[np.float64]:
+def rate(utility: Array, mood: Array, noise: float, generator: np.random.Generator) -> Array:
     """Ratings from 1 to 5, one per entry of ``utility``: 3 for 0, one point more for 1.5 more.
 
     In rating points, ``mood`` is what an annotator adds on every axis of a song, ``noise`` the
     standard deviation of a single rating.
     """
     heard = 3.0 + utility / 1.5 + mood + noise * generator.standard_normal(utility.shape)
-    ratings: NDArray[np.float64] = np.clip(np.rint(heard), 1.0, 5.0)
+    ratings: Array = np.clip(np.rint(heard), 1.0, 5.0)
     return ratings
 
 
-def _standard(values: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+def _standard(values: Array, reference: Array) -> Array:
     spread = float(reference.std())
-    scores: NDArray[np.float64] = (values - float(reference.mean())) / (spread or 1.0)
+    scores: Array = (values - float(reference.mean())) / (spread or 1.0)
     return scores

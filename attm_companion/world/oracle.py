@@ -20,6 +20,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 
+from attm_companion.arrays import Array
 from attm_companion.world.arrangement import ENSEMBLES, TEMPO_RANGES_BPM
 from attm_companion.world.captions import MOODS
 from attm_companion.world.config import OracleConfig
@@ -81,12 +82,12 @@ class Oracle(nn.Module):
 class Opinion:
     """What the oracle makes of n clips."""
 
-    hidden: NDArray[np.float64]  # (n, H) estimates of `HIDDEN`, the quality first
-    concepts: NDArray[np.float64]  # (n, K) probabilities that each of `CONCEPTS` is in the clip
-    common: NDArray[np.float64]  # (K,) share of the training clips that have each
+    hidden: Array  # (n, H) estimates of `HIDDEN`, the quality first
+    concepts: Array  # (n, K) probabilities that each of `CONCEPTS` is in the clip
+    common: Array  # (K,) share of the training clips that have each
 
     @property
-    def quality(self) -> NDArray[np.float64]:
+    def quality(self) -> Array:
         """Production quality (n,), 1 for a clip without fault."""
         return self.hidden[:, 0]
 
@@ -102,7 +103,7 @@ class Opinion:
             for row, names in zip(self.heard, concepts, strict=True)
         ]
 
-    def fit(self, tags: Sequence[str]) -> NDArray[np.float64]:
+    def fit(self, tags: Sequence[str]) -> Array:
         """Expected share (n,) of each prompt's tags (tempo, mood, ensemble) that its clip has."""
         return np.array(
             [row @ _tag_weights(text) for row, text in zip(self.concepts, tags, strict=True)]
@@ -160,13 +161,11 @@ class Taste:
             (float(fit.mean()), float(fit.std())),
         )
 
-    def utility(
-        self, quality: NDArray[np.float64], fit: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def utility(self, quality: Array, fit: Array) -> Array:
         """Utility (n,) in units of the votes' logit."""
         good = (quality - self.quality_scale[0]) / self.quality_scale[1]
         fitting = (fit - self.fit_scale[0]) / self.fit_scale[1]
-        worth: NDArray[np.float64] = self.quality_weight * good + self.fit_weight * fitting
+        worth: Array = self.quality_weight * good + self.fit_weight * fitting
         return worth
 
 
@@ -225,7 +224,7 @@ def concepts_of(caption: str, tags: str) -> list[str]:
     return [*dict.fromkeys(_NAMES.findall(caption.lower())), tempo, MOOD_GROUP[mood]]
 
 
-def _tag_weights(tags: str) -> NDArray[np.float64]:
+def _tag_weights(tags: str) -> Array:
     """Weights of `CONCEPTS` that add up to the expected share of the tags."""
     tempo, mood, band = tags.split(", ")
     weights = np.zeros(len(CONCEPTS))

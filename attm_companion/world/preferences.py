@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attm_companion.arrays import Array, Rows
 from attm_companion.world.listeners import (
     MIN_GAP,
     N_REAL_PAIRS,
@@ -38,9 +39,6 @@ from attm_core.data.preferences import AXES, SPLITS, pairs_apart, synthesize_pai
 from attm_core.errors import InputError
 from attm_core.randomness import numpy_generator
 
-Rows = NDArray[np.int64]
-Numbers = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class _Panel:
@@ -53,7 +51,7 @@ class _Panel:
 
 
 def simulate_votes(
-    table: pd.DataFrame, clap_fit: Numbers, config: PreferenceConfig, seed: int
+    table: pd.DataFrame, clap_fit: Array, config: PreferenceConfig, seed: int
 ) -> pd.DataFrame:
     """The votes of all four sources, each from its own stream of ``seed``.
 
@@ -92,12 +90,12 @@ def bayes_ceiling(votes: pd.DataFrame) -> float:
     return float(np.maximum(p, 1.0 - p).mean())
 
 
-def tag_fit(tags: Iterable[str]) -> Numbers:
+def tag_fit(tags: Iterable[str]) -> Array:
     """Fit by tags alone, (clips, clips): share of row clip's tags that column clip has too."""
     sets = [frozenset(filter(None, text.split(", "))) for text in tags]
     names = sorted(frozenset().union(*sets))
     has = np.array([[name in tags_ for name in names] for tags_ in sets], dtype=np.float64)
-    fit: Numbers = has @ has.T / np.maximum(has.sum(axis=1, keepdims=True), 1.0)
+    fit: Array = has @ has.T / np.maximum(has.sum(axis=1, keepdims=True), 1.0)
     return fit
 
 
@@ -152,7 +150,7 @@ def _best_candidates(bands: list[Rows], systems: Rows, prompts: Rows, panel: _Pa
 
 
 def _vote(
-    source: VoteSource, sides: tuple[Items, Items], tastes: Numbers, panel: _Panel
+    source: VoteSource, sides: tuple[Items, Items], tastes: Array, panel: _Panel
 ) -> pd.DataFrame:
     """One vote per pair by a listener drawn from the panel, and the panel's p_bayes."""
     worth, generator = panel.worth, panel.generator
@@ -170,7 +168,7 @@ def _vote(
 
 
 def _vote_table(
-    sides: tuple[Items, Items], winner: NDArray[np.str_], p_bayes: Numbers
+    sides: tuple[Items, Items], winner: NDArray[np.str_], p_bayes: Array
 ) -> pd.DataFrame:
     a, b = sides
     kind_a, kind_b = (np.where(side.is_mix, "mix", "instrumental") for side in sides)
@@ -205,7 +203,7 @@ def _songeval_votes(table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
     return votes.assign(pair_id=ids, source=SONGEVAL, prompt="", prompt_shown=True)
 
 
-def _mean_ratings(songs: Rows, panel: _Panel) -> Numbers:
+def _mean_ratings(songs: Rows, panel: _Panel) -> Array:
     """Means over annotators and axes: one of the data and ``n_replicates`` more, (1 + r, songs)."""
     config, generator = panel.config, panel.generator
     tastes = draw_tastes(config.listeners, generator)
@@ -221,7 +219,7 @@ def _mean_ratings(songs: Rows, panel: _Panel) -> Numbers:
     return total / len(AXES)
 
 
-def _repeat_rate(means: Numbers, pairs: Rows) -> Numbers:
+def _repeat_rate(means: Array, pairs: Rows) -> Array:
     """How often A wins when songs are rated anew and the gap rule holds again, (pairs,).
 
     Half a win is added to both sides (Jeffreys): no finite number of repetitions says never.
@@ -229,7 +227,7 @@ def _repeat_rate(means: Numbers, pairs: Rows) -> Numbers:
     gap = means[:, pairs[:, 0]] - means[:, pairs[:, 1]]
     wins_a = (gap >= MIN_GAP).sum(axis=0) + 0.5
     wins_b = (gap <= -MIN_GAP).sum(axis=0) + 0.5
-    rates: Numbers = wins_a / (wins_a + wins_b)
+    rates: Array = wins_a / (wins_a + wins_b)
     return rates
 
 

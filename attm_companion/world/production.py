@@ -18,11 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_core.errors import InputError
 
-Wave = NDArray[np.float64]
+Wave = Array
 
 # What a fault of severity 1 takes away from the quality.
 # MINI-WORLD: only faults that a mel spectrogram of 64 bands can show: all judges read one. A

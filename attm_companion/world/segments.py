@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array, Rows
 from attm_companion.world.config import SPLITS
 from attm_companion.world.sheet_music import Piece
 from attm_core.errors import ConfigError
@@ -56,7 +56,7 @@ def choose_window(piece: Piece, n_beats: float, generator: np.random.Generator) 
     return float(start) / GRID_PER_BEAT * piece.beat_quarters
 
 
-def _activity(piece: Piece) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _activity(piece: Piece) -> tuple[Array, Array]:
     """Per quarter-beat cell: does anything sound (0 or 1), and how many notes start."""
     notes = np.concatenate(piece.parts)
     cell = piece.beat_quarters / GRID_PER_BEAT
@@ -69,21 +69,17 @@ def _activity(piece: Piece) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return (np.cumsum(change)[:-1] > 0).astype(np.float64), onsets
 
 
-def _window_sums(
-    values: NDArray[np.float64], starts: NDArray[np.int64], width: int
-) -> NDArray[np.float64]:
+def _window_sums(values: Array, starts: Rows, width: int) -> Array:
     total = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.minimum(starts + width, len(values))
-    sums: NDArray[np.float64] = total[ends] - total[starts]
+    sums: Array = total[ends] - total[starts]
     return sums
 
 
-def cut(
-    notes: NDArray[np.float64], start_quarters: float, length_quarters: float
-) -> NDArray[np.float64]:
+def cut(notes: Array, start_quarters: float, length_quarters: float) -> Array:
     """Notes (n, 3) that sound in the window, moved to start at 0 and cut at its borders."""
     begin = np.maximum(notes[:, 0] - start_quarters, 0.0)
     end = np.minimum(notes[:, 0] + notes[:, 1] - start_quarters, length_quarters)
     keep = end - begin > 1e-3
-    inside: NDArray[np.float64] = np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]
+    inside: Array = np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]
     return inside

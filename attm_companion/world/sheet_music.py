@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_companion.assets import package_folder
 from attm_core.errors import RenderError
 from attm_core.randomness import numpy_generator
@@ -72,7 +72,7 @@ class Piece:
     beat_quarters: float  # length of the felt beat in quarter notes
     # From the highest to the lowest, each (n, 3): start and duration in quarter notes, MIDI pitch;
     # sorted by start.
-    parts: tuple[NDArray[np.float64], ...]
+    parts: tuple[Array, ...]
 
     def to_plain(self) -> dict[str, Any]:
         """Values that JSON can hold."""
@@ -140,7 +140,7 @@ def read_piece(kind_name: str, relative: str) -> Piece:
     return make_piece(kind_name, relative, parts)
 
 
-def make_piece(kind_name: str, relative: str, parts: Iterable[NDArray[np.float64]]) -> Piece:
+def make_piece(kind_name: str, relative: str, parts: Iterable[Array]) -> Piece:
     """Name, key and beat of a list of parts."""
     parts = tuple(parts)
     notes = np.concatenate(parts)
@@ -156,7 +156,7 @@ def make_piece(kind_name: str, relative: str, parts: Iterable[NDArray[np.float64
     )
 
 
-def estimate_key(notes: NDArray[np.float64]) -> tuple[int, str]:
+def estimate_key(notes: Array) -> tuple[int, str]:
     """Key by correlation of the duration-weighted pitch classes with the Krumhansl profiles."""
     pitch_class = notes[:, 2].astype(int) % 12
     histogram = np.bincount(pitch_class, weights=notes[:, 1], minlength=12)
@@ -168,7 +168,7 @@ def estimate_key(notes: NDArray[np.float64]) -> tuple[int, str]:
     return max(scores, key=lambda key: scores[key])
 
 
-def _part_notes(part: Any) -> NDArray[np.float64]:
+def _part_notes(part: Any) -> Array:
     """Sounding notes (n, 3) of a music21 part: ties joined, grace notes and chord symbols left."""
     transposition = part.getInstrument(returnDefault=True).transposition
     shift = transposition.semitones if transposition is not None else 0
@@ -199,7 +199,7 @@ def _add_note(
         held.pop(pitch, None)
 
 
-def _beat_quarters(notes: NDArray[np.float64]) -> float:
+def _beat_quarters(notes: Array) -> float:
     """A beat that makes scores in long and in short note values move at comparable speed."""
     median = float(np.median(notes[:, 1]))
     return 0.5 if median <= 0.25 else min(2.0, max(1.0, 2.0 ** math.floor(math.log2(median))))

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from attm_companion.arrays import Rows
 from attm_companion.world.config import FULL_SCALE, MANIFEST, SPLITS, TABLE, TRACKS, CorpusConfig
 from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import read_json
@@ -48,7 +49,7 @@ class ClipStore:
     def __len__(self) -> int:
         return len(self.table)
 
-    def rows(self, split: str) -> NDArray[np.int64]:
+    def rows(self, split: str) -> Rows:
         """Row numbers of a split.
 
         Raises:
@@ -58,11 +59,11 @@ class ClipStore:
             raise InputError(f"unknown split {split!r}; choose from {SPLITS}")
         return np.flatnonzero((self.table["split"] == split).to_numpy())
 
-    def captions(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+    def captions(self, rows: Sequence[int] | Rows) -> list[str]:
         """Captions of some rows, in their order."""
         return [str(text) for text in self.table["caption"].to_numpy()[np.asarray(rows, int)]]
 
-    def waves(self, track: Track, rows: Sequence[int] | NDArray[np.int64]) -> Float[Tensor, "B S"]:
+    def waves(self, track: Track, rows: Sequence[int] | Rows) -> Float[Tensor, "B S"]:
         """Audio of some rows, (B, S) float32 in [-1, 1].
 
         Raises:

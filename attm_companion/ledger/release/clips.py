@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_companion.ledger.release.files import SYSTEMS, Clip
 from attm_companion.ledger.release.noise_sharing import fine_detail
 from attm_core.errors import InputError
 
-Wave = NDArray[np.float64]
+Wave = Array
 
 TARGET_TOLERANCE_LU = 0.1
 NYQUIST_LINE_DB = 30.0

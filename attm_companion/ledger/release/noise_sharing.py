@@ -10,11 +10,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from attm_companion.arrays import Array
 from attm_core.errors import InputError
 
-Matrix = NDArray[np.float64]
+Matrix = Array
 Key = tuple[str, int]  # system and prompt id, of a row of a matrix of correlations
 
 N_FFT = 2048
@@ -27,7 +27,7 @@ MIN_PAIRS_PER_LAG = 5
 SHOWN_LAGS = 20
 
 
-def fine_detail(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
+def fine_detail(wave: Array, sample_rate_hz: int) -> Array:
     """Log-mel spectrogram without its slow part, flattened to unit norm.
 
     Args:
@@ -46,11 +46,11 @@ def fine_detail(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.fl
     detail = (level - uniform_filter1d(level, SMOOTH_FRAMES, axis=1)).ravel()
     detail -= detail.mean()
     norm = float(np.linalg.norm(detail))
-    unit: NDArray[np.float64] = detail / norm if norm > 0 else detail
+    unit: Array = detail / norm if norm > 0 else detail
     return unit
 
 
-def _band_powers(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
+def _band_powers(wave: Array, sample_rate_hz: int) -> Array:
     """Power in bands of equal width on the mel scale, (bands, frames)."""
     from scipy.signal import stft
 
@@ -59,11 +59,11 @@ def _band_powers(wave: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.f
     edges = 700 * (10 ** (np.linspace(0, np.log10(1 + top / 700), N_BANDS + 1)) - 1)
     starts = np.unique(np.searchsorted(frequency, edges))
     power = np.add.reduceat(np.abs(spectrum) ** 2, starts[:-1], axis=0)
-    mean: NDArray[np.float64] = power * N_FFT**2 / np.diff(starts)[:, None]
+    mean: Array = power * N_FFT**2 / np.diff(starts)[:, None]
     return mean
 
 
-def correlation_matrix(details: Sequence[NDArray[np.float64]]) -> Matrix:
+def correlation_matrix(details: Sequence[Array]) -> Matrix:
     """Pearson correlations between unit-norm details, (n, n).
 
     Raises:
@@ -132,9 +132,7 @@ def best_lag(lags: Mapping[int, Sequence[float]]) -> dict[str, Any]:
 
 
 def summarize(
-    details: Mapping[Key, NDArray[np.float64]],
-    systems: Sequence[str],
-    generator: np.random.Generator,
+    details: Mapping[Key, Array], systems: Sequence[str], generator: np.random.Generator
 ) -> dict[str, Any]:
     """Noise sharing between and within systems that have at least two prompts (in common)."""
     keys = list(details)

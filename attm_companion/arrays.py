@@ -1,4 +1,4 @@
-"""Array types of the study."""
+"""Types of arrays."""
 
 import numpy as np
 from numpy.typing import NDArray
