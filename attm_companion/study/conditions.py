@@ -23,6 +23,7 @@ from attm_core.constants import HeadName
 from attm_core.errors import ConfigError
 from attm_core.files import write_atomic
 from attm_core.randomness import torch_generator
+from attm_core.ranker.reward_model import embed_audio
 
 if TYPE_CHECKING:
     from attm_core.backbone.flux_audio import FluxAudio
@@ -98,8 +99,6 @@ class Evaluator(pydantic.BaseModel):
 
     def embed(self, waves: Tensor) -> Tensor:
         """Evaluation-CLAP embeddings (n, P) of waves (n, C, S)."""
-        from attm_core.ranker.reward_model import embed_audio
-
         return embed_audio(self.clap, waves, self.frozen.corpus.sample_rate_hz)
 
     def score(self, waves: Tensor, captions: list[str], vocals: bool = False) -> Scores:

@@ -5,18 +5,19 @@ place in the YAML file. What differs becomes part of the study's name, so ``resu
 overwritten: the changed study writes ``results/mini+crpo.beta=200+expert.n_keep=32``.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
 
+import pydantic
+import yaml
+
+from attm_companion.notebook_parameters import check_injected
+from attm_companion.study.profile import Generation, Profile, in_one_line, load_profile, places
+from attm_companion.study.study import Study
 from attm_core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from attm_companion.study.profile import Generation, Profile
-    from attm_companion.study.study import Study
 
 OWN_SAMPLES = "own_samples."
 SAMPLED_WITH = ("w", "n_steps")
@@ -42,16 +43,12 @@ def open_study(profile: str, seed: int | None = None, set: str = "", **generatio
         ConfigError: unknown profile, place or parameter, or a value of another type or out of
             range.
     """
-    from attm_companion.notebook_parameters import check_injected
-    from attm_companion.study.profile import load_profile
-    from attm_companion.study.study import Study
-
     check_injected()
     base = load_profile(profile)
     wanted = {**parse_changes(set), **{f"generation.{k}": v for k, v in generation.items()}}
     own = {k: wanted.pop(k) for k in list(wanted) if k.startswith(OWN_SAMPLES)}
     changed, (sampled, differing) = _changed(base, wanted), _own_samples(base, own)
-    ours, theirs = dict(_places(changed.model_dump())), dict(_places(base.model_dump()))
+    ours, theirs = dict(places(changed.model_dump())), dict(places(base.model_dump()))
     differing |= {k: v for k, v in ours.items() if v != theirs.get(k) and k != "seed"}
     if seed not in (None, base.seed) or changed.seed != base.seed:
         differing["seed"] = changed.seed if seed is None else seed
@@ -81,8 +78,6 @@ def parse_changes(text: str) -> dict[str, Any]:
     Raises:
         ConfigError: a part is not of the form ``place=value``, or a place is given twice.
     """
-    import yaml
-
     changes: dict[str, Any] = {}
     for part in filter(None, map(str.strip, re.split(r",(?![^\[]*\])", text))):
         place, equals, value = map(str.strip, part.partition("="))
@@ -98,10 +93,6 @@ def parse_changes(text: str) -> dict[str, Any]:
 
 
 def _changed(base: Profile, changes: dict[str, Any]) -> Profile:
-    import pydantic
-
-    from attm_companion.study.profile import in_one_line
-
     raw = base.model_dump()
     for place, value in changes.items():
         *sections, last = place.split(".")
@@ -109,7 +100,7 @@ def _changed(base: Profile, changes: dict[str, Any]) -> Profile:
         for section in sections:
             inner = inner.get(section) if isinstance(inner, dict) else None
         if not isinstance(inner, dict) or last not in inner or isinstance(inner[last], dict):
-            known = [name for name, _ in _places(raw)]
+            known = [name for name, _ in places(raw)]
             near = [name for name in known if name.endswith(f".{place}")]
             near = near or difflib.get_close_matches(place, known, n=1, cutoff=0.4)
             hint = f"; did you mean '{near[0]}'?" if near else ""
@@ -119,14 +110,6 @@ def _changed(base: Profile, changes: dict[str, Any]) -> Profile:
         return type(base).model_validate(raw)
     except pydantic.ValidationError as error:
         raise ConfigError(f"profile {base.name!r} with {changes}: {in_one_line(error)}") from error
-
-
-def _places(raw: dict[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in raw.items():
-        if isinstance(value, dict):
-            yield from _places(value, f"{start}{name}.")
-        else:
-            yield start + name, value
 
 
 def _check_ranges(profile: Profile, seed: int) -> None:
@@ -146,11 +129,9 @@ def _check_ranges(profile: Profile, seed: int) -> None:
 
 def name_of_changes(base: str, differing: Mapping[str, Any]) -> str:
     """``mini+crpo.beta=200``: a name for folders that says what differs."""
-    import hashlib
-
     parts = [f"{place}={value}" for place, value in sorted(differing.items())]
     name = re.sub(r"[^\w.+=-]+", "_", "+".join([base, *parts]))
     if len(name) <= LONGEST_NAME:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    digest = sha256(name.encode()).hexdigest()[:8]
     return f"{name[: LONGEST_NAME - 9]}-{digest}"

@@ -24,6 +24,8 @@ from attm_core.codec.mel import MEL_44K
 from attm_core.configuration import CLIP_SAMPLES, ClapArchitecture, MMAudioVAEConfig, Role
 from attm_core.errors import AssetError
 from attm_core.files import write_json
+from attm_core.ranker.reward_model import RewardModel
+from attm_core.ranker.tunejury import FeatureWidths, load_head
 
 if TYPE_CHECKING:
     from attm_core.codec.mmaudio import MMAudioCodec
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from attm_core.encoders.mert import Mert
     from attm_core.evaluation.concept_coverage import AudioLanguageJudge
     from attm_core.generation.separation import DemucsSeparator
-    from attm_core.ranker.reward_model import RewardModel
 
 FILES = "files.json"
 ACCEPTED: tuple[State, ...] = ("verified", "unverified")
@@ -213,9 +214,6 @@ class TuneJuryStage(AssetStage):
     @property
     def reward_model(self) -> RewardModel:
         """The released head with its encoders; its own units are the paper's."""
-        from attm_core.ranker.reward_model import RewardModel
-        from attm_core.ranker.tunejury import FeatureWidths, load_head
-
         path = asset_folder("tunejury") / find_asset("tunejury").files[0].path
         clap, mert = self.clap.model(), self.mert.model()
         widths = FeatureWidths(clap.width, mert.width, clap.width)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from attm_companion.study.result_files import result_path, results_folder, write_table
+from attm_companion.study.result_files import result_path, results_folder, write_result, write_table
+from attm_companion.study.results import Result
+from attm_companion.study.stage import Stage, ancestry
 from attm_core.errors import ResultError
 
 if TYPE_CHECKING:
@@ -22,6 +24,20 @@ if TYPE_CHECKING:
 LEADING = ("row", "s", "training_seed", "generation_seed", "prompt")
 FOLDER = "prompts"
 DIGITS = 13  # a test may be of differences of a millionth: with 9, its p moves by a thousandth
+
+
+def write_scored(
+    study: Study,
+    result: Result,
+    stages: Iterable[Stage],
+    scored: Iterable[tuple[str, ConditionStage | Heard]] = (),
+) -> Result:
+    """Write a result, what the stages behind it took, and the scores of every prompt if any."""
+    took = sum(stage.record()["wall_s"] for stage in ancestry(list(stages)))
+    result.provenance["wall_s"] = round(took, 1)
+    write_prompts(study, result.experiment, scored)
+    write_result(result)
+    return result
 
 
 def write_prompts(

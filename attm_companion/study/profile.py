@@ -7,6 +7,7 @@ study's protocol: it is fixed before the first full run and changed only with a 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from importlib import resources
@@ -157,9 +158,11 @@ class Profile(Section):
 
     @pydantic.model_validator(mode="after")
     def _sizes_are_sensible(self) -> Profile:
-        for place, value in _numbers(self.model_dump(exclude={"resources", "generation"})):
-            if place.rpartition(".")[2].startswith(COUNTS) and value <= 0:
-                raise ConfigError(f"{place} must be > 0, not {value}")
+        for place, value in places(self.model_dump(exclude={"resources", "generation"})):
+            numbers = value if isinstance(value, list | tuple) else (value,)
+            small = [n for n in numbers if isinstance(n, int | float) and n <= 0]
+            if small and place.rpartition(".")[2].startswith(COUNTS):
+                raise ConfigError(f"{place} must be > 0, not {small[0]}")
         defaults = {item.name: item.default for item in fields(FluxAudioConfig)}
         for name in IMPOSED:
             if getattr(self.backbone, name) != defaults[name]:
@@ -167,14 +170,13 @@ class Profile(Section):
         return self
 
 
-def _numbers(value: Any, place: str = "") -> list[tuple[str, float]]:
-    """Every number of a dumped profile with its place."""
-    if isinstance(value, dict):
-        items = [_numbers(item, f"{place}.{key}".lstrip(".")) for key, item in value.items()]
-        return [pair for found in items for pair in found]
-    if isinstance(value, list | tuple):
-        return [pair for item in value for pair in _numbers(item, place)]
-    return [(place, value)] if isinstance(value, int | float) else []
+def places(raw: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a dumped profile with its place, such as ``crpo.beta``."""
+    for name, value in raw.items():
+        if isinstance(value, dict):
+            yield from places(value, f"{start}{name}.")
+        else:
+            yield start + name, value
 
 
 def profile_names() -> list[str]:

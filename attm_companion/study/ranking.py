@@ -19,11 +19,11 @@ from attm_companion.study.stage import Stage
 from attm_companion.world.listeners import PreferenceConfig
 from attm_core.files import read_json, write_atomic, write_json
 from attm_core.randomness import torch_generator
+from attm_core.ranker.reward_model import RewardModel, reward_columns
+from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead, load_head, save_head
 
 if TYPE_CHECKING:
-    from attm_core.ranker.reward_model import RewardModel
     from attm_core.ranker.training import PairFeatures
-    from attm_core.ranker.tunejury import TuneJuryHead
 
 HEAD_FILE = "head-{}.safetensors"
 HEAD_SEED_STEP = 10_000
@@ -45,8 +45,6 @@ class RankerStage(Stage):
     def run(self, folder: Path) -> None:
         """Simulate the votes, train the heads, report them, and score all clips both ways."""
         from attm_companion.world.preferences import simulate_votes, tag_fit
-        from attm_core.ranker.reward_model import RewardModel
-        from attm_core.ranker.tunejury import save_head
 
         corpus = self.spectrograms.corpus
         table, fit = corpus.store().table, tag_fit(corpus.store().table["tags"])
@@ -72,7 +70,6 @@ class RankerStage(Stage):
 
     def _train(self, votes: pd.DataFrame, audio: Heard) -> list[TuneJuryHead]:
         from attm_core.ranker.training import train_ranker
-        from attm_core.ranker.tunejury import TuneJuryHead
 
         train = votes[votes["split"] == "train"]
         heard = [train, _through_codec(train), self._codec_ties()]
@@ -131,9 +128,6 @@ class RankerStage(Stage):
         }
 
     def _score_clips(self, model: RewardModel, table: pd.DataFrame, audio: Heard) -> None:
-        from attm_core.ranker.reward_model import reward_columns
-        from attm_core.ranker.tunejury import ClipFeatures
-
         text = model.text_features([str(caption) for caption in table["caption"]])
         mix, stem = (
             model.score_features(ClipFeatures(*audio[kind], text)).numpy()
@@ -157,9 +151,6 @@ class RankerStage(Stage):
     @cached_property
     def reward_model(self) -> RewardModel:
         """The trained ranker with its encoders, in the paper's units."""
-        from attm_core.ranker.reward_model import RewardModel
-        from attm_core.ranker.tunejury import load_head
-
         files = [self.artefact(HEAD_FILE.format(n)) for n in range(self.config.n_heads)]
         map_ = read_json(self.artefact("calibration.json"))
         heads = [load_head(file) for file in files]

@@ -12,6 +12,7 @@ import torch
 from attm_companion.arrays import Array
 from attm_companion.study.features import TrainingData
 from attm_core.configuration import GenerationConfig
+from attm_core.ranker.reward_model import embed_audio
 
 if TYPE_CHECKING:
     from attm_core.backbone.fast_sampling import FastFluxAudio
@@ -29,7 +30,6 @@ def own_sampling(
     rewards are NaN unless ``with_reward``, for then the ranker listens, too.
     """
     from attm_core.generation.pipeline import encode_distinct, generate
-    from attm_core.ranker.reward_model import embed_audio
     from attm_core.training.own_samples import Sampling
 
     plain, networks = replace(config.without_postprocessing(), prefix=""), features.networks()

@@ -19,9 +19,10 @@ from attm_core.assets import asset_folder
 from attm_core.audio import load_audio
 from attm_core.files import load_tensors, save_tensors, write_json
 from attm_core.randomness import torch_generator
+from attm_core.ranker.reward_model import RewardModel
+from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
 
 if TYPE_CHECKING:
-    from attm_core.ranker.reward_model import RewardModel
     from attm_core.ranker.training import PairFeatures
 
 # Source → its asset and the files in it that the source's reader takes.
@@ -76,7 +77,6 @@ class VotedRankerStage(Stage):
         """Embed every recording, source by source, then train and report."""
         from attm_core.ranker.calibration import calibration_report
         from attm_core.ranker.training import train_ranker
-        from attm_core.ranker.tunejury import TuneJuryHead, save_head
 
         votes = read_votes(self.votes.songeval_pairs)
         pairs = self._pairs(votes)
@@ -139,8 +139,5 @@ class VotedRankerStage(Stage):
     @cached_property
     def reward_model(self) -> RewardModel:
         """The trained head with its encoders; its own units are the paper's."""
-        from attm_core.ranker.reward_model import RewardModel
-        from attm_core.ranker.tunejury import load_head
-
         head = load_head(self.artefact(WEIGHTS))
         return RewardModel(self.clap.model(), self.mert.model(), [head])

@@ -7,12 +7,11 @@ from importlib import import_module
 from threadpoolctl import threadpool_limits
 
 from attm_companion.study.conditions import ConditionStage
-from attm_companion.study.per_prompt import write_prompts
+from attm_companion.study.per_prompt import write_scored
 from attm_companion.study.profile import MiniCast
-from attm_companion.study.result_files import write_result
 from attm_companion.study.results import Result
 from attm_companion.study.scheduler import ensure
-from attm_companion.study.stage import Stage, ancestry
+from attm_companion.study.stage import Stage
 from attm_companion.study.study import Study
 from attm_companion.tables import compute
 from attm_core.errors import ConfigError
@@ -76,7 +75,7 @@ def run_study(study: Study, jobs: int | None = None) -> list[Result]:
     stages = all_stages(study)
     _ensure(study, stages, jobs)
     results = [_tabulated(experiment, study) for experiment in experiments_of(study).values()]
-    return [*results, _written(compute.tabulate(study, stages), stages)]
+    return [*results, write_scored(study, compute.tabulate(study, stages), stages)]
 
 
 def _ensure(study: Study, stages: list[Stage], jobs: int | None) -> None:
@@ -89,16 +88,7 @@ def _tabulated(experiment: Experiment, study: Study) -> Result:
     with threadpool_limits(limits=1):
         result = experiment.tabulate(study)
     scored = [(row, s) for row, s in experiment.rows(study) if isinstance(s, ConditionStage)]
-    write_prompts(study, result.experiment, scored)
-    return _written(result, experiment.stages(study))
-
-
-def _written(result: Result, stages: list[Stage]) -> Result:
-    """Note what the stages behind a result took, then write its files."""
-    took = sum(stage.record()["wall_s"] for stage in ancestry(stages))
-    result.provenance["wall_s"] = round(took, 1)
-    write_result(result)
-    return result
+    return write_scored(study, result, experiment.stages(study), scored)
 
 
 def all_stages(study: Study) -> list[Stage]:

@@ -11,11 +11,9 @@ from attm_companion.study.condition_scores import UNITS, add_row
 from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.open_questions import Rows, answered, heard
 from attm_companion.study.open_stages import BestOfStage, SeparatorCheckStage
-from attm_companion.study.per_prompt import write_prompts
-from attm_companion.study.result_files import write_result
+from attm_companion.study.per_prompt import write_scored
 from attm_companion.study.results import Result
 from attm_companion.study.seed_study import Reading
-from attm_companion.study.stage import ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables.training_seeds import (
     OVER_BOTH,
@@ -35,15 +33,13 @@ JOINT = "w=1, w_score=1"
 def write_open(studies: Sequence[Study], reading: Reading) -> None:
     """Tabulate what is in the cache, if anything, and write the result."""
     rows = {study: answered(study, reading) for study in studies}
-    stages = list({stage.uid: stage for own in rows.values() for stage in own.values()}.values())
+    stages = [stage for own in rows.values() for stage in own.values()]
     if not stages:
         return
     result = tabulate(rows, reading)
-    cost = sum(stage.record()["wall_s"] for stage in ancestry(stages))
-    result.provenance |= {"selected": asdict(reading), "wall_s": round(cost, 1)}
+    result.provenance["selected"] = asdict(reading)
     scored = [item for own in rows.values() for item in heard(own).items()]
-    write_prompts(studies[0], EXPERIMENT, scored)
-    write_result(result)
+    write_scored(studies[0], result, stages, scored)
 
 
 def tabulate(rows: dict[Study, Rows], reading: Reading) -> Result:

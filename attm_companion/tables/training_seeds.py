@@ -82,9 +82,8 @@ Scored = Mapping[int, Mapping[str, Scores]]
 
 def write_seeds(studies: Sequence[Study], reading: Reading) -> None:
     """Tabulate the seeds that are complete, if any, and write the result."""
-    from attm_companion.study.per_prompt import write_prompts
+    from attm_companion.study.per_prompt import write_scored
     from attm_companion.study.seed_study import complete
-    from attm_companion.study.stage import ancestry
     from attm_companion.tables import selection
 
     found = {study.training_seed: complete(study, reading) for study in studies}
@@ -92,16 +91,13 @@ def write_seeds(studies: Sequence[Study], reading: Reading) -> None:
     if not conditions:
         return
     result = studies[0].result(EXPERIMENT)
-    stages = [stage for rows in conditions.values() for stage in rows.values()]
-    cost = sum(stage.record()["wall_s"] for stage in ancestry(list(stages)))
-    result.provenance |= {"selected": asdict(reading), "wall_s": round(cost, 1)}
+    result.provenance["selected"] = asdict(reading)
     with threadpool_limits(limits=1):
         add_conditions(result, conditions, studies[0].reference)
         if len(conditions) > 1:
             add_contrasts(result, _scores(conditions))
     scored = [item for rows in conditions.values() for item in rows.items()]
-    write_prompts(studies[0], EXPERIMENT, scored)
-    write_result(result)
+    write_scored(studies[0], result, [stage for _, stage in scored], scored)
     write_result(selection.tabulate(studies[0], reading))
 
 
