@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from attm_companion.book import refuse
 from attm_companion.book.layout import STATIC_VARIABLE, Layout, code_hash, tree_hash
 from attm_companion.book.notebook_gates import notebook_problems, static_sources
@@ -186,8 +188,6 @@ def _environment(static: Path, jobs: int) -> dict[str, str]:
 
 
 def _accept(run: NotebookRun, attempt: Path) -> str | None:
-    import nbformat
-
     notebook = read_notebook(attempt)
     if problems := notebook_problems(notebook, run.source.name, run.output.parent):
         return "; ".join(problems)

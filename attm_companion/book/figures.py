@@ -1,15 +1,16 @@
 """Figures that print, survive colour blindness and are described in words."""
 
-from __future__ import annotations
-
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import matplotlib.pyplot as plt
+from cycler import cycler
+from IPython.display import display
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from attm_companion.book.notebook_gates import is_wordless
 from attm_core.errors import InputError
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): eight colours told apart with any colour vision.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -20,9 +21,6 @@ GREY = "#777777"  # letters that can be read on white and on black
 
 def use_style() -> None:
     """Set the project's matplotlib style: palette with markers, light grid, opaque background."""
-    import matplotlib.pyplot as plt
-    from cycler import cycler
-
     plt.rcParams.update(
         {
             "axes.prop_cycle": cycler(color=PALETTE, marker=MARKERS),
@@ -59,8 +57,6 @@ def show_figure(figure: Figure, alt: str, caption: str = "") -> None:
     """
     if is_wordless(alt) or len(alt.split()) < 4:
         raise InputError(f"describe the figure in a sentence, not {alt!r}")
-    import matplotlib.pyplot as plt
-    from IPython.display import display
 
     plot = not any(axes.images for axes in figure.axes)  # may be shown light on dark
     if not plot:
@@ -73,8 +69,6 @@ def show_figure(figure: Figure, alt: str, caption: str = "") -> None:
 
 def _on_any_ground(figure: Figure) -> None:
     """A picture keeps its colours in the dark theme, so nothing around it may be white or black."""
-    from matplotlib.text import Text
-
     figure.patch.set_alpha(0.0)
     for axes in figure.axes:
         axes.grid(visible=False)  # white lines over a spectrogram

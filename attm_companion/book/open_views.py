@@ -1,12 +1,10 @@
 """What the page of open questions shows: answers with live numbers, a line per training seed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from string import Template
-from typing import TYPE_CHECKING
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from attm_companion.book.numbers import filled
 from attm_companion.book.tables import HtmlView, paragraph
@@ -14,9 +12,6 @@ from attm_companion.study.result_files import read_result, result_path
 from attm_companion.study.results import Result
 from attm_companion.tables.training_seeds import by_seed
 from attm_core.errors import ResultError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 def stored(run: str, experiment: str) -> Result:

@@ -6,22 +6,20 @@ Left: Reward along the chain, a dot per training seed where there are several (e
 right: Reward against the input score (Fig. 2).
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
 
 from attm_companion.book.figures import use_style
 from attm_companion.book.result_views import plot_curve, plot_intervals
 from attm_companion.study.result_files import read_table, results_folder
 from attm_companion.tables.training_seeds import by_seed
 from attm_core.files import write_atomic
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 SEEDS = {
     "baseline": "baseline",
@@ -47,10 +45,7 @@ def draw_results(results: Path, path: Path) -> Path:
     Raises:
         ResultError: a result file is missing.
     """
-    import matplotlib
-
     matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
     use_style()
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.4))
@@ -72,8 +67,6 @@ def draw_results(results: Path, path: Path) -> Path:
 
 
 def _draw_seeds(axis: Axes, seeds: pd.DataFrame) -> None:
-    import seaborn
-
     values = pd.DataFrame({label: seeds[row, "reward"] for label, row in SEEDS.items()})
     seaborn.swarmplot(values, orient="h", size=5, ax=axis, legend=False)
     axis.plot(values.mean(), range(len(SEEDS)), "|", color="black", markersize=16)

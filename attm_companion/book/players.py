@@ -4,22 +4,19 @@
 comparison of loudness meaningless. Here each wave becomes one MP3 named by its content.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+
+from torch import Tensor
 
 from attm_companion.book.layout import static_folder
 from attm_companion.book.tables import HtmlView
+from attm_core.audio import check_wave, load_audio, save_audio
 from attm_core.errors import InputError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Sound: TypeAlias = "Path | Tensor"
+Sound = Path | Tensor
 
 
 def players(
@@ -61,8 +58,6 @@ def store(sound: Sound, sample_rate_hz: int | None, suffix: str = ".mp3") -> Pat
     Raises:
         InputError: no rate for a wave, or a wave that is not finite.
     """
-    from attm_core.audio import check_wave, load_audio, save_audio
-
     if isinstance(sound, str | Path):
         wave, rate = load_audio(Path(sound))
     elif sample_rate_hz is None:

@@ -1,18 +1,14 @@
 """Results as tables and pictures: ours beside the paper's, with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from attm_companion.book.numbers import Number, number_of
 from attm_companion.study.results import Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 METRIC_NAMES = {
     "fad": "FAD-CLAP ↓",

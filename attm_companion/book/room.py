@@ -5,22 +5,19 @@ makes the room of them in the reader's browser, also from ``file://``. Without J
 players remain. With sliders instead of names the same room is a knob to hear.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from attm_companion.book.players import audio_html, store
 from attm_companion.book.tables import HtmlView
 from attm_core.errors import InputError
 from attm_core.generation.loudness import GATE_S, integrated_loudness
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 LARGEST_CUT_DB = 12.0  # a version further below the loudest stays quieter; its caption says so
 N_PEAKS = 160
@@ -122,8 +119,6 @@ def level_gains(lufs: Sequence[float]) -> list[float]:
 
 def peaks(wave: Tensor) -> list[int]:
     """Largest amplitude in each of 160 equal parts, in percent of full scale: a waveform."""
-    import torch
-
     loudest = wave.detach().abs().reshape(-1, wave.shape[-1]).amax(dim=0)
     columns = torch.nn.functional.adaptive_max_pool1d(loudest[None].float(), N_PEAKS)[0]
     return [round(100 * value) for value in columns.clamp(0, 1).tolist()]

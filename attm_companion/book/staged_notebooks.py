@@ -8,6 +8,8 @@ finds out, as the release audit does, the first "Level …" that it prints count
 import re
 from typing import Any
 
+import nbformat
+
 from attm_companion.book.notebook_gates import outputs
 
 PRINTED = re.compile(r"\bLevel ([ABC])\b")
@@ -85,8 +87,6 @@ def answer_first(notebook: Any) -> None:
 
 def state_time(notebook: Any) -> None:
     """End the page with what its last run took."""
-    import nbformat
-
     run = notebook.metadata.get("papermill", {})
     if seconds := run.get("duration"):
         given = ", ".join(f"`{k} = {v!r}`" for k, v in run.get("parameters", {}).items())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import yaml
 
 from attm_companion.assets import package_folder
@@ -106,8 +107,6 @@ def repository_url(root: Path) -> str | None:
 
 
 def _stage_notebooks(layout: Layout) -> None:
-    import nbformat
-
     problems = []
     for source in layout.notebook_sources():
         executed = layout.executed / source.name

@@ -1,22 +1,18 @@
 """Tables that a screen reader can read, and numbers in them that know their origin."""
 
-from __future__ import annotations
-
 import itertools
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape, unescape
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from attm_companion.book.numbers import SIGN, Number, number_of
+from attm_companion.study.results import Result, Value
 from attm_core.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from attm_companion.study.results import Result, Value
 
 MISSING = "—"
 LONGEST_WORDS = 28  # characters of a cell that takes the width it needs

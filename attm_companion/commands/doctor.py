@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from attm_companion.assets import Asset, absent_files, load_manifest
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.profile import MiniCast, PaperCast
@@ -159,8 +161,6 @@ def _available_memory() -> int:
 
 def gpu() -> Finding:
     """Whether there is a GPU; without one the profile runs, but nobody would wait for it."""
-    import torch
-
     if torch.cuda.is_available():
         return Finding("ok", "gpu", torch.cuda.get_device_name())
     remedy = "`attm study --profile paper --dry-run` says how long each stage takes"

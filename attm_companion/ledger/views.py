@@ -1,12 +1,11 @@
 """Pictures of the release audit: the same from a fresh audit and from committed figures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
 from attm_companion.arrays import Array
 from attm_companion.book.figures import MARKERS, PALETTE
@@ -16,9 +15,6 @@ from attm_companion.ledger.release.files import SYSTEMS
 from attm_companion.ledger.release.noise_sharing import correlation_matrix
 from attm_companion.paper_numbers import load_paper
 from attm_core.evaluation.statistics import holm
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 TABLE2_ROWS = {"baseline": "row0", "sub1": "row4", "sub2": "sub2"}
 NAMES = {"baseline": "baseline", "sub1": "Sub. 1", "sub2": "Sub. 2"}

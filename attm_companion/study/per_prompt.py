@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from attm_companion.study.result_files import result_path, results_folder, write_result, write_table
 from attm_companion.study.results import Result
 from attm_companion.study.stage import Stage, ancestry
 from attm_core.errors import ResultError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from attm_companion.study.conditions import ConditionStage
     from attm_companion.study.open_stages import Heard
     from attm_companion.study.study import Study
@@ -74,8 +74,6 @@ def read_prompts(profile: str, experiment: str) -> pd.DataFrame:
     Raises:
         ResultError: there are none.
     """
-    import pandas as pd
-
     path = result_path(f"{profile}/{FOLDER}", experiment)
     if not path.is_file():
         raise ResultError(f"{path} is missing; run `attm study --profile {profile}`")

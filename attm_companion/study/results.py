@@ -5,20 +5,16 @@ An experiment has two files: ``results/<profile>/<experiment>.csv`` holds a line
 same CSV bytes; only the provenance (date, times, hardware, commit) differs.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from attm_core.errors import ResultError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from attm_core.evaluation.statistics import Interval, PairedTest
+from attm_core.evaluation.statistics import Interval, PairedTest
 
 QUERY = re.compile(
     r"^(?P<metric>\S+) of (?P<row>.+?)(?: at s=(?P<s>\S+))?(?: against (?P<against>.+?))?"
@@ -149,8 +145,6 @@ class Result:
     @property
     def frame(self) -> pd.DataFrame:
         """The table as pandas sees it; empty fields are NaN, NA or empty text."""
-        import pandas as pd
-
         frame = pd.DataFrame([asdict(line) for line in self.values], columns=COLUMNS[1:])
         numbers = [name for name in frame if name not in (*TEXT, *WHOLE)]
         return frame.astype({**dict.fromkeys(numbers, float), **dict.fromkeys(WHOLE, "Int64")})

@@ -1,16 +1,12 @@
 """Do captions name the instruments that an outside tagger hears?"""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
 from torch import Tensor
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # The tags of MTT that name an instrument, and the captions' words for it.
 INSTRUMENTS = {
@@ -50,9 +46,6 @@ def confirm(probabilities: Tensor, tags: Sequence[str], captions: Sequence[str])
         clips (0.5 is chance), and its mean rank among the instruments that such a caption does
         not name (1 is best), each instrument's probability relative to its mean over all clips.
     """
-    import pandas as pd
-    from scipy.stats import rankdata
-
     names = list(INSTRUMENTS)
     scores = probabilities[:, [tags.index(name) for name in names]].double().numpy()
     scores /= scores.mean(axis=0)

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -30,9 +30,6 @@ from attm_companion.world.mel_tower import Ear
 from attm_companion.world.preferences import tag_fit
 from attm_companion.world.production import FAULTS
 from attm_core.weights import build, load_module
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 INSTRUMENTS = (*sorted({player.word for band in ENSEMBLES for player in band.players}), "drums")
 BANDS = tuple(band.name for band in ENSEMBLES)

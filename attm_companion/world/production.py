@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 
 from attm_companion.arrays import Array
 from attm_core.errors import InputError
@@ -131,7 +132,6 @@ def _linear_faults(
     stems: Wave, amount: Mapping[str, float], rate: int, generator: np.random.Generator
 ) -> Wave:
     n_samples = stems.shape[-1]
-    from scipy.fft import irfft, next_fast_len, rfft
 
     if any(amount[fault] > 0 for fault in ("mud", "dull", "telephone")):
         length = next_fast_len(n_samples + int(PAD_S * rate), real=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, rfft
 
 from attm_companion.assets import package_folder
 from attm_companion.world.arrangement import Line
@@ -124,8 +125,6 @@ def _events(lines: Sequence[Line], rate: int) -> list[tuple[int, float, int, int
 
 def _decimate(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     """One sample in `OVERSAMPLING`, of what lies between `LOWEST_HZ` and half the new rate."""
-    from scipy.fft import irfft, rfft
-
     n_samples = len(wave) // OVERSAMPLING
     spectrum = rfft(wave)[: n_samples // 2 + 1]
     spectrum[: int(LOWEST_HZ * n_samples / rate) + 1] = 0.0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from numpy.typing import NDArray
 
@@ -17,7 +18,6 @@ from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import read_json
 
 if TYPE_CHECKING:
-    import pandas as pd
     from torch import Tensor
 
 Track = Literal["mix", "instrumental", "vocals"]
@@ -42,8 +42,6 @@ class ClipStore:
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row a clip: ids, split, caption, voice, quality, and the severity of every fault."""
-        import pandas as pd
-
         return pd.read_parquet(self.folder / TABLE)
 
     def __len__(self) -> int:

@@ -2,19 +2,18 @@
 
 from functools import cache
 
+import torch
+
 from attm_companion.ledger.checks.arithmetic import holds
 from attm_companion.ledger.evidence import Result
 from attm_companion.paper_numbers import Paper
+from attm_core.backbone.config import FluxAudioConfig
+from attm_core.backbone.flux_audio import FluxAudio
 
 
 @cache
 def tensor_sizes() -> dict[str, int]:
     """Numbers in each tensor of our full-size model with InputAdd (shapes only, built once)."""
-    import torch
-
-    from attm_core.backbone.config import FluxAudioConfig
-    from attm_core.backbone.flux_audio import FluxAudio
-
     with torch.device("meta"):
         model = FluxAudio(FluxAudioConfig(score_head="input_add"), torch.Generator())
     return {name: tensor.numel() for name, tensor in model.state_dict().items()}

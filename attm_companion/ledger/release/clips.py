@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.signal import welch
 
 from attm_companion.arrays import Array
 from attm_companion.ledger.release.files import SYSTEMS, Clip
 from attm_companion.ledger.release.noise_sharing import fine_detail
+from attm_core.audio import load_audio, to_mono
 from attm_core.errors import InputError
+from attm_core.generation.loudness import integrated_loudness, true_peak
 
 Wave = Array
 
@@ -47,9 +50,6 @@ def measure(clip: Clip) -> MeasuredClip:
     Raises:
         InputError: the file is not audio, or shorter than a loudness block.
     """
-    from attm_core.audio import load_audio, to_mono
-    from attm_core.generation.loudness import integrated_loudness, true_peak
-
     wave, rate = load_audio(clip.path)
     mono = to_mono(wave)[0].double().numpy()
     frequency, level = power_spectrum(mono, rate)
@@ -96,8 +96,6 @@ def power_spectrum(wave: Wave, sample_rate_hz: int) -> tuple[Wave, Wave]:
     Raises:
         InputError: fewer samples than one window.
     """
-    from scipy.signal import welch
-
     if len(wave) < N_FFT:
         raise InputError(f"{len(wave)} samples are fewer than one window of {N_FFT}")
     frequency, power = welch(wave, sample_rate_hz, nperseg=N_FFT, detrend=False)

@@ -10,6 +10,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import stft
 
 from attm_companion.arrays import Array
 from attm_core.errors import InputError
@@ -37,8 +39,6 @@ def fine_detail(wave: Array, sample_rate_hz: int) -> Array:
     Raises:
         InputError: fewer samples than one smoothing window.
     """
-    from scipy.ndimage import uniform_filter1d
-
     if len(wave) < HOP * 2 * SMOOTH_FRAMES:
         raise InputError(f"{len(wave)} samples are too few to compare noise")
     level = np.log(np.maximum(_band_powers(wave, sample_rate_hz), 1e-7))
@@ -52,8 +52,6 @@ def fine_detail(wave: Array, sample_rate_hz: int) -> Array:
 
 def _band_powers(wave: Array, sample_rate_hz: int) -> Array:
     """Power in bands of equal width on the mel scale, (bands, frames)."""
-    from scipy.signal import stft
-
     frequency, _, spectrum = stft(wave, sample_rate_hz, nperseg=N_FFT, noverlap=N_FFT - HOP)
     top = min(TOP_HZ, sample_rate_hz / 2)
     edges = 700 * (10 ** (np.linspace(0, np.log10(1 + top / 700), N_BANDS + 1)) - 1)

@@ -16,7 +16,7 @@ def figure():
 @pytest.fixture
 def shown(monkeypatch):
     calls = []
-    monkeypatch.setattr("IPython.display.display", lambda *a, **k: calls.append((a, k)))
+    monkeypatch.setattr("attm_companion.book.figures.display", lambda *a, **k: calls.append((a, k)))
     return calls
 
 
