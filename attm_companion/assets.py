@@ -94,11 +94,7 @@ def _check_path(path: str) -> None:
 
 
 def check_url(url: str) -> None:
-    """Refuse anything but https (and http on this machine).
-
-    Raises:
-        AssetError: another scheme, or no host.
-    """
+    """Raise ``AssetError`` for what is not https, nor http on this machine."""
     parts = urlsplit(url)
     if not parts.hostname or (
         parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK)
@@ -142,11 +138,7 @@ def _listed_files(path: Path) -> Iterator[AssetFile]:
 
 
 def find_asset(name: str) -> Asset:
-    """The asset called ``name``.
-
-    Raises:
-        AssetError: unknown; the message lists what there is.
-    """
+    """The asset called ``name``; raises ``AssetError``, which lists what there is."""
     assets = load_manifest()
     if name not in assets:
         raise AssetError(f"no asset {name!r}; there are: {', '.join(assets)}")
@@ -211,11 +203,7 @@ def missing_assets(names: Iterable[str]) -> list[str]:
 
 
 def package_folder(name: str) -> Path:
-    """The folder of an installed package that brings files of data; it is not imported.
-
-    Raises:
-        AssetError: it is not installed.
-    """
+    """Folder of an installed package that brings data, else ``AssetError``; not imported."""
     spec = find_spec(name)
     if spec is None or spec.origin is None:
         raise AssetError(f"{name} is not installed; run `make environment`")

@@ -18,11 +18,7 @@ INJECTED_HEAD = "# Parameters"  # how papermill begins the cell it injects
 
 
 def read_notebook(path: Path) -> Any:
-    """Read a notebook (nbformat 4).
-
-    Raises:
-        ConfigError: missing file or not a notebook.
-    """
+    """Read a notebook (nbformat 4); raises ``ConfigError`` if it is missing or none."""
     import nbformat
 
     try:
@@ -138,11 +134,7 @@ def check_injected() -> None:
 
 
 def check_history(inputs: list[str]) -> None:
-    """Check the last injected cell of an input history against the cell run just before it.
-
-    Raises:
-        ConfigError: as :func:`check_injected`.
-    """
+    """Hold the last injected cell of a history against the cell before it; else ``ConfigError``."""
     places = [i for i, source in enumerate(inputs) if source.startswith(INJECTED_HEAD)]
     if not places:
         return

@@ -54,11 +54,7 @@ class Paper:
     labels: Mapping[str, str]  # row labels, captions and quoted words by key
 
     def cell(self, key: str) -> Cell:
-        """The printed number at ``key``.
-
-        Raises:
-            InputError: no such key.
-        """
+        """The printed number at ``key``; raises ``InputError`` if there is none."""
         if key not in self.cells:
             raise InputError(f"paper_numbers.yaml has no number {key!r}")
         return self.cells[key]
@@ -88,11 +84,7 @@ class Paper:
 
 
 def parse_cell(key: str, printed: str) -> Cell:
-    """A number as printed, with its emphasis and mark.
-
-    Raises:
-        InputError: it is not a number.
-    """
+    """A number as printed, with emphasis and mark; raises ``InputError`` if it is none."""
     match = _CELL.match(printed)
     if match is None:
         raise InputError(f"paper_numbers.yaml: {key} = {printed!r} is not a printed number")
@@ -114,11 +106,7 @@ def _walk(prefix: str, node: Mapping[str, Any]) -> Iterator[Cell | tuple[str, st
 
 @cache
 def load_paper(path: Path = PAPER_FILE) -> Paper:
-    """Read the transcription (once per path).
-
-    Raises:
-        InputError: a number is unquoted or not a number.
-    """
+    """Read the transcription, once; raises ``InputError`` at what is no quoted number."""
     tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     items = list(_walk("", tree))
     cells = {item.key: item for item in items if isinstance(item, Cell)}
@@ -127,9 +115,5 @@ def load_paper(path: Path = PAPER_FILE) -> Paper:
 
 
 def paper_value(key: str) -> float:
-    """The paper's number at ``key``, e.g. ``paper_value("table2.row4.fad")``.
-
-    Raises:
-        InputError: no such key.
-    """
+    """The paper's number at a key, such as ``table2.row4.fad``; else ``InputError``."""
     return load_paper()[key]

@@ -37,11 +37,7 @@ StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _ma
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file.
-
-    Raises:
-        ConfigError: missing, malformed, or a key is given twice.
-    """
+    """Read a YAML file; raises ``ConfigError`` if it is missing, or as `parse_yaml`."""
     try:
         return parse_yaml(Path(path).read_text(encoding="utf-8"), str(path))
     except FileNotFoundError as error:

@@ -8,11 +8,7 @@ class PublishingError(AttmError):
 
 
 def refuse(problems: list[str], what: str) -> None:
-    """Raise if a gate found problems.
-
-    Raises:
-        PublishingError: ``problems`` is not empty; the message lists each of them.
-    """
+    """Raise ``PublishingError``, which lists them, if a gate found problems."""
     if problems:
         listing = "\n".join(f"  - {problem}" for problem in problems)
         raise PublishingError(f"{what}: {len(problems)} problem(s)\n{listing}")

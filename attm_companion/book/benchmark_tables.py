@@ -51,11 +51,7 @@ class Target(NamedTuple):
 
 
 def read_benchmark(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """The file of one benchmark.
-
-    Raises:
-        ResultError: there is none.
-    """
+    """The file of one benchmark; raises ``ResultError`` if there is none."""
     path = folder / f"{name}.json"
     if not path.is_file():
         raise ResultError(f"no {path.name} among the benchmarks: run make benchmarks in a checkout")

@@ -11,11 +11,7 @@ from attm_core.errors import ConfigError
 
 
 def _layout(profile: str) -> tuple[Layout, str]:
-    """Folders of a profile, and how a notebook finds it from anywhere: its name or its path.
-
-    Raises:
-        ConfigError: there is no such profile.
-    """
+    """Folders of a profile, and how a notebook finds it from anywhere: its name or its path."""
     name = load_profile(profile).name
     return Layout(project_root(), name), profile if profile == name else str(
         Path(profile).resolve()

@@ -40,11 +40,7 @@ CHAIN = {
 
 
 def draw_results(results: Path, path: Path) -> Path:
-    """Draw the picture from the result files in the folder of a profile.
-
-    Raises:
-        ResultError: a result file is missing.
-    """
+    """Draw the picture from a profile's folder; ``ResultError`` if a file is missing."""
     matplotlib.use("Agg")
 
     use_style()

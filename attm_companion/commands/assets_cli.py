@@ -38,11 +38,7 @@ def run_fetch(args: argparse.Namespace) -> int:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    """Print the state of each file that is not verified, and a count.
-
-    Raises:
-        AssetError: a file is absent or wrong.
-    """
+    """Print what is not verified, and a count; raises ``AssetError`` if a file is wrong."""
     wrong = 0
     for name in args.names:
         states = verify(find_asset(name), args.to)

@@ -116,11 +116,7 @@ def _malformed(path: Path, error: Exception) -> InputError:
 
 @cache
 def load_claims(path: Path = CLAIMS_FILE) -> dict[str, Claim]:
-    """The statements, by id, in order.
-
-    Raises:
-        InputError: a field is missing or unknown.
-    """
+    """The statements by id; raises ``InputError`` if a field is missing or unknown."""
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:
         return {name: Claim(name, **node) for name, node in tree.items()}

@@ -59,11 +59,7 @@ class InferenceProtocol(pydantic.BaseModel):
         return InferenceProtocol.model_validate({**dict(self), **own, "config": config})
 
     def captions(self, frozen: Frozen) -> list[str]:
-        """The prompts, un-prefixed.
-
-        Raises:
-            ConfigError: ``n_prompts`` is negative or more than there are.
-        """
+        """The prompts, un-prefixed; raises ``ConfigError`` if ``n_prompts`` are not there."""
         captions = frozen.corpus.captions(self.split)
         if not 0 <= self.n_prompts <= len(captions):
             raise ConfigError(

@@ -55,11 +55,7 @@ class AssetStage(Stage):
         return self.ASSETS
 
     def run(self, folder: Path) -> None:
-        """Compare every file with the manifest and note what was found.
-
-        Raises:
-            AssetError: a file is absent or wrong.
-        """
+        """Note the state of every file; raises ``AssetError`` if one is absent or wrong."""
         write_json(folder / FILES, {name: _checked(name) for name in self.assets})
 
 

@@ -69,11 +69,7 @@ def _lines(row: str, stage: ConditionStage | Heard) -> Iterator[dict[str, Any]]:
 
 
 def read_prompts(profile: str, experiment: str) -> pd.DataFrame:
-    """Per-prompt scores of an experiment, a line per condition and prompt.
-
-    Raises:
-        ResultError: there are none.
-    """
+    """Scores of an experiment, a line per condition and prompt; else ``ResultError``."""
     path = result_path(f"{profile}/{FOLDER}", experiment)
     if not path.is_file():
         raise ResultError(f"{path} is missing; run `attm study --profile {profile}`")

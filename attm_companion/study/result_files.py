@@ -77,11 +77,7 @@ def _origin(path: Path) -> dict[str, Any]:
 
 
 def read_result(profile: str, experiment: str) -> Result:
-    """Read the result of an experiment.
-
-    Raises:
-        ResultError: it is missing, malformed or without provenance.
-    """
+    """Read the result of an experiment; ``ResultError`` if missing, or as `read_table`."""
     path = result_path(profile, experiment)
     if not path.exists():
         raise ResultError(f"{path} is missing; run `attm study --profile {profile}`")
@@ -89,7 +85,7 @@ def read_result(profile: str, experiment: str) -> Result:
 
 
 def read_table(path: Path, profile: str) -> Result:
-    """Read a table and its provenance from a path."""
+    """Read a table and its provenance; raises ``ResultError`` if it is malformed or has none."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)

@@ -52,11 +52,7 @@ EXPERIMENTS = (
 
 
 def find_experiment(name: str) -> Experiment:
-    """The experiment of a name, which is that of its module.
-
-    Raises:
-        ConfigError: there is none.
-    """
+    """The experiment that a module is named for; raises ``ConfigError`` if none is."""
     if name not in EXPERIMENTS:
         raise ConfigError(f"no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
     module = import_module(f"attm_companion.tables.{name}")

@@ -75,11 +75,7 @@ def _strum(pattern: str, pitches: list[int], start: float, beat_s: float) -> lis
 
 
 def drum_pattern(name: str, duration_s: float, beat_s: float) -> Notes:
-    """Drum hits (n, 3) for the whole duration.
-
-    Raises:
-        InputError: unknown pattern.
-    """
+    """Drum hits (n, 3) for a duration; raises ``InputError`` for an unknown pattern."""
     if name not in DRUMS:
         raise InputError(f"unknown drum pattern {name!r}; choose from {sorted(DRUMS)}")
     bars = np.arange(0.0, duration_s, 2 * beat_s)

@@ -81,11 +81,7 @@ class MiniCodec(nn.Module):
 
     @torch.no_grad()
     def decode_mel(self, latents: Float[Tensor, "B N C"]) -> Float[Tensor, "B M L"]:
-        """Natural-log mel spectrogram of latents.
-
-        Raises:
-            InputError: the latents are not ``n_channels`` wide.
-        """
+        """Natural-log mel spectrogram of latents; ``InputError`` unless ``n_channels`` wide."""
         if latents.shape[-1] != self.n_channels:
             raise InputError(f"latents are {latents.shape[-1]} wide, not {self.n_channels}")
         mel: Tensor = self.decoder(latents.transpose(1, 2).float())

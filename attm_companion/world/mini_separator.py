@@ -90,11 +90,7 @@ def train_mini_demucs(
 
 
 def _audible(stem: Tensor, crop_samples: int) -> Tensor:
-    """Rows that are not silent.
-
-    Raises:
-        InputError: none is left, or clips are too short.
-    """
+    """Rows that are not silent; raises ``InputError`` if none is left or they are too short."""
     if stem.ndim != 2 or stem.shape[1] < crop_samples:
         raise InputError(f"stems must have shape (n, S ≥ {crop_samples}), got {tuple(stem.shape)}")
     heard = stem[stem.square().mean(dim=1).sqrt() > SILENT_RMS]

@@ -70,11 +70,7 @@ def draw_faults(curated: bool, generator: np.random.Generator) -> dict[str, floa
 
 
 def quality_of(severities: Mapping[str, float]) -> float:
-    """The hidden quality, in [0, 1].
-
-    Raises:
-        InputError: unknown fault or a severity outside [0, 1].
-    """
+    """The hidden quality, in [0, 1]; raises ``InputError`` for an unknown fault or severity."""
     quality = 1.0
     for fault, severity in severities.items():
         if fault not in FAULT_WEIGHTS or not 0.0 <= severity <= 1.0:

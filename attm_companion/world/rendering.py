@@ -64,11 +64,7 @@ def render(lines: Sequence[Line], n_samples: int, sample_rate_hz: int) -> NDArra
 
 
 def _render_program(lines: Sequence[Line], n_samples: int, rate: int) -> NDArray[np.float32]:
-    """One program's lines at the level of their powers together; silence stays silence.
-
-    Raises:
-        RenderError: samples that are not finite.
-    """
+    """One program's lines at the level of their powers; silence stays. ``RenderError`` at NaN."""
     wave = _decimate(_play(lines, OVERSAMPLING * n_samples, OVERSAMPLING * rate), rate)
     level = _sounding_rms(wave, rate)
     if not np.isfinite(level):

@@ -48,11 +48,7 @@ class ClipStore:
         return len(self.table)
 
     def rows(self, split: str) -> Rows:
-        """Row numbers of a split.
-
-        Raises:
-            InputError: unknown split.
-        """
+        """Row numbers of a split; raises ``InputError`` if there is no such split."""
         if split not in SPLITS:
             raise InputError(f"unknown split {split!r}; choose from {SPLITS}")
         return np.flatnonzero((self.table["split"] == split).to_numpy())

@@ -34,11 +34,7 @@ class Audit:
     measured_now: bool  # computed in this run; else read from the last committed result
 
     def __getitem__(self, path: str) -> Any:
-        """The figure at a dotted path, e.g. ``"scores.clap.systems.sub1.mean"``.
-
-        Raises:
-            ResultError: there is no such figure.
-        """
+        """The figure at a path, ``"scores.clap.systems.sub1.mean"``; else ``ResultError``."""
         node: Any = self.figures
         for name in path.split("."):
             if not isinstance(node, dict) or name not in node:
@@ -92,11 +88,7 @@ def rounded(node: Any) -> Any:
 
 
 def load_audit(path: Path = AUDIT_FILE) -> Audit:
-    """The last committed audit.
-
-    Raises:
-        ResultError: there is none.
-    """
+    """The last committed audit; raises ``ResultError`` if there is none."""
     if not path.is_file():
         raise ResultError(
             f"{path} is missing: run `attm claims --released DIR` where the release is"

@@ -45,11 +45,7 @@ class MeasuredClip:
 
 
 def measure(clip: Clip) -> MeasuredClip:
-    """Measure one clip.
-
-    Raises:
-        InputError: the file is not audio, or shorter than a loudness block.
-    """
+    """Measure a clip; raises ``InputError`` if it is no audio or shorter than a loudness block."""
     wave, rate = load_audio(clip.path)
     mono = to_mono(wave)[0].double().numpy()
     frequency, level = power_spectrum(mono, rate)

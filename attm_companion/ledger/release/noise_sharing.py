@@ -62,11 +62,7 @@ def _band_powers(wave: Array, sample_rate_hz: int) -> Array:
 
 
 def correlation_matrix(details: Sequence[Array]) -> Matrix:
-    """Pearson correlations between unit-norm details, (n, n).
-
-    Raises:
-        InputError: clips of different length.
-    """
+    """Correlations of unit-norm details, (n, n); ``InputError`` unless of one length."""
     if len({len(detail) for detail in details}) != 1:
         raise InputError("noise can be compared between clips of one length only")
     stacked = np.stack(details)
