@@ -94,11 +94,9 @@ def _phrase(value: Value, rest: str, request: str) -> str:
 
 
 def filled(result: Result, text: str) -> str:
-    """A text with its roles ``num`` and ``says`` filled from one stored table, as HTML.
+    """HTML with its roles ``num`` and ``says`` filled from one stored table.
 
-    Args:
-        result: the table; a request is as in a page, without the name of the experiment.
-        text: HTML with the roles in it.
+    A request is as in a page, without the name of the experiment.
 
     Raises:
         ResultError: as `find_number` and `find_phrase`.

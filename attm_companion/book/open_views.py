@@ -23,10 +23,7 @@ def stored(run: str, experiment: str) -> Result:
 def answer(result: Result, text: str, **words: object) -> HtmlView:
     """A paragraph whose roles are filled from a result, or the word that it is not answered yet.
 
-    Args:
-        result: the table.
-        text: as in `filled`; ``$name`` in it stands for a word.
-        words: what stands there.
+    The text is as in `filled`; ``$name`` in it stands for the word of that name.
     """
     try:
         told = filled(result, " ".join(Template(text).substitute(words).split()))

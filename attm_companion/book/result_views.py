@@ -72,10 +72,8 @@ def tests_table(
 ) -> pd.DataFrame:
     """The paired tests of an experiment: difference with interval, p, n and verdict.
 
-    Args:
-        result: the table of an experiment.
-        query: which tests, all if empty.
-        rows: label → row, as in `comparison`; a row without a label keeps its name.
+    ``query`` says which, all if empty; ``rows`` are label → row, as in `comparison`, and a row
+    without a label keeps its name.
     """
     named = {row: label for label, row in (rows or {}).items()}
     tests = result.frame[result.frame["p"].notna()]

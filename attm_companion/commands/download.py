@@ -22,14 +22,7 @@ HERE = ("verified", "unverified")
 
 
 def fetch(asset: Asset, folder: Path | None = None) -> list[Path]:
-    """Fetch what is missing of an asset; files already verified are left alone.
-
-    Args:
-        asset: what to fetch.
-        folder: where to; the asset's own folder if None.
-
-    Returns:
-        Paths of all its files.
+    """Fetch what is missing of an asset into ``folder``, or its own; the paths of all its files.
 
     Raises:
         AssetError: nothing to fetch from, consent missing, no space, transfer or digest failed, or

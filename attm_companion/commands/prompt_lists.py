@@ -27,10 +27,7 @@ def number_prompts(texts: Sequence[str]) -> dict[str, str]:
 
 
 def read_prompts(path: Path) -> dict[str, str]:
-    """Prompts by id, in the order of the file.
-
-    Args:
-        path: ``.json`` or ``.csv``, see ``FORMS``.
+    """Prompts by id, in the order of the file, ``.json`` or ``.csv``; see ``FORMS``.
 
     Raises:
         InputError: missing, of another form, an id twice or unusable as a file name, an empty or

@@ -169,10 +169,7 @@ def gather(
 ) -> Evidence:
     """Collect the evidence: the release if it is here, committed results otherwise.
 
-    Args:
-        released: folder of the public release; ``ATTM_RELEASED_DIR`` if None.
-        results: folder of committed results.
-        paper: the transcription; the committed one if None.
+    The release is looked for in ``released``, else in ``ATTM_RELEASED_DIR``.
     """
     audit, _ = open_audit(released, results / "released_audit.json")
     return Evidence(paper or load_paper(), audit, load_mini(results / "mini"))

@@ -24,13 +24,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 def evaluate(text: str, paper: Paper, audit: Audit, names: Mapping[str, Any]) -> Any:
     """The value of an expression in Python's notation.
 
-    Args:
-        text: numbers, ``+ - * /``, comparisons, ``and``, ``if … else``, the functions above; a
-            dotted key of the transcription (``table2.row1.fad``), or of the audit after
-            ``audit.``; a name of ``names``.
-        paper: the transcription.
-        audit: figures of the release.
-        names: earlier figures, and the verdicts.
+    It holds numbers, ``+ - * /``, comparisons, ``and``, ``if … else``, the functions above; dotted
+    keys of the transcription (``table2.row1.fad``), or of the audit after ``audit.``; and names of
+    ``names``: earlier figures, and the verdicts.
 
     Raises:
         InputError: anything else in it, or an unknown key.

@@ -121,10 +121,8 @@ class Study:
     ) -> chain.ExpertStage:
         """Stage 2 on the chain of a head.
 
-        Args:
-            head: of Stage 1.
-            config: another arm than the profile's, such as a control that keeps clips at random.
-            start_sigma_rel: start from averaged weights of Stage 1 instead of the raw ones.
+        ``config`` is another arm than the profile's, such as a control that keeps clips at random;
+        with ``start_sigma_rel`` it starts from averaged weights of Stage 1.
         """
         return chain.ExpertStage(
             start=self.sft(head),

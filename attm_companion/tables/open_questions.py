@@ -43,12 +43,7 @@ def write_open(studies: Sequence[Study], reading: Reading) -> None:
 
 
 def tabulate(rows: dict[Study, Rows], reading: Reading) -> Result:
-    """The table.
-
-    Args:
-        rows: study of each training seed → its rows that are in the cache.
-        reading: the selected one.
-    """
+    """The table of the rows in the cache, by the study of each training seed, as read."""
     first = next(iter(rows))
     result = first.result(EXPERIMENT)
     with threadpool_limits(limits=1):

@@ -20,8 +20,7 @@ MIN_ONSETS_PER_BEAT = 0.5
 def assign_splits(pieces: Sequence[tuple[str, str]], seed: int) -> dict[str, str]:
     """Deal pieces, (piece_id, kind), to splits, each kind as evenly as its number allows.
 
-    Returns:
-        piece_id → split; every split has a piece.
+    Every split has a piece; the result is piece_id → split.
 
     Raises:
         ConfigError: fewer than 20 pieces.

@@ -88,10 +88,7 @@ def correlation_lead(paper: Paper) -> Result:
 def frechet_bias(n: int, n_reference: int, decay: float) -> float:
     """FAD of ``n`` against ``n_reference`` draws of one normal law, where the true value is 0.
 
-    Args:
-        n: generated clips.
-        n_reference: clips of the reference.
-        decay: the k-th largest variance of the law is proportional to k^−decay.
+    The k-th largest variance of the law is proportional to k^−decay.
     """
     variances = np.arange(1, EMBEDDING_WIDTH + 1) ** -decay
     scale = np.sqrt(variances * TOTAL_VARIANCE / variances.sum())

@@ -54,10 +54,7 @@ class Release:
         return {int(row["id"]): row["prompt"] for row in self.json("ttm-humanpref/prompts.json")}
 
     def scores(self, metric: str) -> pd.DataFrame:
-        """Per-prompt scores: a row a prompt id, a column a system.
-
-        Args:
-            metric: ``"clap"`` or ``"reward"``.
+        """Per-prompt scores, ``"clap"`` or ``"reward"``: a row a prompt id, a column a system.
 
         Raises:
             InputError: a system or a value is missing.

@@ -30,11 +30,7 @@ SHOWN_LAGS = 20
 
 
 def fine_detail(wave: Array, sample_rate_hz: int) -> Array:
-    """Log-mel spectrogram without its slow part, flattened to unit norm.
-
-    Args:
-        wave: (S,) mono.
-        sample_rate_hz: its rate.
+    """Log-mel spectrogram of a mono wave (S,) without its slow part, flattened to unit norm.
 
     Raises:
         InputError: fewer samples than one smoothing window.
@@ -73,9 +69,8 @@ def correlation_matrix(details: Sequence[Array]) -> Matrix:
 def same_prompt_excess(block: Matrix, generator: np.random.Generator) -> dict[str, Any]:
     """Same-prompt against other-prompt correlation between two systems, with a permutation p.
 
-    Args:
-        block: (n, n) correlations, a row per prompt of one system, a column per prompt of another.
-        generator: shuffles the prompts of the second.
+    ``block`` (n, n) has a row per prompt of one system and a column per prompt of the other, whose
+    prompts the generator shuffles.
     """
     n = len(block)
     same, other = np.diag(block), block[~np.eye(n, dtype=bool)]
