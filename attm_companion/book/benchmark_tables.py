@@ -16,7 +16,6 @@ from attm_core.files import read_json
 
 FOLDER = PARTS_FILE.parent
 REFERENCE = "reference"
-NOT_MEASURED = "reference not measured"
 RATE, OWN_RATE, SHARE = "GFLOP/s", "matrix product, GFLOP/s", "share, %"
 RATIO = "reference / this"
 SAMPLING_RATIO, TRAINING_MS = 2.5, 60.0  # wanted
@@ -28,15 +27,13 @@ class Target(NamedTuple):
 
     name: str  # what is measured
     wanted: float  # the bound
-    measured: float | None  # what was found; None where the reference was not measured
+    measured: float  # what was found
     at_most: bool  # whether smaller is better
     unit: str  # of both
 
     @property
     def verdict(self) -> str:
-        """``"met"``, ``"missed"`` or that there was nothing to compare with."""
-        if self.measured is None:
-            return NOT_MEASURED
+        """``"met"`` or ``"missed"``."""
         met = self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
         return "met" if met else "missed"
 
@@ -44,8 +41,6 @@ class Target(NamedTuple):
     def sentence(self) -> str:
         """What to say of it in prose."""
         bound = f"{'at most' if self.at_most else 'at least'} {self.wanted:g}{self.unit}"
-        if self.measured is None:
-            return f"Not measured: {self.name}, {bound} wanted; there is no run with the reference."
         found = f"{self.name}, {self.measured:.3g}{self.unit}"
         return f"{self.verdict.capitalize()}: {found}; {bound} wanted."
 
@@ -64,11 +59,12 @@ def has_reference(run: Run) -> bool:
     return any(row["variant"].startswith(REFERENCE) for row in run["rows"])
 
 
-def run_with_reference(found: Run) -> Run | None:
-    """The newest run with the reference: the file's own, or the one kept beside it."""
-    if has_reference(found):
-        return found
-    return found.get("with_reference")
+def run_with_reference(found: Run) -> Run:
+    """The newest run with the reference, in the file or kept beside it; else ``ResultError``."""
+    run: Run | None = found if has_reference(found) else found.get("with_reference")
+    if run is None:
+        raise ResultError("no run has the reference: `make benchmarks REFERENCE=path/to/MeanAudio`")
+    return run
 
 
 def sampling_table(run: Run) -> pd.DataFrame:
@@ -118,14 +114,14 @@ def frechet_table(found: Run) -> pd.DataFrame:
 
 
 def ratios_to_reference(sampling: Run, training: Run, frechet: Run) -> pd.Series:
-    """Our variants and how many times longer the reference's best takes, as far as measured."""
-    frames = {"sampling": (sampling_table, sampling), "training": (training_table, training)}
-    found = {"": frechet_table(frechet)[RATIO][1:]}  # the first row is the reference's way
-    for name, (table, file) in frames.items():
-        if (run := run_with_reference(file)) is not None:
-            ours = table(run)[RATIO].filter(regex=f"^(?!{REFERENCE})")
-            found[name] = ours.add_prefix(f"{name}: ")
-    joined: pd.Series = pd.concat([found[name] for name in (*frames, "") if name in found])
+    """Our variants and how many times longer the reference's best takes."""
+    tables = {
+        "sampling: ": sampling_table(run_with_reference(sampling)),
+        "training: ": training_table(run_with_reference(training)),
+        "": frechet_table(frechet)[1:],  # the first row is the reference's way
+    }
+    ours = {k: f[RATIO].filter(regex=f"^(?!{REFERENCE})").add_prefix(k) for k, f in tables.items()}
+    joined: pd.Series = pd.concat(list(ours.values()))
     return joined
 
 
@@ -148,7 +144,7 @@ def target_table(found: list[Target]) -> pd.DataFrame:
         {
             "": item.name,
             "wanted": f"{'≤' if item.at_most else '≥'} {item.wanted:g}{item.unit}",
-            "measured": None if item.measured is None else f"{item.measured:.3g}{item.unit}",
+            "measured": f"{item.measured:.3g}{item.unit}",
             "verdict": item.verdict,
         }
         for item in found
@@ -161,27 +157,25 @@ def limits(sampling: Run, training: Run) -> pd.DataFrame:
     Sampling: the matrix rate over the rate of the reference's best mode (Winograd's products, which
     need fewer operations, could go beyond). Training: a step's operations over the rate.
     """
-    rows = []
-    if (run := run_with_reference(sampling)) is not None:
-        theirs = _fastest(run, "", reference=True)
-        most = _rate_of(theirs["variant"], run["machine"]) / theirs["reference_gflops_a_second"]
-        rows.append(("sampling", f"≥ {SAMPLING_RATIO:g} ×", f"{most:.3g} ×"))
+    run = run_with_reference(sampling)
+    theirs = _fastest(run, "", reference=True)
+    most = _rate_of(theirs["variant"], run["machine"]) / theirs["reference_gflops_a_second"]
     least = 1000 * training["rows"][0]["gflop"] / training["machine"]["matmul_gflops_bfloat16"]
-    rows.append(("training step", f"≤ {TRAINING_MS:g} ms", f"{least:.3g} ms"))
-    return _frame(
-        {"": name, "wanted": wanted, "at the matrix rate": found} for name, wanted, found in rows
-    )
+    rows = {
+        "sampling": (f"≥ {SAMPLING_RATIO:g} ×", f"{most:.3g} ×"),
+        "training step": (f"≤ {TRAINING_MS:g} ms", f"{least:.3g} ms"),
+    }
+    columns = ["wanted", "at the matrix rate"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def _sampling_targets(found: Run) -> Iterator[Target]:
     run = run_with_reference(found)
-    ratio = error = alike = distance = None
-    if run is not None:
-        best, exact = _fastest(run, ""), _fastest(run, "float32")
-        theirs = _fastest(run, "float32", reference=True)
-        ratio = best["best_reference_over_this"]["wall_s_best"]
-        alike = theirs["step_wall_s_best"] / exact["step_wall_s_best"]
-        error, distance = 100 * best["relative_l2_to_first"], exact["relative_l2_to_first"]
+    best, exact = _fastest(run, ""), _fastest(run, "float32")
+    theirs = _fastest(run, "float32", reference=True)
+    ratio = best["best_reference_over_this"]["wall_s_best"]
+    alike = theirs["step_wall_s_best"] / exact["step_wall_s_best"]
+    error, distance = 100 * best["relative_l2_to_first"], exact["relative_l2_to_first"]
     yield Target("sampling, over the reference's best mode", SAMPLING_RATIO, ratio, False, " ×")
     yield Target("error of its final latent", 1.0, error, True, " %")
     yield Target("sampling in float32, over the reference's", 1.3, alike, False, " ×")
@@ -190,11 +184,8 @@ def _sampling_targets(found: Run) -> Iterator[Target]:
 
 def _fastest(run: Run, kind: str, reference: bool = False) -> Run:
     """The fastest variant of a kind, ours or the reference's."""
-    asked: list[Run] = [
-        row
-        for row in run["rows"]
-        if kind in row["variant"] and row["variant"].startswith(REFERENCE) is reference
-    ]
+    ours: list[Run] = [r for r in run["rows"] if r["variant"].startswith(REFERENCE) is reference]
+    asked = [row for row in ours if kind in row["variant"]]
     return min(asked, key=lambda row: float(row["step_wall_s_best"]))
 
 
