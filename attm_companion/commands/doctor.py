@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -74,7 +73,9 @@ def examine(name: str) -> Iterator[Finding]:
     if isinstance(cast, PaperCast):
         yield gpu()
         yield from paper_assets()
-    yield from stages(study)
+    chain = ancestry(all_stages(study))
+    waiting = sum(not stage.done for stage in chain)
+    yield Finding("ok", "stages", f"{len(chain)} in all, {waiting} to run")
 
 
 def environment(lock: Path = LOCK) -> Iterator[Finding]:
@@ -165,18 +166,6 @@ def gpu() -> Finding:
         return Finding("ok", "gpu", torch.cuda.get_device_name())
     remedy = "`attm study --profile paper --dry-run` says how long each stage takes"
     return Finding("note", "gpu", "none found", remedy)
-
-
-def stages(study: Study) -> Iterator[Finding]:
-    """For each kind of stage how many are cached, and the number that would run."""
-    chain = ancestry(all_stages(study))
-    wanted = Counter(stage.label for stage in chain)
-    done = Counter(stage.label for stage in chain if stage.done)
-    for label, total in wanted.items():
-        text = f"{done[label]} of {total} cached, {total - done[label]} to run"
-        yield Finding("ok", "stage", f"{label}: {text}")
-    waiting = wanted.total() - done.total()
-    yield Finding("ok", "stages", f"{wanted.total()} in all, {waiting} to run")
 
 
 def paper_assets() -> Iterator[Finding]:

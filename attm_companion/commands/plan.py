@@ -7,26 +7,22 @@ paper's own 32 hours for Stage 1 imply, and on the machine that measured the par
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydantic
-
 from attm_companion.assets import missing_assets
 from attm_companion.commands.work import work_of
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.profile import PaperCast
-from attm_companion.study.stage import WITHOUT_EFFECT, Stage, ancestry
+from attm_companion.study.profile import PaperCast, places
+from attm_companion.study.stage import Stage, ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables.experiments import all_stages
 from attm_core.files import read_json
 
 PARTS_FILE = Path(__file__).parents[2] / "results" / "benchmarks" / "parts.json"
-NO_SETTINGS = WITHOUT_EFFECT | {"kind"}
 HOUR_S = 3600.0
 GIGA, PETA = 1e9, 1e15
 
@@ -83,22 +79,12 @@ def plan(study: Study) -> list[Planned]:
 
 def configuration(stage: Stage) -> dict[str, Any]:
     """A stage's own settings, flat, and the labels of its inputs; not where it runs."""
-    return dict(_settings("", stage))
-
-
-def _settings(prefix: str, group: Any) -> Iterator[tuple[str, Any]]:
-    is_model = isinstance(group, pydantic.BaseModel)
-    fields = type(group).model_fields if is_model else (f.name for f in dataclasses.fields(group))
-    for name in fields:
-        value = getattr(group, name)
-        if isinstance(value, Stage):
-            if not prefix:
-                yield name, value.label
-        elif isinstance(value, pydantic.BaseModel) or dataclasses.is_dataclass(value):
-            if name not in NO_SETTINGS:
-                yield from _settings(f"{prefix}{name}.", value)
-        elif name not in NO_SETTINGS:
-            yield f"{prefix}{name}", value
+    labels = {parent.uid: parent.label for parent in stage.parents}
+    return {
+        place: labels.get(str(value), value)
+        for place, value in places(stage.inputs())
+        if not place.endswith("kind") and ("." not in place or str(value) not in labels)
+    }
 
 
 def describe_cost(work: Counter[str], prices: Prices) -> str:

@@ -74,9 +74,13 @@ class Stage(pydantic.BaseModel):
         It does not depend on how a stage was made: an object that plays a role in two stages has
         one identity.
         """
-        values = json.dumps([self.version, _identity(dict(_fields(self)))], sort_keys=True)
+        values = json.dumps([self.version, self.inputs()], sort_keys=True)
         digest = hashlib.sha256(values.encode()).hexdigest()[:16]
         return f"{type(self).__name__.removesuffix('Stage').lower()}-{digest}"
+
+    def inputs(self) -> dict[str, Any]:
+        """All that the result depends on, as JSON; a stage in it by its identity."""
+        return {name: _identity(v) for name, v in _fields(self) if name not in WITHOUT_EFFECT}
 
     @property
     def folder(self) -> Path:

@@ -20,7 +20,6 @@ def test_a_machine_that_can_run_says_what_would_run_and_makes_nothing(own_folder
     assert main(["doctor", "--profile", "smoke"]) == 0
     said = capsys.readouterr().out
     assert f"{len(STAGES)} in all, {len(STAGES)} to run" in said
-    assert "Corpus: 0 of 1 cached, 1 to run" in said
     assert said.splitlines()[-1] == "profile smoke can run: `attm study --profile smoke`"
     assert list(own_folders.iterdir()) == []
 
