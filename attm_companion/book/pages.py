@@ -48,7 +48,8 @@ def provenance_page(results: Path, profile: str) -> str:
     return (
         "# Provenance\n\n"
         f"Profile `{profile}`. Every number of ours in this book comes from one of these result "
-        f"files ({len(rows)}). A number shows its id under the pointer or the focus{live}.\n\n"
+        f"files ({len(rows)}). A number shows its id under the pointer or the focus{live}. "
+        "Wall time is that of all stages that a table needs, also of those that others share.\n\n"
         + "".join(f"- {_words(key)}: {facts[0][key]}\n" for key in common)
         + "\n"
         + table_html(head, rows, f"Result files of profile {profile}", prose=True)
