@@ -72,10 +72,6 @@ class Layout:
         """Where the executed copies of all notebooks belong, in the same order."""
         return [self.executed / source.name for source in self.notebook_sources()]
 
-    def prose_sources(self) -> list[Path]:
-        """MyST pages in alphabetical order."""
-        return sorted(self.prose.glob("*.md"))
-
 
 def static_folder() -> Path:
     """Where a running notebook leaves its audio, so that ``static/NAME`` resolves beside it.

@@ -45,7 +45,7 @@ def toc_problems(layout: Layout) -> list[str]:
         listed = set(parse_toc_data(read_yaml(layout.root / "_toc.yml")))
     except MalformedError as error:  # such as a page that is given twice
         return [f"_toc.yml: {error}"]
-    known = {f"book/{path.stem}" for path in layout.prose_sources()}
+    known = {f"book/{path.stem}" for path in layout.prose.glob("*.md")}
     known |= {f"book/generated/{name}" for name in GENERATED_PAGES}
     known |= {f"notebooks/{path.stem}" for path in layout.notebook_sources()}
     missing = [f"_toc.yml lists {name}, which does not exist" for name in sorted(listed - known)]

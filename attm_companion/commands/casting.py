@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Generator
@@ -26,8 +25,6 @@ from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import RewardModel
 from attm_core.weights import read_state_dict
 
-StageName = Literal["sft", "expert", "crpo"]
-
 
 @dataclass(frozen=True)
 class Loaded:
@@ -38,13 +35,6 @@ class Loaded:
     # the ranker with the evaluation CLAP model; None for untrained networks
     reward: RewardModel | None
     uid: str  # identity of the weights, for the record
-
-
-def weights_of(study: Study, stage: StageName, head: HeadName) -> Weights:
-    """The stage of the chain of a head; ``crpo`` with v1 is the paper's submitted hybrid."""
-    if stage == "sft":
-        return study.sft(head)
-    return study.expert(head) if stage == "expert" else study.crpo(head)
 
 
 def provide(study: Study, stages: Sequence[Stage], train: bool) -> None:

@@ -10,21 +10,12 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from attm_companion.commands.options import add_commands
-from attm_core import __version__
+from attm_companion.commands.options import build_parser
 from attm_core.errors import AttmError, InputError
 
 STDOUT = 1
 READER_LEFT = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 AGAIN_S = 10.0
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with all subcommands."""
-    parser = argparse.ArgumentParser(prog="attm", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--version", action="version", version=f"attm-companion {__version__}")
-    add_commands(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@ import argparse
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +16,12 @@ from torch import Tensor
 from attm_companion.commands import casting
 from attm_companion.commands.casting import Loaded
 from attm_companion.commands.prompt_lists import number_prompts, read_prompts
+from attm_companion.study.chain import Weights
 from attm_companion.study.study import Study
 from attm_core import __version__
 from attm_core.audio import load_audio, save_audio, to_mono
 from attm_core.configuration import GenerationConfig, check_prompt
-from attm_core.constants import HEADS, SUBMITTED_FORWARD
+from attm_core.constants import HEADS, SUBMITTED_FORWARD, HeadName
 from attm_core.errors import InputError
 from attm_core.evaluation.clap_score import cosine_per_item
 from attm_core.files import write_json
@@ -121,7 +122,9 @@ def _load(args: argparse.Namespace, study: Study) -> Loaded:
     if args.weights is not None:
         forward = SUBMITTED_FORWARD if args.stage == "crpo" else head
         return casting.given(study, args.weights, forward, train)
-    return casting.trained(study, casting.weights_of(study, args.stage, head), train)
+    stages: dict[str, Callable[[HeadName], Weights]]
+    stages = {"sft": study.sft, "expert": study.expert, "crpo": study.crpo}
+    return casting.trained(study, stages[args.stage](head), train)
 
 
 def _record(args: argparse.Namespace, config: GenerationConfig, loaded: Loaded) -> dict[str, Any]:

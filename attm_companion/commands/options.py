@@ -9,15 +9,21 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from attm_core import __version__
 from attm_core.constants import HEADS
 
 MAX_JOBS = 1024
 
 
-def add_commands(commands: Any) -> None:
-    """Add every subcommand; its default ``run`` takes the parsed options, gives the exit code."""
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; a subcommand's default ``run`` takes the options and gives the exit code."""
+    words = "The `attm` command: study, notebooks, book, generate, score, claims, assets and more."
+    parser = argparse.ArgumentParser(prog="attm", description=words)
+    parser.add_argument("--version", action="version", version=f"attm-companion {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_study, _add_seeds, _add_book, _add_generate, _add_scores, _add_checks):
         add(commands)
+    return parser
 
 
 def _command(commands: Any, name: str, place: str, words: str) -> argparse.ArgumentParser:

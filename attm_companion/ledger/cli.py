@@ -4,8 +4,8 @@ import argparse
 
 from attm_companion.ledger.evidence import VERDICTS, gather
 from attm_companion.ledger.ledger import Entry, build_ledger, count_verdicts, write_ledger
-from attm_companion.ledger.release.audit import save_audit
 from attm_core.errors import InputError
+from attm_core.files import write_json
 
 
 def run_claims(args: argparse.Namespace) -> int:
@@ -22,7 +22,7 @@ def run_claims(args: argparse.Namespace) -> int:
     entries = build_ledger(evidence)
     path = write_ledger(entries, evidence, args.results / "claims.json")
     if args.commit_audit and evidence.audit.measured_now:
-        save_audit(evidence.audit, args.results / "released_audit.json")
+        write_json(args.results / "released_audit.json", evidence.audit.figures)
     print(describe(entries, args.show))
     print(f"written: {path}")
     return 0

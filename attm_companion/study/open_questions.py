@@ -69,7 +69,7 @@ def best_of(study: Study, reading: Reading) -> Rows:
         protocol=read,
         evaluator=study.evaluator,
         n=max(2, 1 + round(study.profile.expert.n_samples / N_PROMPTS)),
-        launch=study.resources.generation,
+        launch=study.profile.resources.generation,
     )
     return {"best_of": stage, "experts": study.condition(study.expert(V1), read, s=reading.s)}
 
@@ -100,7 +100,7 @@ def unet(study: Study, reading: Reading, head: HeadName = V1) -> Rows:
         seed=study.training_seed,
         protocols=read,
         evaluator=study.evaluator,
-        launch=study.resources.training,
+        launch=study.profile.resources.training,
     )
     own = {f"{version}.{end}": read[f"{name}.{end}"].config.s for end in ("low", "high")}
     return {name: stage} | {row: study.condition(ours, table1, s=s) for row, s in own.items()}

@@ -10,7 +10,7 @@ from attm_companion.arrays import Array
 from attm_companion.study import chain, conditions, roles
 from attm_companion.study.conditions import InferenceProtocol
 from attm_companion.study.features import FeaturesStage, ShardedFeaturesStage
-from attm_companion.study.profile import Generation, MiniCast, Profile, Resources, load_profile
+from attm_companion.study.profile import Generation, MiniCast, Profile, load_profile
 from attm_companion.study.result_files import provenance
 from attm_companion.study.results import Result
 from attm_core.configuration import CRPOConfig, ExpertIterationConfig
@@ -55,11 +55,6 @@ class Study:
         return f"{said} Results: `results/{self.profile.name}/`."
 
     @property
-    def resources(self) -> Resources:
-        """Where stages run."""
-        return self.profile.resources
-
-    @property
     def seed(self) -> int:
         """Generation seed of Sub. 1."""
         return self.profile.generation.seeds[0]
@@ -83,7 +78,7 @@ class Study:
     def features(self) -> chain.Features:
         """Latents, text features and reward columns."""
         cast = self.profile.cast
-        ranker, launch = self.training_ranker, self.resources.data
+        ranker, launch = self.training_ranker, self.profile.resources.data
         shared = {"frozen": self.frozen, "ranker": ranker, "launch": launch}
         if isinstance(cast, MiniCast):
             return FeaturesStage.model_validate({**shared, "bleed_db": cast.bleed_db})
@@ -106,7 +101,7 @@ class Study:
             reward=reward,
             training=self.profile.sft,
             seed=self.training_seed,
-            launch=self.resources.training,
+            launch=self.profile.resources.training,
         )
 
     def baseline(self) -> chain.SFTStage:
@@ -130,7 +125,7 @@ class Study:
             config=config or self.profile.expert,
             generation=self.own_samples,
             seed=self.training_seed,
-            launch=self.resources.training,
+            launch=self.profile.resources.training,
         )
 
     def crpo(
@@ -146,7 +141,7 @@ class Study:
             config=config or self.profile.crpo,
             generation=self.own_samples,
             seed=self.training_seed,
-            launch=self.resources.training,
+            launch=self.profile.resources.training,
         )
 
     @cached_property
@@ -187,7 +182,7 @@ class Study:
             forward=forward or own,
             protocol=protocol.changed(s=s),
             evaluator=self.evaluator,
-            launch=self.resources.generation,
+            launch=self.profile.resources.generation,
         )
 
     @cached_property
@@ -202,7 +197,7 @@ class Study:
             evaluator=self.evaluator,
             features=self.features,
             protocol=protocol or self.evaluation,
-            launch=self.resources.generation,
+            launch=self.profile.resources.generation,
         )
 
     def reference(self, protocol: InferenceProtocol) -> Array:

@@ -19,7 +19,7 @@ from attm_companion.ledger.release.ranker import audit_calibration, audit_fresh_
 from attm_companion.ledger.release.scores import audit_score_tables, audit_scores
 from attm_companion.paper_numbers import Paper, load_paper
 from attm_core.errors import ResultError
-from attm_core.files import read_json, write_json
+from attm_core.files import read_json
 from attm_core.randomness import numpy_generator
 
 AUDIT_FILE = Path("results") / "released_audit.json"
@@ -121,8 +121,3 @@ def with_committed_clips(audit: Audit, committed: Audit) -> Audit:
     origin["clips_seen"] = committed["provenance.clips_seen"]
     figures = audit.figures | {"clips": committed["clips"], "provenance": origin}
     return Audit(figures, measured_now=False)
-
-
-def save_audit(audit: Audit, path: Path = AUDIT_FILE) -> Path:
-    """Write the summary figures atomically."""
-    return write_json(path, audit.figures)

@@ -141,7 +141,7 @@ def test_committed_audit_stands_in_and_says_so(monkeypatch: pytest.MonkeyPatch, 
     mended = audits.with_committed_clips(partial, audit)
     assert not mended.measured_now
     assert mended["clips.n"] == 300
-    path = audits.save_audit(audit, tmp_path / "audit.json")
+    path = write_json(tmp_path / "audit.json", audit.figures)
     assert audits.load_audit(path).figures == audit.figures
     text = path.read_text(encoding="utf-8")  # no text and no table by prompt
     assert (len(text) < 60_000, max(map(len, text.split('"'))) < 2_000) == (True, True)
