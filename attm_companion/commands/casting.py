@@ -3,27 +3,38 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Generator
 
+from attm_companion.study import frozen as mini
+from attm_companion.study import paper_frozen as published
 from attm_companion.study.chain import Weights, flux_config
 from attm_companion.study.features import latent_shapes
+from attm_companion.study.judges import ClapStage
 from attm_companion.study.sampling import sampling_model
 from attm_companion.study.scheduler import ensure
 from attm_companion.study.stage import Stage, ancestry
 from attm_companion.study.study import Study
+from attm_companion.world import random_networks
+from attm_companion.world.mini_clap import MiniClap
+from attm_companion.world.mini_codec import MiniCodec
+from attm_companion.world.mini_separator import build_mini_demucs
+from attm_companion.world.minilm import MiniLM
 from attm_core.backbone.checkpoint import cross_load, load_model, load_reference_state_dict
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.codec.mmaudio import MMAudioCodec
 from attm_core.constants import HeadName
 from attm_core.errors import AssetError
 from attm_core.files import sha256_file
 from attm_core.generation.guidance import VelocityModel
 from attm_core.generation.pipeline import FixedNetworks
+from attm_core.generation.separation import DemucsSeparator
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import RewardModel
-from attm_core.weights import read_state_dict
+from attm_core.weights import build, read_state_dict
 
 
 @dataclass(frozen=True)
@@ -105,9 +116,9 @@ def untrained(study: Study, head: HeadName) -> Loaded:
     def generator(role: str) -> Generator:
         return torch_generator(study.training_seed, role, "untrained")
 
-    text = frozen.text.untrained(generator("text"))
-    clap = frozen.conditioning_clap.untrained(generator("clap"))
-    codec = frozen.codec.untrained(generator("codec"))
+    text = _untrained(frozen.text, generator("text"))
+    clap = _untrained(frozen.conditioning_clap, generator("clap"))
+    codec = _untrained(frozen.codec, generator("codec"))
 
     def encode_text(texts: list[str]) -> Conditions:
         return Conditions(text.encode(texts), clap.embed_text(texts))
@@ -117,7 +128,28 @@ def untrained(study: Study, head: HeadName) -> Loaded:
     empty = encode_text([""])
     model.set_null_text(empty.tokens[0], empty.pooled[0])
     model.set_latent_statistics(torch.zeros(codec.n_channels), torch.ones(codec.n_channels))
-    separator = frozen.separator.untrained(generator("separator"))
+    separator = _untrained(frozen.separator, generator("separator"))
     networks = FixedNetworks(encode_text, codec, separator)
     uid = f"untrained-{study.profile.name}-{study.training_seed}"
     return Loaded(sampling_model(model, torch.device("cpu")), networks, None, uid)
+
+
+def _untrained(role: Stage, generator: Generator) -> Any:
+    """The network of a frozen role with random weights; MiniLM, which nobody trains, as it is."""
+    match role:
+        case mini.TextStage():
+            return MiniLM(role.n_tokens)
+        case ClapStage():
+            text = MiniLM(role.text.n_tokens)
+            return build(lambda: MiniClap(role.config, text), generator).eval()
+        case mini.CodecStage():
+            return build(lambda: MiniCodec(role.config), generator).eval()
+        case mini.SeparatorStage():
+            return DemucsSeparator(build_mini_demucs(role.config, generator))
+        case published.FlanT5Stage():
+            return random_networks.random_flan_t5(generator)
+        case published.LaionClapStage():
+            return random_networks.random_laion_clap(generator, role.architecture)
+        case published.MMAudioCodecStage():
+            return MMAudioCodec.random(generator)
+    return random_networks.random_mdx_extra(generator)  # `published.MdxExtraStage`

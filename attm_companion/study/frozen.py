@@ -1,8 +1,4 @@
-"""The mini cast of the frozen roles, as stages: corpus, text encoder, codec, separator.
-
-Besides `model`, what it trained, a stage of a network has `untrained`: the same network with
-random weights.
-"""
+"""The mini cast of the frozen roles, as stages: corpus, text encoder, codec, separator."""
 
 from __future__ import annotations
 
@@ -10,14 +6,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from attm_companion.arrays import Rows
 from attm_companion.study.stage import Stage
 from attm_companion.world import config as world
 from attm_core import files
 from attm_core.randomness import torch_generator
-from attm_core.weights import build, save_module
+from attm_core.weights import save_module
 
 if TYPE_CHECKING:
     from attm_companion.world.mini_codec import MiniCodec
@@ -109,12 +105,6 @@ class TextStage(Stage):
         captions, states = (self.artefact(name) for name in (CAPTIONS, TEXT))
         return _text_encoder(captions, states, self.n_tokens)
 
-    def untrained(self, generator: Generator) -> MiniLM:
-        """MiniLM as published: nobody trains it here, so it has no other state."""
-        from attm_companion.world.minilm import MiniLM
-
-        return MiniLM(self.n_tokens)
-
 
 class CodecStage(Stage):
     """The mel VAE and vocoder."""
@@ -137,12 +127,6 @@ class CodecStage(Stage):
         from attm_companion.world.mini_codec import MiniCodec
 
         return MiniCodec.load(self.artefact(WEIGHTS))
-
-    def untrained(self, generator: Generator) -> MiniCodec:
-        """The network with random weights."""
-        from attm_companion.world.mini_codec import MiniCodec
-
-        return build(lambda: MiniCodec(self.config), generator).eval()
 
 
 class SeparatorStage(Stage):
@@ -175,13 +159,6 @@ class SeparatorStage(Stage):
         from attm_companion.world.mini_separator import load_mini_demucs
 
         return load_mini_demucs(self.artefact(WEIGHTS))
-
-    def untrained(self, generator: Generator) -> DemucsSeparator:
-        """The network with random weights."""
-        from attm_companion.world.mini_separator import build_mini_demucs
-        from attm_core.generation.separation import DemucsSeparator
-
-        return DemucsSeparator(build_mini_demucs(self.config, generator))
 
     def _stems(self, split: str) -> tuple[Tensor, Tensor]:
         return self.corpus.waves(split)[:, 0], self.corpus.waves(split, "vocals")[:, 0]

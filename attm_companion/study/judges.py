@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from attm_companion.arrays import Array, Rows
 from attm_companion.study.frozen import QUALITY, WEIGHTS, CodecStage, CorpusStage, TextStage
@@ -19,7 +19,7 @@ from attm_companion.world.config import MiniClapConfig, MiniMertConfig, OracleCo
 from attm_companion.world.listeners import ListenerConfig
 from attm_core.files import load_tensors, read_json, save_tensors, write_json
 from attm_core.randomness import torch_generator
-from attm_core.weights import build, save_module
+from attm_core.weights import save_module
 
 if TYPE_CHECKING:
     from attm_companion.world.mini_clap import MiniClap
@@ -120,13 +120,6 @@ class ClapStage(Stage):
         from attm_companion.world.mini_clap import MiniClap
 
         return MiniClap.load(self.artefact(WEIGHTS), self.text.encoder())
-
-    def untrained(self, generator: Generator) -> MiniClap:
-        """The network with random weights."""
-        from attm_companion.world.mini_clap import MiniClap
-
-        text = self.text.untrained(generator)
-        return build(lambda: MiniClap(self.config, text), generator).eval()
 
 
 class MertStage(Stage):

@@ -1,8 +1,7 @@
 """The paper's cast of the frozen roles, as stages: published models, read from their assets.
 
-Nothing is trained. `run` compares the files with the manifest's digests, `model` reads them onto
-this machine's device, and `untrained` gives the same network with random weights,
-for which no file is needed.
+Nothing is trained: `run` compares the files with the manifest's digests, `model` reads them onto
+this machine's device.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from attm_companion.arrays import Array
 from attm_companion.assets import State, find_asset, verify
@@ -89,12 +88,6 @@ class FlanT5Stage(AssetStage):
         encoder: FlanT5 = _once(FlanT5.load, asset_folder("flan_t5"), device=work_device())
         return encoder
 
-    def untrained(self, generator: Generator) -> FlanT5:
-        """The network with random weights, which reads bytes."""
-        from attm_companion.world.random_networks import random_flan_t5
-
-        return random_flan_t5(generator)
-
 
 class LaionClapStage(AssetStage):
     """LAION-CLAP: one checkpoint conditions the backbone, another evaluates (C31)."""
@@ -116,12 +109,6 @@ class LaionClapStage(AssetStage):
         named = {"architecture": self.architecture, "device": work_device()}
         model: LaionClap = _once(LaionClap.load, *places, **named)
         return model
-
-    def untrained(self, generator: Generator) -> LaionClap:
-        """The network with random weights, which reads bytes."""
-        from attm_companion.world.random_networks import random_laion_clap
-
-        return random_laion_clap(generator, self.architecture)
 
 
 class PublishedMertStage(AssetStage):
@@ -154,12 +141,6 @@ class MMAudioCodecStage(AssetStage):
         path = vae / find_asset("vae").files[0].path
         return MMAudioCodec.load(path, vocoder, self.n_samples, self.vae).to(work_device())
 
-    def untrained(self, generator: Generator) -> MMAudioCodec:
-        """The networks with random weights."""
-        from attm_core.codec.mmaudio import MMAudioCodec
-
-        return MMAudioCodec.random(generator)
-
 
 class MdxExtraStage(AssetStage):
     """mdx_extra: four Hybrid-Demucs models (Sections III-D(a) and III-E)."""
@@ -172,12 +153,6 @@ class MdxExtraStage(AssetStage):
         from attm_core.generation.separation import load_mdx_extra
 
         return load_mdx_extra(asset_folder("demucs"), work_device())
-
-    def untrained(self, generator: Generator) -> DemucsSeparator:
-        """Four networks with random weights."""
-        from attm_companion.world.random_networks import random_mdx_extra
-
-        return random_mdx_extra(generator)
 
 
 class ConceptJudgeStage(AssetStage):
