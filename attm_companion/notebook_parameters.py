@@ -50,29 +50,22 @@ def assignments(source: str, where: str) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for node in ast.parse(source).body:
-        name, value = _assignment(node)
-        if name is None:
-            raise ConfigError(
-                f"{where}: '{ast.unparse(node)}' is not allowed; parameters are 'name = literal'"
-            )
+        try:
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                ):
+                    literal = ast.literal_eval(value)
+                case _:
+                    raise ValueError("another statement")
+        except ValueError as error:
+            said = f"{where}: '{ast.unparse(node)}' is not allowed; parameters are 'name = literal'"
+            raise ConfigError(said) from error
         if name in found:
             raise ConfigError(f"{where}: parameter '{name}' is declared twice")
-        found[name] = value
+        found[name] = literal
     return found
-
-
-def _assignment(node: ast.stmt) -> tuple[str | None, Any]:
-    match node:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            pass
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            pass
-        case _:
-            return None, None
-    try:
-        return name, ast.literal_eval(value)
-    except ValueError:
-        return None, None
 
 
 def check(given: Mapping[str, Any], known: Mapping[str, Any], where: str) -> None:

@@ -114,13 +114,10 @@ def secondary(study: Study, reading: Reading) -> Rows:
 def labels(study: Study, reading: Reading) -> Rows:
     """Experts trained under the score they were sampled at, or none; last of all."""
     read, arms = reading.of(study.evaluation), study.profile.expert
+    others = {"sampling": replace(arms, label="sampling"), "null": replace(arms, label="null")}
     return {
-        "experts.sampling": study.condition(
-            study.expert(V1, replace(arms, label="sampling")), read, s=reading.s
-        ),
-        "experts.null": study.condition(
-            study.expert(V1, replace(arms, label="null")), read, s=reading.s
-        ),
+        f"experts.{label}": study.condition(study.expert(V1, arm), read, s=reading.s)
+        for label, arm in others.items()
     }
 
 

@@ -21,43 +21,39 @@ class Mechanism(NamedTuple):
         return results[self.experiment][self.query]
 
 
-def _step(metric: str, row: int) -> str:
-    return f"{metric} of row{row} against row{row - 1}"
+def _step(name: str, metric: str, row: int, direction: int) -> Mechanism:
+    """A row of Table II against the one before."""
+    return Mechanism(name, "cumulative", f"{metric} of row{row} against row{row - 1}", direction)
 
 
-def _crossing(stage: str, weights: str, forward: str) -> str:
-    return f"reward of {stage}.{weights}_{forward} against {stage}.{weights}_{weights}"
+def _crossing(name: str, stage: str, weights: str, other: str, direction: int) -> Mechanism:
+    """Weights in the other forward of Table III against their own."""
+    query = f"reward of {stage}.{weights}_{other} against {stage}.{weights}_{weights}"
+    return Mechanism(name, "cross_mechanism", query, direction)
 
 
+def _knob(name: str, model: str, s: int, direction: int) -> Mechanism:
+    """A point of Fig. 2 against s = 0."""
+    return Mechanism(name, "score_sweep", f"reward of {model} at s={s} against s=0", direction)
+
+
+VOICES = "vocals of full_mix against instrumental"
 MECHANISMS = (
     Mechanism("score knob after SFT: Δ_out of v1", "head_sweep", "delta_out of v1", 1),
     Mechanism("score knob after SFT: Δ_out of v2", "head_sweep", "delta_out of v2", 1),
-    Mechanism("score conditioning lifts Reward", "cumulative", _step("reward", 1), 1),
-    Mechanism("score conditioning lifts CLAP", "cumulative", _step("clap", 1), 1),
-    Mechanism("expert iteration lifts Reward", "cumulative", _step("reward", 2), 1),
-    Mechanism("expert iteration lifts CLAP", "cumulative", _step("clap", 2), 1),
-    Mechanism("v1 → v2 costs no Reward (SFT)", "cross_mechanism", _crossing("sft", "v1", "v2"), 0),
-    Mechanism(
-        "v1 → v2 costs no Reward (chain)", "cross_mechanism", _crossing("chain", "v1", "v2"), 0
-    ),
-    Mechanism("CRPO changes no Reward", "cumulative", _step("reward", 4), 0),
-    Mechanism("CRPO changes no CLAP", "cumulative", _step("clap", 4), 0),
-    Mechanism("v2 → v1 loses Reward (SFT)", "cross_mechanism", _crossing("sft", "v2", "v1"), -1),
-    Mechanism(
-        "v2 → v1 loses Reward (chain)", "cross_mechanism", _crossing("chain", "v2", "v1"), -1
-    ),
-    Mechanism(
-        "knob at SFT: Reward at s = 2 over 0", "score_sweep", "reward of sft at s=2 against s=0", 1
-    ),
-    Mechanism(
-        "knob after the chain is flat: s = 5 over 0",
-        "score_sweep",
-        "reward of hybrid at s=5 against s=0",
-        0,
-    ),
-    Mechanism(
-        "full-mix reward brings voices", "full_mix", "vocals of full_mix against instrumental", 1
-    ),
+    _step("score conditioning lifts Reward", "reward", 1, 1),
+    _step("score conditioning lifts CLAP", "clap", 1, 1),
+    _step("expert iteration lifts Reward", "reward", 2, 1),
+    _step("expert iteration lifts CLAP", "clap", 2, 1),
+    _crossing("v1 → v2 costs no Reward (SFT)", "sft", "v1", "v2", 0),
+    _crossing("v1 → v2 costs no Reward (chain)", "chain", "v1", "v2", 0),
+    _step("CRPO changes no Reward", "reward", 4, 0),
+    _step("CRPO changes no CLAP", "clap", 4, 0),
+    _crossing("v2 → v1 loses Reward (SFT)", "sft", "v2", "v1", -1),
+    _crossing("v2 → v1 loses Reward (chain)", "chain", "v2", "v1", -1),
+    _knob("knob at SFT: Reward at s = 2 over 0", "sft", 2, 1),
+    _knob("knob after the chain is flat: s = 5 over 0", "hybrid", 5, 0),
+    Mechanism("full-mix reward brings voices", "full_mix", VOICES, 1),
 )
 
 

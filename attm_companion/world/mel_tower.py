@@ -1,5 +1,8 @@
 """What all mini judges hear through: level, log-mel spectrogram and a convolutional tower."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -28,7 +31,7 @@ class MelTower(nn.Module):
         for level, channels in enumerate(config.channels):
             if level > 0:
                 layers.append(nn.Conv2d(before, channels, 2, 2))
-            layers += [ResidualBlock2d(channels) for _ in range(config.blocks)]
+            layers += [_block(channels) for _ in range(config.blocks)]
             before = channels
         self.layers = nn.Sequential(*layers)
 
@@ -39,24 +42,23 @@ class MelTower(nn.Module):
         return torch.cat([flat.mean(-1), flat.amax(-1)], dim=-1).float()
 
 
-class ResidualBlock2d(nn.Module):
-    """x + two 3 × 3 convolutions, each after batch normalisation and ReLU."""
+class Residual(nn.Module):
+    """x + two convolutions, each after a normalisation and a non-linearity; same shape out."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, *layers: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
+        self.body = nn.Sequential(*(layer() for layer in 2 * layers))
 
-    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        """Same shape out."""
-        refined: Tensor = maps + self.body(maps)
+    def forward(self, x: Float[Tensor, "B C *at"]) -> Float[Tensor, "B C *at"]:
+        """X + body(x)."""
+        refined: Tensor = x + self.body(x)
         return refined
+
+
+def _block(channels: int) -> Residual:
+    """Two 3 × 3 convolutions with batch normalisation."""
+    norm = partial(nn.BatchNorm2d, channels)
+    return Residual(norm, nn.ReLU, partial(nn.Conv2d, channels, channels, 3, padding=1))
 
 
 def projection(width: int, hidden: int, out: int) -> nn.Sequential:

@@ -7,6 +7,7 @@ network that improves on it: training spends its minute on what a linear codec c
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from torch import Generator, Tensor, nn
 from attm_companion.world.config import MiniCodecConfig
 from attm_companion.world.fitting import fit, random_crops
 from attm_companion.world.griffin_lim import GriffinLim
+from attm_companion.world.mel_tower import Residual
 from attm_core.audio import channel_mean
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 from attm_core.errors import InputError
@@ -104,24 +106,10 @@ class MiniCodec(nn.Module):
         return load_module(path, MiniCodecConfig, cls)[0]
 
 
-class ResidualBlock1d(nn.Module):
-    """x + two kernel-3 convolutions, each after group normalisation and SiLU."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv1d(width, width, 3, padding=1),
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv1d(width, width, 3, padding=1),
-        )
-
-    def forward(self, x: Float[Tensor, "B W L"]) -> Float[Tensor, "B W L"]:
-        """Same shape out."""
-        refined: Tensor = x + self.body(x)
-        return refined
+def _block(width: int) -> Residual:
+    """Two kernel-3 convolutions with group normalisation."""
+    norm = partial(nn.GroupNorm, 8, width)
+    return Residual(norm, nn.SiLU, partial(nn.Conv1d, width, width, 3, padding=1))
 
 
 class Half(nn.Module):
@@ -138,9 +126,9 @@ class Half(nn.Module):
         first, second = change.in_channels, change.out_channels
         self.network = nn.Sequential(
             enter,
-            *[ResidualBlock1d(first) for _ in range(blocks)],
+            *[_block(first) for _ in range(blocks)],
             change,
-            *[ResidualBlock1d(second) for _ in range(blocks)],
+            *[_block(second) for _ in range(blocks)],
             nn.GroupNorm(8, second),
         )
 
