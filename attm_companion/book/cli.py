@@ -13,9 +13,8 @@ from attm_core.errors import ConfigError
 def _layout(profile: str) -> tuple[Layout, str]:
     """Folders of a profile, and how a notebook finds it from anywhere: its name or its path."""
     name = load_profile(profile).name
-    return Layout(project_root(), name), profile if profile == name else str(
-        Path(profile).resolve()
-    )
+    place = profile if profile == name else str(Path(profile).resolve())
+    return Layout(project_root(), name), place
 
 
 def run_notebooks(arguments: argparse.Namespace) -> int:

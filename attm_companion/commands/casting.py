@@ -17,11 +17,7 @@ from attm_companion.study.sampling import sampling_model
 from attm_companion.study.scheduler import ensure
 from attm_companion.study.stage import Stage, ancestry
 from attm_companion.study.study import Study
-from attm_companion.world import random_networks
-from attm_companion.world.mini_clap import MiniClap
-from attm_companion.world.mini_codec import MiniCodec
-from attm_companion.world.mini_separator import build_mini_demucs
-from attm_companion.world.minilm import MiniLM
+from attm_companion.world import mini_clap, mini_codec, mini_separator, minilm, random_networks
 from attm_core.backbone.checkpoint import cross_load, load_model, load_reference_state_dict
 from attm_core.backbone.config import Conditions
 from attm_core.backbone.flux_audio import FluxAudio
@@ -138,14 +134,14 @@ def _untrained(role: Stage, generator: Generator) -> Any:
     """The network of a frozen role with random weights; MiniLM, which nobody trains, as it is."""
     match role:
         case mini.TextStage():
-            return MiniLM(role.n_tokens)
+            return minilm.MiniLM(role.n_tokens)
         case ClapStage():
-            text = MiniLM(role.text.n_tokens)
-            return build(lambda: MiniClap(role.config, text), generator).eval()
+            text = minilm.MiniLM(role.text.n_tokens)
+            return build(lambda: mini_clap.MiniClap(role.config, text), generator).eval()
         case mini.CodecStage():
-            return build(lambda: MiniCodec(role.config), generator).eval()
+            return build(lambda: mini_codec.MiniCodec(role.config), generator).eval()
         case mini.SeparatorStage():
-            return DemucsSeparator(build_mini_demucs(role.config, generator))
+            return DemucsSeparator(mini_separator.build_mini_demucs(role.config, generator))
         case published.FlanT5Stage():
             return random_networks.random_flan_t5(generator)
         case published.LaionClapStage():

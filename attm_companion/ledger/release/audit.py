@@ -10,13 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from attm_companion.assets import load_manifest
-from attm_companion.ledger.release import clips as clip_audit
+from attm_companion.ledger.release import clips, noise_sharing, prompts, ranker, scores
 from attm_companion.ledger.release.clips import MeasuredClip
 from attm_companion.ledger.release.files import SYSTEMS, Release, find_release
-from attm_companion.ledger.release.noise_sharing import summarize
-from attm_companion.ledger.release.prompts import audit_prompts
-from attm_companion.ledger.release.ranker import audit_calibration, audit_fresh_votes, audit_splits
-from attm_companion.ledger.release.scores import audit_score_tables, audit_scores
 from attm_companion.paper_numbers import Paper, load_paper
 from attm_core.errors import ResultError
 from attm_core.files import read_json
@@ -47,15 +43,15 @@ def audit_clips(measured: Sequence[MeasuredClip], paper: Paper) -> dict[str, Any
     """Clip figures and noise sharing, from whatever clips were measured."""
     if not measured:
         return {"n": 0, "systems": {}}
-    table = clip_audit.table_of(measured)
+    table = clips.table_of(measured)
     target, ceiling = paper["hyper.inference.target_lufs"], paper["hyper.inference.ceiling_dbtp"]
     details = {(m.measures["system"], m.measures["prompt_id"]): m.detail for m in measured}
     generator = numpy_generator(0, "released", "noise sharing")
     return {
         "n": len(measured),
-        "systems": clip_audit.summarize(table, target, ceiling),
-        "noise": summarize(details, SYSTEMS, generator),
-        "top_spectra": clip_audit.top_spectra(measured),
+        "systems": clips.summarize(table, target, ceiling),
+        "noise": noise_sharing.summarize(details, SYSTEMS, generator),
+        "top_spectra": clips.top_spectra(measured),
     }
 
 
@@ -64,12 +60,12 @@ def compute_audit(release: Release, measured: Sequence[MeasuredClip]) -> Audit:
     paper = load_paper()
     revisions = dict(load_manifest()["released"].revisions)
     figures = {
-        "scores": audit_scores(release),
-        "prompts": audit_prompts(release),
-        "ranker": audit_calibration(release),
-        "splits": audit_splits(release),
-        "fresh_votes": audit_fresh_votes(release),
-        "tracks": audit_score_tables(release, {"kept_mean": paper["text.kept_reward_mean"]}),
+        "scores": scores.audit_scores(release),
+        "prompts": prompts.audit_prompts(release),
+        "ranker": ranker.audit_calibration(release),
+        "splits": ranker.audit_splits(release),
+        "fresh_votes": ranker.audit_fresh_votes(release),
+        "tracks": scores.audit_score_tables(release, {"kept_mean": paper["text.kept_reward_mean"]}),
         "clips": audit_clips(measured, paper),
         "provenance": {
             "revisions": revisions, "clips_seen": len(measured), "clips_public": 300,
@@ -107,7 +103,7 @@ def open_audit(
     release = find_release(folder)
     if release is None:
         return load_audit(path), []
-    measured = clip_audit.measure_all(release.clips())
+    measured = clips.measure_all(release.clips())
     audit = compute_audit(release, measured)
     noise = audit.figures["clips"].get("noise", {"between": {}})
     if len(noise["between"]) == len(SYSTEMS) * (len(SYSTEMS) - 1) // 2:
