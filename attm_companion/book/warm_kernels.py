@@ -64,7 +64,7 @@ class _Popen:
         self.kill, self.terminate = process.kill, process.terminate
 
     def poll(self) -> int | None:
-        return self._process.exitcode  # type: ignore[no-any-return]
+        return self._process.exitcode
 
     def wait(self) -> int | None:
         self._process.join()

@@ -38,8 +38,7 @@ def _look(name: str) -> dict[str, Any]:
 
 def _centres(histogram: dict[str, Any]) -> Array:
     edges = np.array(histogram["edges"])
-    centres: Array = (edges[:-1] + edges[1:]) / 2
-    return centres
+    return (edges[:-1] + edges[1:]) / 2
 
 
 def plot_levels(

@@ -118,8 +118,7 @@ class Evaluator(pydantic.BaseModel):
         kept = self.frozen.separator.model().no_vocals(waves)
         vocals = (waves - kept).square().mean(dim=(1, 2))
         share = vocals / waves.square().mean(dim=(1, 2)).clamp_min(1e-12)
-        decibels: Array = (10 * torch.log10(share.clamp_min(1e-6))).double().numpy()
-        return decibels
+        return (10 * torch.log10(share.clamp_min(1e-6))).double().numpy()
 
 
 class ConditionStage(Stage):
@@ -217,8 +216,7 @@ class AnchorStage(Stage):
 
     def embedded(self, name: Literal["reference", "text"]) -> Array:
         """Evaluation-CLAP embeddings (m, P) of reference clips or un-prefixed prompts."""
-        embeddings: Array = np.load(self.artefact(f"{name}.npy"))
-        return embeddings
+        return np.load(self.artefact(f"{name}.npy"))
 
 
 def _save_audio(path: Path, waves: Tensor) -> None:

@@ -85,8 +85,7 @@ class FlanT5Stage(AssetStage):
         """The published encoder."""
         from attm_core.encoders.flan_t5 import FlanT5
 
-        encoder: FlanT5 = _once(FlanT5.load, asset_folder("flan_t5"), device=work_device())
-        return encoder
+        return _once(FlanT5.load, asset_folder("flan_t5"), device=work_device())
 
 
 class LaionClapStage(AssetStage):
@@ -107,8 +106,7 @@ class LaionClapStage(AssetStage):
 
         places = (self.role, *map(asset_folder, self.assets))
         named = {"architecture": self.architecture, "device": work_device()}
-        model: LaionClap = _once(LaionClap.load, *places, **named)
-        return model
+        return _once(LaionClap.load, *places, **named)
 
 
 class PublishedMertStage(AssetStage):
@@ -121,8 +119,7 @@ class PublishedMertStage(AssetStage):
         """The published model."""
         from attm_core.encoders.mert import Mert
 
-        model: Mert = _once(Mert.load, asset_folder("mert"), device=work_device())
-        return model
+        return _once(Mert.load, asset_folder("mert"), device=work_device())
 
 
 class MMAudioCodecStage(AssetStage):

@@ -111,8 +111,7 @@ class RankerStage(Stage):
 
         def margin(some: pd.DataFrame) -> Array:
             pairs = self._pairs(some, audio)
-            margins: Array = (model.score_features(pairs.a) - model.score_features(pairs.b)).numpy()
-            return margins
+            return (model.score_features(pairs.a) - model.score_features(pairs.b)).numpy()
 
         report = calibration_report(margin(test), test["winner"])
         by_source = accuracy_by(test["source"], margin(test), test["winner"])

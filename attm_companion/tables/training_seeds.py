@@ -175,8 +175,7 @@ def contrast_of(seeds: pd.DataFrame, row: str, against: str, metric: str) -> pd.
     """The contrast of each training seed that has both conditions, from `by_seed`."""
     if not {(row, metric), (against, metric)} <= set(seeds.columns):
         return pd.Series(dtype=float)
-    difference: pd.Series[float] = (seeds[row, metric] - seeds[against, metric]).dropna()
-    return difference
+    return (seeds[row, metric] - seeds[against, metric]).dropna()
 
 
 def conclude(result: Result, seeds: Sequence[int] | None = None) -> pd.DataFrame:

@@ -67,16 +67,14 @@ class GriffinLim:
 
     def _analyze(self, waves: Tensor) -> Complex[Tensor, "B L F"]:
         frames = waves.unfold(1, self.mel.n_fft, self.mel.hop)
-        spectrum: Tensor = torch.fft.rfft(frames * self.window)
-        return spectrum
+        return torch.fft.rfft(frames * self.window)
 
     def _synthesize(self, spectrum: Complex[Tensor, "B L F"]) -> Tensor:
         """Least-squares inverse: windowed overlap-add over the summed squared window."""
         frames = torch.fft.irfft(spectrum, n=self.mel.n_fft) * self.window
         weight = (self.window**2).expand(1, frames.shape[1], -1)
         # At the outer edges, inside the padding that is cut off later, the windows sum to nothing.
-        waves: Tensor = self._overlap_add(frames) / self._overlap_add(weight).clamp_min(1e-3)
-        return waves
+        return self._overlap_add(frames) / self._overlap_add(weight).clamp_min(1e-3)
 
     def _overlap_add(self, frames: Tensor) -> Tensor:
         """(B, L, n_fft) → (B, (L − 1)·hop + n_fft)."""

@@ -176,11 +176,9 @@ def rate(utility: Array, mood: Array, noise: float, generator: np.random.Generat
     standard deviation of a single rating.
     """
     heard = 3.0 + utility / 1.5 + mood + noise * generator.standard_normal(utility.shape)
-    ratings: Array = np.clip(np.rint(heard), 1.0, 5.0)
-    return ratings
+    return np.clip(np.rint(heard), 1.0, 5.0)
 
 
 def _standard(values: Array, reference: Array) -> Array:
     spread = float(reference.std())
-    scores: Array = (values - float(reference.mean())) / (spread or 1.0)
-    return scores
+    return (values - float(reference.mean())) / (spread or 1.0)

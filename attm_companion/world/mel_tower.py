@@ -51,8 +51,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C *at"]) -> Float[Tensor, "B C *at"]:
         """X + body(x)."""
-        refined: Tensor = x + self.body(x)
-        return refined
+        return x + self.body(x)
 
 
 def _block(channels: int) -> Residual:

@@ -162,8 +162,7 @@ class Taste:
         """Utility (n,) in units of the votes' logit."""
         good = (quality - self.quality_scale[0]) / self.quality_scale[1]
         fitting = (fit - self.fit_scale[0]) / self.fit_scale[1]
-        worth: Array = self.quality_weight * good + self.fit_weight * fitting
-        return worth
+        return self.quality_weight * good + self.fit_weight * fitting
 
 
 def oracle_quality(opinion: Opinion, truth: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -95,8 +95,7 @@ def tag_fit(tags: Iterable[str]) -> Array:
     sets = [frozenset(filter(None, text.split(", "))) for text in tags]
     names = sorted(frozenset().union(*sets))
     has = np.array([[name in tags_ for name in names] for tags_ in sets], dtype=np.float64)
-    fit: Array = has @ has.T / np.maximum(has.sum(axis=1, keepdims=True), 1.0)
-    return fit
+    return has @ has.T / np.maximum(has.sum(axis=1, keepdims=True), 1.0)
 
 
 def _source_votes(source: VoteSource, table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
@@ -227,8 +226,7 @@ def _repeat_rate(means: Array, pairs: Rows) -> Array:
     gap = means[:, pairs[:, 0]] - means[:, pairs[:, 1]]
     wins_a = (gap >= MIN_GAP).sum(axis=0) + 0.5
     wins_b = (gap <= -MIN_GAP).sum(axis=0) + 0.5
-    rates: Array = wins_a / (wins_a + wins_b)
-    return rates
+    return wins_a / (wins_a + wins_b)
 
 
 def _piece_splits(pieces: NDArray[np.object_], generator: np.random.Generator) -> NDArray[np.str_]:

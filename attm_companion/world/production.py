@@ -160,8 +160,7 @@ def filter_response(length: int, rate: int, amount: Mapping[str, float]) -> Wave
 
 
 def _low_pass(frequency: Wave, cutoff_hz: float) -> Wave:
-    gain: Wave = 1 / np.sqrt(1 + (frequency / cutoff_hz) ** 8)
-    return gain
+    return 1 / np.sqrt(1 + (frequency / cutoff_hz) ** 8)
 
 
 def room(rate: int, severity: float, generator: np.random.Generator) -> Wave:
@@ -218,5 +217,4 @@ def dropout_gain(
             shape = np.minimum(1.0, np.minimum(np.arange(width), np.arange(width)[::-1]) / edge)
             hole = gain_db[start : start + width]
             np.minimum(hole, -(10 + 30 * severity) * shape[: len(hole)], out=hole)
-    gain: Wave = 10 ** (gain_db / 20)
-    return gain
+    return 10 ** (gain_db / 20)

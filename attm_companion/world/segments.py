@@ -71,8 +71,7 @@ def _activity(piece: Piece) -> tuple[Array, Array]:
 def _window_sums(values: Array, starts: Rows, width: int) -> Array:
     total = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.minimum(starts + width, len(values))
-    sums: Array = total[ends] - total[starts]
-    return sums
+    return total[ends] - total[starts]
 
 
 def cut(notes: Array, start_quarters: float, length_quarters: float) -> Array:
@@ -80,5 +79,4 @@ def cut(notes: Array, start_quarters: float, length_quarters: float) -> Array:
     begin = np.maximum(notes[:, 0] - start_quarters, 0.0)
     end = np.minimum(notes[:, 0] + notes[:, 1] - start_quarters, length_quarters)
     keep = end - begin > 1e-3
-    inside: Array = np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]
-    return inside
+    return np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]

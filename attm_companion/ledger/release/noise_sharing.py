@@ -42,8 +42,7 @@ def fine_detail(wave: Array, sample_rate_hz: int) -> Array:
     detail = (level - uniform_filter1d(level, SMOOTH_FRAMES, axis=1)).ravel()
     detail -= detail.mean()
     norm = float(np.linalg.norm(detail))
-    unit: Array = detail / norm if norm > 0 else detail
-    return unit
+    return detail / norm if norm > 0 else detail
 
 
 def _band_powers(wave: Array, sample_rate_hz: int) -> Array:
@@ -53,8 +52,7 @@ def _band_powers(wave: Array, sample_rate_hz: int) -> Array:
     edges = 700 * (10 ** (np.linspace(0, np.log10(1 + top / 700), N_BANDS + 1)) - 1)
     starts = np.unique(np.searchsorted(frequency, edges))
     power = np.add.reduceat(np.abs(spectrum) ** 2, starts[:-1], axis=0)
-    mean: Array = power * N_FFT**2 / np.diff(starts)[:, None]
-    return mean
+    return power * N_FFT**2 / np.diff(starts)[:, None]
 
 
 def correlation_matrix(details: Sequence[Array]) -> Matrix:
@@ -62,8 +60,7 @@ def correlation_matrix(details: Sequence[Array]) -> Matrix:
     if len({len(detail) for detail in details}) != 1:
         raise InputError("noise can be compared between clips of one length only")
     stacked = np.stack(details)
-    matrix: Matrix = stacked @ stacked.T
-    return matrix
+    return stacked @ stacked.T
 
 
 def same_prompt_excess(block: Matrix, generator: np.random.Generator) -> dict[str, Any]:
