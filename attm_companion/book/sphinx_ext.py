@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 
 def num_role(
-    name: str,
-    rawtext: str,
-    text: str,
-    line: int,
-    inliner: Any,
-    options: Any = None,
-    content: Any = (),
+    name: str, rawtext: str, text: str, line: int, inliner: Any, **_: Any
 ) -> tuple[list[Any], list[Any]]:
     """Docutils role: a number with its origin, or a phrase; a warning that fails the build."""
     from docutils import nodes
