@@ -1,6 +1,6 @@
 """FluxAudio: the published structure, the reference's numbers, the initial state, bad input.
 
-The golden files come from ``python tests/backbone/make_golden.py REFERENCE``.
+The golden files come from ``python tests/attm_core/backbone/make_golden.py REFERENCE``.
 """
 
 import json
