@@ -5,7 +5,6 @@ what a user, a broken transfer or an attacker could hand it.
 """
 
 import functools
-import hashlib
 import io
 import json
 import os
@@ -19,21 +18,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import published_files as published
 import pytest
 import soundfile
 import torch
 from extraction_toys import hours_of_silence
-from published_files import (
-    SMALL_CLAP,
-    MakesFolder,
-    clap_checkpoint,
-    redraw,
-    tiny_demucs,
-    write_demucs,
-    write_flan_t5,
-    write_mert,
-    write_roberta_tokenizer,
-)
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from vae_weights import TINY, formula_state
@@ -82,23 +71,19 @@ class Reader(NamedTuple):
 
 
 def load_demucs(path: Path) -> object:
-    """As published: the file's name ends in the first digits of its hash."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8] if path.is_file() else "none"
-    named = path.with_name(f"model.th-{digest}.th")
+    """Whatever its hash, which the name of a published file ends with."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(separation, "_mdx_extra_bag", lambda: ([named.name], 4.0))
-        if path.is_file():
-            path.rename(named)
-        try:
-            return separation.load_mdx_extra(path.parent)
-        finally:
-            if named.is_file():
-                named.rename(path)
+        patch.setattr(separation, "_mdx_extra_bag", lambda: ([path.name], 4.0))
+        patch.setattr(separation, "sha256_file", lambda path: path.stem)
+        return separation.load_mdx_extra(path.parent)
 
 
 def write_clap(path: Path) -> None:
-    write_roberta_tokenizer(path.parent)
-    torch.save(clap_checkpoint(redraw(build_network(SMALL_CLAP), "clap")), path)
+    published.write_roberta_tokenizer(path.parent)
+    torch.save(
+        published.clap_checkpoint(published.redraw(build_network(published.SMALL_CLAP), "clap")),
+        path,
+    )
 
 
 def flux() -> FluxAudio:
@@ -138,8 +123,7 @@ READERS = {
         load_head,
     ),
     "separator, published": Reader(
-        "model.th", "encoder.0.0.weight",
-        lambda path: write_demucs(path, tiny_demucs("drums", "vocals")), load_demucs, "state",
+        "model.th", "encoder.0.0.weight", published.write_demucs, load_demucs, "state"
     ),
     "separator, ours": Reader(
         "d.safetensors", "encoder.0.0.weight",
@@ -155,16 +139,17 @@ READERS = {
     ),
     "FLAN-T5": Reader(
         "model.safetensors", "encoder.final_layer_norm.weight",
-        lambda path: write_flan_t5(path.parent), lambda path: FlanT5.load(path.parent),
+        lambda path: published.write_flan_t5(path.parent), lambda path: FlanT5.load(path.parent),
     ),
     "MERT": Reader(
         "pytorch_model.bin", "encoder.layer_norm.weight",
-        lambda path: write_mert(path.parent), lambda path: Mert.load(path.parent),
+        lambda path: published.write_mert(path.parent), lambda path: Mert.load(path.parent),
     ),
     "CLAP": Reader(
         _CHECKPOINTS["evaluation"][1], "module.logit_scale_a", write_clap,
-        lambda path: LaionClap.load("evaluation", *[path.parent] * 2, architecture=SMALL_CLAP),
-        "state_dict",
+        lambda path: LaionClap.load(
+            "evaluation", *[path.parent] * 2, architecture=published.SMALL_CLAP
+        ), "state_dict",
     ),
 }  # fmt: skip
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name == "CLAP" else []) for name in READERS]
@@ -249,7 +234,7 @@ def test_damaged_files_are_refused(name: str, folder: Path, damage) -> None:
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning")
 def test_code_in_a_file_does_not_run(name: str, folder: Path, form: str) -> None:
     reader, ran = READERS[name], folder.with_name("ran")
-    path, code = folder / reader.file, {"weights": MakesFolder(ran)}
+    path, code = folder / reader.file, {"weights": published.MakesFolder(ran)}
     if form.startswith("bare"):
         path.write_bytes(pickle.dumps(code, protocol=int(form[-1])))
     elif form == "inside" and path.suffix != ".safetensors":
@@ -612,7 +597,7 @@ BAD_SCORES: dict[str, dict[str, np.ndarray]] = {
     "integers": {"clap": np.zeros(3, dtype=int)},
     "complex": {"reward": np.zeros(3, dtype=complex)},
     "unknown": {"more": np.zeros(3)},
-    "code": {"clap": np.array([MakesFolder(Path("ran"))] * 3)},
+    "code": {"clap": np.array([published.MakesFolder(Path("ran"))] * 3)},
 }
 
 

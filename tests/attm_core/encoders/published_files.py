@@ -121,8 +121,9 @@ def tiny_demucs(*sources: str, channels: int = 2) -> nn.Module:
         return Demucs(list(sources), audio_channels=channels, samplerate=8000, segment=2, **size)
 
 
-def write_demucs(path: Path, model: nn.Module) -> Path:
+def write_demucs(path: Path, *sources: str) -> Path:
     """A package as demucs writes it; the published ones end in the first digits of their hash."""
+    model = tiny_demucs(*sources or ("drums", "vocals"))
     args, kwargs = model._init_args_kwargs
     state = {name: value.half() for name, value in model.state_dict().items()}
     facts = {"training_args": {"epochs": 1}, "klass": model.__class__}

@@ -79,7 +79,7 @@ def test_mdx_extra_names_its_files(tmp_path: Path) -> None:
 def test_bag_loads_from_hashed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = []
     for _ in "12":
-        part = write_demucs(tmp_path / "part.th", tiny_demucs("drums", "bass", "other", "vocals"))
+        part = write_demucs(tmp_path / "part.th", "drums", "bass", "other", "vocals")
         names.append(part.rename(tmp_path / f"aaaa-{sha256_file(part)[:8]}.th").name)
     monkeypatch.setattr(separation, "_mdx_extra_bag", lambda: (names, 4.0))
     bag = separation.load_mdx_extra(tmp_path)
