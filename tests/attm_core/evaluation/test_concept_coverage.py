@@ -58,37 +58,18 @@ def test_language_judge_of_the_real_class(folder: Path) -> None:
     first = judge(wave[None], RATE, [CONCEPTS])
     assert [len(answers) for answers in first] == [4]
     assert judge(wave[None], RATE, [CONCEPTS]) == first
-    quiet = 0.01 * wave[1].abs().numpy()  # the audio reaches the answer
-    assert judge._margin(wave[0].numpy(), RATE, "piano") != judge._margin(quiet, RATE, "piano")
+    quiet = 0.01 * wave[1].abs().numpy()  # audio and concept reach the answer
+    asked = ((wave[0].numpy(), "piano"), (quiet, "piano"), (quiet, "drums"))
+    assert len({judge._margin(audio, RATE, concept) for audio, concept in asked}) == 3
 
 
-def test_language_judge_reads_yes_against_no() -> None:
-    logits = torch.zeros(1, 2, 6)
-    logits[0, -1] = torch.tensor([0.0, 3.0, 1.0, 2.0, 1.5, 9.0])
-    ids = {"Yes": [1], "yes": [2], "No": [3], "no": [4]}
-
-    class Inputs(dict):
-        def to(self, device: str) -> "Inputs":
-            return self
-
-    class Processor:
-        feature_extractor = SimpleNamespace(sampling_rate=RATE)
-        tokenizer = SimpleNamespace(encode=lambda word, add_special_tokens: ids[word])
-
-        def __call__(self, **given: object) -> Inputs:
-            assert given["text"] == "chat: piano"
-            return Inputs()
-
-        def apply_chat_template(self, turn: list, **options: object) -> str:
-            return f"chat: {turn[0]['content'][1]['text']}"
-
-    class Model:
-        device = "cpu"
-
-        def __call__(self) -> SimpleNamespace:
-            return SimpleNamespace(logits=logits)
-
-    judge = AudioLanguageJudge(Model(), Processor(), "{concept}")
+def test_language_judge_reads_yes_against_no(folder: Path) -> None:
+    judge = AudioLanguageJudge.load(folder)
+    numbers = judge.processor.tokenizer.get_vocab()
+    logits = torch.zeros(1, 2, len(numbers))
+    for word, value in {"Yes": 3.0, "yes": 1.0, "No": 2.0, "no": 1.5, "piano": 9.0}.items():
+        logits[0, -1, numbers[word]] = value
+    judge.model.forward = lambda **given: SimpleNamespace(logits=logits)
     # log(e³ + e¹) − log(e² + e^1.5)
     expected = torch.tensor([3.0, 1.0]).logsumexp(0) - torch.tensor([2.0, 1.5]).logsumexp(0)
     assert judge._margin(torch.zeros(4).numpy(), RATE, "piano") == pytest.approx(expected.item())
