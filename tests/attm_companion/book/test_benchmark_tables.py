@@ -113,13 +113,8 @@ def test_what_the_matrix_rate_allows_by_hand():
 
 def test_ratios_are_those_of_our_variants():
     found = tables.ratios_to_reference(SAMPLING, TRAINING, FRECHET)
-    assert found.to_dict() == {
-        "sampling: frozen float32": 0.8,
-        "sampling: frozen bfloat16": 4.0,
-        "training: ours D=96": 1.5,
-        "nuclear norm": 25.0,
-        "nuclear norm, reference reused": 100.0,
-    }
+    assert list(found) == [0.8, 4.0, 1.5, 25.0, 100.0]
+    assert found["sampling: frozen bfloat16"] == 4.0
 
 
 def test_the_committed_files_make_tables(tmp_path):

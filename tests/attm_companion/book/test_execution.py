@@ -9,7 +9,6 @@ from publishing_samples import code_cell, make_notebook
 
 from attm_companion.book import PublishingError, execution
 from attm_companion.book.execution import execute_all, plan
-from attm_core.errors import ConfigError
 
 CHECK = "from attm_companion.notebook_parameters import check_injected\n\ncheck_injected()"
 
@@ -25,19 +24,6 @@ def test_plan_names_copies_and_keeps_runs_with_options_apart(project):
     (run,) = plan(project, ["demo"], {"seed": "7"})
     assert run.parameters == {"profile": "smoke", "seed": 7}
     assert run.output.parent.name.startswith("smoke+")
-
-
-@pytest.mark.parametrize(
-    ("only", "options", "message"),
-    [
-        (["dmeo"], {}, "no notebook dmeo; there are: demo"),
-        ([], {"sede": "7"}, "no parameter 'sede'; did you mean 'seed'"),
-        ([], {"seed": "x"}, "'seed' is a int"),
-    ],
-)
-def test_plan_refuses(project, only, options, message):
-    with pytest.raises(ConfigError, match=message):
-        plan(project, only, options)
 
 
 @pytest.mark.parametrize(

@@ -119,15 +119,12 @@ def test_a_killed_build_leaves_no_corpus_and_goes_on_where_it_was(
     tiny_corpus: Path, tmp_path: Path, tiny_config: CorpusConfig
 ) -> None:
     folder = _copy_pieces(tiny_corpus, tmp_path / "killed")
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys\nfrom pathlib import Path\n"
-        "from attm_companion.world.build import build_corpus\n"
-        "from attm_companion.world.config import CorpusConfig\n"
-        "if __name__ == '__main__':\n"
-        f"    build_corpus(CorpusConfig(**{asdict(tiny_config)!r}), Path(sys.argv[1]), 1)\n"
+    code = (
+        "import pathlib, sys\nfrom attm_companion.world import build, config\n"
+        f"made = config.CorpusConfig(**{asdict(tiny_config)!r})\n"
+        "build.build_corpus(made, pathlib.Path(sys.argv[1]), 1)\n"
     )
-    process = subprocess.Popen([sys.executable, str(script), str(folder)])
+    process = subprocess.Popen([sys.executable, "-c", code, str(folder)])
     while not (folder / ".mix.part.npy").exists() and process.poll() is None:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
