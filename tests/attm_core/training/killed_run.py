@@ -5,12 +5,11 @@ import signal
 import sys
 from pathlib import Path
 
+from training_toys import tiny_model, tiny_set, tiny_train
+
 from attm_core.training.loop import fit
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import tiny_model, tiny_set, tiny_train
 
 
 class Killed(SFTObjective):

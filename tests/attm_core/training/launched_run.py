@@ -4,13 +4,11 @@ import sys
 from pathlib import Path
 
 import torch
+from training_toys import tiny_model, tiny_set, tiny_train
 
 from attm_core.files import save_tensors
 from attm_core.training.run import Run, launched_accelerator
 from attm_core.training.sft import sft
-
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import tiny_model, tiny_set, tiny_train
 
 if __name__ == "__main__":
     folder, accumulation = Path(sys.argv[1]), int(sys.argv[2])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from training_toys import SAMPLING, same_weights, tiny_model, tiny_set
 
 from attm_core.configuration import CRPOConfig, NullConfig, SFTConfig
 from attm_core.errors import InputError
@@ -17,10 +18,10 @@ from attm_core.training.run import Run
 
 
 @pytest.fixture
-def policy(make_model, make_set):
+def policy():
     """A model that is past its zero initialisation."""
-    model = make_model("input_add")
-    model.set_latent_statistics(*make_set().statistics())
+    model = tiny_model("input_add")
+    model.set_latent_statistics(*tiny_set().statistics())
     draw = torch_generator(3, "weights")
     with torch.no_grad():
         for weight in model.parameters():
@@ -37,9 +38,9 @@ def settings(n_steps: int = 12, beta: float = 2000.0, **changes) -> CRPOConfig:
 
 
 @pytest.fixture
-def pairs(make_set):
+def pairs():
     """Winners with their text and score, and the latents of the losers."""
-    return replace(make_set(16, seed=1), std=torch.zeros(16, 4, 3)), make_set(16, seed=2).mean
+    return replace(tiny_set(16, seed=1), std=torch.zeros(16, 4, 3)), tiny_set(16, seed=2).mean
 
 
 def test_pairs_are_the_best_and_the_worst_under_one_prompt():
@@ -122,9 +123,9 @@ def test_bfloat16_drowns_what_a_small_step_changes(policy, pairs, processor):
     assert (logits["bf16"] - logits["fp32"]).std() > 5 * logits["fp32"].std()
 
 
-def test_the_stage_samples_ranks_pairs_and_trains(policy, sampling, make_set, tmp_path):
+def test_the_stage_samples_ranks_pairs_and_trains(policy, tmp_path):
     before = copy.deepcopy(policy)
-    result = crpo(policy, sampling, make_set(6), settings(), Run(tmp_path, seed=3))
+    result = crpo(policy, SAMPLING, tiny_set(6), settings(), Run(tmp_path, seed=3))
     assert result.latents.shape == (8, 3, 4, 3)
     assert len(set(result.prompts)) == 8  # ten captions: none occurs twice
     assert result.clap == pytest.approx(result.latents[:, :, 0, 0].double().numpy())
@@ -141,11 +142,11 @@ def test_the_stage_samples_ranks_pairs_and_trains(policy, sampling, make_set, tm
 
 
 def test_a_stopped_stage_keeps_its_samples_and_reference_and_ends_the_same(
-    policy, sampling, same_weights, tmp_path, monkeypatch
+    policy, tmp_path, monkeypatch
 ):
     config = settings(beta=50.0)
     whole, cut, resumed = policy, copy.deepcopy(policy), copy.deepcopy(policy)
-    wanted = crpo(whole, sampling, None, config, Run(tmp_path / "whole"))
+    wanted = crpo(whole, SAMPLING, None, config, Run(tmp_path / "whole"))
     draw = CRPOObjective.draw
 
     def until(self, step):
@@ -155,15 +156,15 @@ def test_a_stopped_stage_keeps_its_samples_and_reference_and_ends_the_same(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(CRPOObjective, "draw", until)
-        crpo(cut, sampling, None, config, Run(tmp_path / "cut"))
-    deaf = replace(sampling, generate=None, judge=None)
+        crpo(cut, SAMPLING, None, config, Run(tmp_path / "cut"))
+    deaf = replace(SAMPLING, generate=None, judge=None)
     got = crpo(resumed, deaf, None, config, Run(tmp_path / "cut"))
     assert same_weights(whole, resumed)
     assert not same_weights(whole, cut)
     assert got.log["loss"].tolist() == wanted.log["loss"].tolist()
 
 
-def test_samples_that_all_fit_alike_are_an_error(policy, sampling, tmp_path):
-    flat = replace(sampling, judge=lambda clips, captions: (np.zeros(24), np.zeros(24)))
+def test_samples_that_all_fit_alike_are_an_error(policy, tmp_path):
+    flat = replace(SAMPLING, judge=lambda clips, captions: (np.zeros(24), np.zeros(24)))
     with pytest.raises(InputError, match="nothing to prefer"):
         crpo(policy, flat, None, settings(), Run(tmp_path))

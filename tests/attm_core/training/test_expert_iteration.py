@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from training_toys import SAMPLING, same_weights, tiny_model, tiny_set, tiny_train
 
+from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import ExpertIterationConfig
 from attm_core.errors import InputError
 from attm_core.files import load_tensors
@@ -54,28 +56,22 @@ def test_controls_keep_as_many_at_random_or_none():
     assert picks["none"].tolist() == []
 
 
-@pytest.fixture
-def stage_1(make_model, make_set):
-    def make():
-        model = make_model()
-        model.set_latent_statistics(*make_set().statistics())
-        return model
-
-    return make
+def stage_1() -> FluxAudio:
+    model = tiny_model()
+    model.set_latent_statistics(*tiny_set().statistics())
+    return model
 
 
-def settings(make_train, **changes) -> ExpertIterationConfig:
-    stages = {"finetune": make_train(8), "polish": make_train(8, batch_size=4)}
+def settings(**changes) -> ExpertIterationConfig:
+    stages = {"finetune": tiny_train(8), "polish": tiny_train(8, batch_size=4)}
     return ExpertIterationConfig(12, 4, **stages, **changes)
 
 
-def test_the_stage_samples_judges_keeps_and_trains(
-    stage_1, sampling, make_set, make_train, tmp_path
-):
-    model, valid = stage_1(), make_set(6, seed=1)
+def test_the_stage_samples_judges_keeps_and_trains(tmp_path):
+    model, valid = stage_1(), tiny_set(6, seed=1)
     statistics = model.latent_mean.clone()
-    config = settings(make_train)
-    result = expert_iteration(model, sampling, make_set(), valid, config, Run(tmp_path))
+    config = settings()
+    result = expert_iteration(model, SAMPLING, tiny_set(), valid, config, Run(tmp_path))
     assert len(result.prompts) == 12 and len(set(result.prompts)) == 10
     assert result.reward == pytest.approx(result.latents.mean(dim=(1, 2)).numpy())
     assert result.kept.tolist() == select_top_decile(result.reward, result.clap, 4).tolist()
@@ -89,12 +85,10 @@ def test_the_stage_samples_judges_keeps_and_trains(
     assert start != result.logs["finetune"]["validation_loss"].dropna().iloc[0]
 
 
-def test_a_stopped_stage_goes_on_with_the_same_experts(
-    stage_1, sampling, make_set, make_train, same_weights, tmp_path, monkeypatch
-):
-    train, config, draw = make_set(), settings(make_train), SFTObjective.draw
+def test_a_stopped_stage_goes_on_with_the_same_experts(tmp_path, monkeypatch):
+    train, config, draw = tiny_set(), settings(), SFTObjective.draw
     whole, cut, resumed = stage_1(), stage_1(), stage_1()
-    expert_iteration(whole, sampling, train, None, config, Run(tmp_path / "whole"))
+    expert_iteration(whole, SAMPLING, train, None, config, Run(tmp_path / "whole"))
 
     def until(self, step):
         if step == 6 and self.config.batch_size == 4:
@@ -103,20 +97,18 @@ def test_a_stopped_stage_goes_on_with_the_same_experts(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(SFTObjective, "draw", until)
-        expert_iteration(cut, sampling, train, None, config, Run(tmp_path / "cut"))
-    deaf = replace(sampling, generate=None, judge=None)
+        expert_iteration(cut, SAMPLING, train, None, config, Run(tmp_path / "cut"))
+    deaf = replace(SAMPLING, generate=None, judge=None)
     expert_iteration(resumed, deaf, train, None, config, Run(tmp_path / "cut"))
     assert same_weights(whole, resumed) and not same_weights(whole, cut)
 
 
-def test_the_arms_train_as_long_on_other_clips_under_the_label_that_is_asked_for(
-    stage_1, sampling, make_set, make_train, same_weights, tmp_path
-):
+def test_the_arms_train_as_long_on_other_clips_under_the_label_that_is_asked_for(tmp_path):
     models = {}
     for keep, label in zip(ARMS, LABELS, strict=True):
         models[keep] = stage_1()
-        config, run = settings(make_train, keep=keep, label=label), Run(tmp_path / keep)
-        result = expert_iteration(models[keep], sampling, make_set(), None, config, run)
+        config, run = settings(keep=keep, label=label), Run(tmp_path / keep)
+        result = expert_iteration(models[keep], SAMPLING, tiny_set(), None, config, run)
         score = load_tensors(tmp_path / keep / "experts.safetensors")["score"].tolist()
         n = len(result.kept)
         wanted = {"own": result.reward[result.kept], "sampling": [2.0] * n, "null": [0.0] * n}

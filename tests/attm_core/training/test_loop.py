@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from training_toys import same_weights, tiny_model, tiny_set, tiny_train
 
 from attm_core.errors import CheckpointError, ConfigError, TrainingError
 from attm_core.training.ema import _synthesize
@@ -36,14 +37,12 @@ def run(model, clips, train, folder, stop: int | None = None):
 
 
 @pytest.mark.parametrize("stop", [2, 5, 9])
-def test_a_stopped_run_resumes_to_the_same_bits(
-    make_model, make_set, make_train, same_weights, tmp_path, stop
-):
-    whole, resumed, clips = make_model(), make_model(), make_set()
-    wanted = run(whole, clips, make_train(), tmp_path / "whole")
+def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop):
+    whole, resumed, clips = tiny_model(), tiny_model(), tiny_set()
+    wanted = run(whole, clips, tiny_train(), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        run(make_model(), clips, make_train(), tmp_path / "cut", stop=stop)
-    got = run(resumed, clips, make_train(), tmp_path / "cut")
+        run(tiny_model(), clips, tiny_train(), tmp_path / "cut", stop=stop)
+    got = run(resumed, clips, tiny_train(), tmp_path / "cut")
     assert same_weights(whole, resumed)
     pd.testing.assert_frame_equal(got.log, wanted.log, check_exact=True)
     for sigma_rel in (0.05, 0.1):
@@ -51,62 +50,60 @@ def test_a_stopped_run_resumes_to_the_same_bits(
         assert all(torch.equal(averages[0][name], averages[1][name]) for name in averages[0])
 
 
-def test_a_run_killed_with_sigkill_resumes_to_the_same_bits(
-    make_model, make_set, make_train, same_weights, tmp_path
-):
+def test_a_run_killed_with_sigkill_resumes_to_the_same_bits(tmp_path):
     command = [sys.executable, str(KILLED), str(tmp_path / "cut"), "7"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert (tmp_path / "cut" / "state.safetensors").exists()
     assert not (tmp_path / "cut" / "log.csv").exists()
-    whole, resumed, clips = make_model(), make_model(), make_set()
-    run(whole, clips, make_train(), tmp_path / "whole")
-    run(resumed, clips, make_train(), tmp_path / "cut")
+    whole, resumed, clips = tiny_model(), tiny_model(), tiny_set()
+    run(whole, clips, tiny_train(), tmp_path / "whole")
+    run(resumed, clips, tiny_train(), tmp_path / "cut")
     assert same_weights(whole, resumed)
 
 
-def test_a_finished_run_is_loaded_not_trained(make_model, make_set, make_train, tmp_path):
-    clips = make_set()
-    first = run(make_model(), clips, make_train(), tmp_path)
-    again = run(make_model(), clips, make_train(), tmp_path, stop=0)
+def test_a_finished_run_is_loaded_not_trained(tmp_path):
+    clips = tiny_set()
+    first = run(tiny_model(), clips, tiny_train(), tmp_path)
+    again = run(tiny_model(), clips, tiny_train(), tmp_path, stop=0)
     pd.testing.assert_frame_equal(first.log, again.log, check_exact=True)
     stored = pd.read_csv(tmp_path / "log.csv", float_precision="round_trip")
     pd.testing.assert_frame_equal(first.log, stored, check_exact=True)
 
 
-def test_the_log_has_losses_norms_and_validations(make_model, make_set, make_train, tmp_path):
-    log = run(make_model(), make_set(), make_train(), tmp_path).log
+def test_the_log_has_losses_norms_and_validations(tmp_path):
+    log = run(tiny_model(), tiny_set(), tiny_train(), tmp_path).log
     assert list(log.columns) == ["step", "loss", "grad_norm", "validation_loss"]
     assert log["step"].tolist() == list(range(1, 13))
     assert np.isfinite(log[["loss", "grad_norm"]].to_numpy()).all()
     assert log["step"][log["validation_loss"].notna()].tolist() == [4, 8, 12]
 
 
-def test_another_configuration_data_or_start_is_refused(make_model, make_set, make_train, tmp_path):
-    run(make_model(), make_set(), make_train(), tmp_path)
+def test_another_configuration_data_or_start_is_refused(tmp_path):
+    run(tiny_model(), tiny_set(), tiny_train(), tmp_path)
     others = [
-        (make_model(), make_set(), make_train(13)),
-        (make_model(seed=1), make_set(), make_train()),
-        (make_model(), make_set(seed=1), make_train()),
+        (tiny_model(), tiny_set(), tiny_train(13)),
+        (tiny_model(seed=1), tiny_set(), tiny_train()),
+        (tiny_model(), tiny_set(seed=1), tiny_train()),
     ]
     for model, clips, train in others:
         with pytest.raises(CheckpointError, match="belongs to a run with another"):
             run(model, clips, train, tmp_path)
 
 
-def test_accumulation_does_not_change_the_numbers(make_model, make_set, make_train, tmp_path):
+def test_accumulation_does_not_change_the_numbers(tmp_path):
     models = []
     for parts in (1, 4):
-        models.append(make_model())
-        run(models[-1], make_set(), make_train(accumulation=parts), tmp_path / str(parts))
+        models.append(tiny_model())
+        run(models[-1], tiny_set(), tiny_train(accumulation=parts), tmp_path / str(parts))
     for one, other in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
     with pytest.raises(ConfigError, match="batch of 8 cannot be cut"):
-        run(make_model(), make_set(), make_train(accumulation=3), tmp_path / "3")
+        run(tiny_model(), tiny_set(), tiny_train(accumulation=3), tmp_path / "3")
 
 
-def test_a_loss_that_is_no_number_names_its_step(make_model, make_set, make_train, tmp_path):
-    clips = make_set()
-    broken = SFTObjective(make_model(), clips, make_train())
+def test_a_loss_that_is_no_number_names_its_step(tmp_path):
+    clips = tiny_set()
+    broken = SFTObjective(tiny_model(), clips, tiny_train())
     broken.model.set_latent_statistics(*clips.statistics())
     draw = broken.draw
 
@@ -118,30 +115,28 @@ def test_a_loss_that_is_no_number_names_its_step(make_model, make_set, make_trai
 
     broken.draw = poisoned
     with pytest.raises(TrainingError, match="not finite at step 7;"):
-        fit(broken.model, broken, make_train(), Run(tmp_path))
-    resumed = run(make_model(), clips, make_train(), tmp_path)
+        fit(broken.model, broken, tiny_train(), Run(tmp_path))
+    resumed = run(tiny_model(), clips, tiny_train(), tmp_path)
     assert np.isfinite(resumed.log["loss"]).all()
 
 
-def test_bf16_training_follows_fp32(make_model, make_set, make_train, tmp_path, processor):
+def test_bf16_training_follows_fp32(tmp_path, processor):
     processor(avx512_bf16=True)
     losses = {}
     for precision in ("fp32", "bf16"):
-        config = make_train(lr=3e-3, warmup_steps=0, precision=precision, eps=1e-8)
-        result = sft(make_model(), make_set(), None, config, Run(tmp_path / precision))
+        config = tiny_train(lr=3e-3, warmup_steps=0, precision=precision, eps=1e-8)
+        result = sft(tiny_model(), tiny_set(), None, config, Run(tmp_path / precision))
         losses[precision] = result.log["loss"].to_numpy()
     assert not np.array_equal(losses["fp32"], losses["bf16"])
     np.testing.assert_allclose(losses["bf16"], losses["fp32"], rtol=0.05)
 
 
-def test_a_run_without_a_folder_trains_the_same_and_keeps_nothing(
-    make_model, make_set, make_train, same_weights, tmp_path, monkeypatch
-):
-    kept, alone, clips = make_model(), make_model(), make_set()
-    wanted = run(kept, clips, make_train(), tmp_path / "kept")
+def test_a_run_without_a_folder_trains_the_same_and_keeps_nothing(tmp_path, monkeypatch):
+    kept, alone, clips = tiny_model(), tiny_model(), tiny_set()
+    wanted = run(kept, clips, tiny_train(), tmp_path / "kept")
     assert len(list((tmp_path / "kept" / "ema").iterdir())) == 3
     monkeypatch.chdir(tmp_path)
-    got = run(alone, clips, make_train(sigma_rels=()), None)  # averages may be left out
+    got = run(alone, clips, tiny_train(sigma_rels=()), None)  # averages may be left out
     assert same_weights(kept, alone)
     pd.testing.assert_frame_equal(got.log, wanted.log, check_exact=True)
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from training_toys import tiny_model, tiny_set, tiny_train
 
 from attm_core.errors import CheckpointError
 from attm_core.files import load_tensors
@@ -24,11 +25,11 @@ def launch(folder: Path, accumulation: int) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_one_process_is_a_world_of_its_own(make_model, monkeypatch):
+def test_one_process_is_a_world_of_its_own(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert launched_accelerator() is None
-    alone, model, values = Run(), make_model(), torch.tensor([1.0, 2.0])
+    alone, model, values = Run(), tiny_model(), torch.tensor([1.0, 2.0])
     assert (alone.count, alone.index) == (1, 0)
     assert alone.wrap(alone.place(model)) is model
     assert torch.equal(alone.mean(values), values)
@@ -48,12 +49,10 @@ def test_what_is_made_once_is_read_back_and_of_one_run_only(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_launched_processes_of_two_parts_train_as_one(
-    make_model, make_set, make_train, tmp_path
-):
+def test_two_launched_processes_of_two_parts_train_as_one(tmp_path):
     launch(tmp_path / "two", accumulation=2)
-    model = make_model()
-    alone = sft(model, make_set(), make_set(8, seed=1), make_train(), Run(tmp_path / "one"))
+    model = tiny_model()
+    alone = sft(model, tiny_set(), tiny_set(8, seed=1), tiny_train(), Run(tmp_path / "one"))
     ranks = [load_tensors(tmp_path / "two" / f"rank{index}.safetensors") for index in (0, 1)]
     for name, weight in model.state_dict().items():
         assert torch.equal(ranks[0][name], ranks[1][name])

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from training_toys import same_weights, tiny_model, tiny_set, tiny_train
 
 from attm_core.configuration import SFTConfig
 from attm_core.errors import ConfigError
@@ -10,20 +11,20 @@ from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective, sft, validation_loss
 
 
-def test_training_lowers_the_validation_loss(make_model, make_set, make_train, tmp_path):
-    model, train, valid = make_model(), make_set(), make_set(11, seed=1)
+def test_training_lowers_the_validation_loss(tmp_path):
+    model, train, valid = tiny_model(), tiny_set(), tiny_set(11, seed=1)
     model.set_latent_statistics(*train.statistics())
     before = validation_loss(model, valid)
-    result = sft(model, train, valid, make_train(40), Run(tmp_path))
+    result = sft(model, train, valid, tiny_train(40), Run(tmp_path))
     after = result.log["validation_loss"].iloc[-1]
     assert after == validation_loss(model, valid) < 0.8 * before
     assert abs(after - validation_loss(model, valid, batch_size=3)) < 1e-6
     assert after != validation_loss(model, valid, seed=1)
 
 
-def test_a_step_is_a_function_of_seed_and_step(make_model, make_set):
-    clips = make_set()
-    one, other = (SFTObjective(make_model(), clips, SFTConfig(batch_size=8)) for _ in range(2))
+def test_a_step_is_a_function_of_seed_and_step():
+    clips = tiny_set()
+    one, other = (SFTObjective(tiny_model(), clips, SFTConfig(batch_size=8)) for _ in range(2))
     one.draw(0)
     assert torch.equal(one.draw(7).noise, other.draw(7).noise)
     assert torch.equal(one.draw(7).rows, other.draw(7).rows)
@@ -31,8 +32,8 @@ def test_a_step_is_a_function_of_seed_and_step(make_model, make_set):
     assert not torch.equal(one.draw(7).noise, one.draw(7).epsilon)
 
 
-def test_the_untrained_loss_is_that_of_zero_velocity(make_model, make_set):
-    model, clips = make_model(), make_set()
+def test_the_untrained_loss_is_that_of_zero_velocity():
+    model, clips = tiny_model(), tiny_set()
     model.set_latent_statistics(*clips.statistics())
     objective = SFTObjective(model, clips, SFTConfig(batch_size=8))
     draw = objective.draw(0)
@@ -41,19 +42,19 @@ def test_the_untrained_loss_is_that_of_zero_velocity(make_model, make_set):
     torch.testing.assert_close(objective.losses(model, draw)["loss"], wanted)
 
 
-def test_the_baseline_ignores_the_scores(make_model, make_set, make_train, tmp_path, same_weights):
-    clips = make_set()
+def test_the_baseline_ignores_the_scores(tmp_path):
+    clips = tiny_set()
     other = replace(clips, score=clips.score + 3)
-    models = [make_model("none"), make_model("none")]
+    models = [tiny_model("none"), tiny_model("none")]
     for index, (model, train) in enumerate(zip(models, (clips, other), strict=True)):
-        sft(model, train, None, make_train(6), Run(tmp_path / str(index)))
+        sft(model, train, None, tiny_train(6), Run(tmp_path / str(index)))
     assert same_weights(*models)
 
 
-def test_a_score_head_learns_from_the_scores(make_model, make_set, make_train, tmp_path):
+def test_a_score_head_learns_from_the_scores(tmp_path):
     """The clips' level is their score, so s must move the velocity of a trained model."""
-    model, clips = make_model("input_add"), make_set(64)
-    sft(model, clips, None, make_train(80, batch_size=16), Run(tmp_path))
+    model, clips = tiny_model("input_add"), tiny_set(64)
+    sft(model, clips, None, tiny_train(80, batch_size=16), Run(tmp_path))
     batch = clips.at(torch.arange(8), torch.zeros(8, 4, 3))
     x_t, t = torch.zeros(8, 4, 3), torch.full((8,), 0.9)
     with torch.no_grad():
@@ -62,10 +63,10 @@ def test_a_score_head_learns_from_the_scores(make_model, make_set, make_train, t
     assert (high - low).mean() < -0.2
 
 
-def test_a_training_may_end_with_its_averaged_weights(make_model, make_set, make_train, tmp_path):
-    raw, averaged = make_model(), make_model()
-    sft(raw, make_set(), None, make_train(), Run(tmp_path / "raw"))
-    sft(averaged, make_set(), None, make_train(sigma_rel=0.1), Run(tmp_path / "averaged"))
+def test_a_training_may_end_with_its_averaged_weights(tmp_path):
+    raw, averaged = tiny_model(), tiny_model()
+    sft(raw, tiny_set(), None, tiny_train(), Run(tmp_path / "raw"))
+    sft(averaged, tiny_set(), None, tiny_train(sigma_rel=0.1), Run(tmp_path / "averaged"))
     wanted = _synthesize(tmp_path / "raw" / "ema", 0.1)
     for name, weight in averaged.named_parameters():
         if name in wanted:
@@ -73,4 +74,4 @@ def test_a_training_may_end_with_its_averaged_weights(make_model, make_set, make
     assert not torch.equal(raw.final_layer.conv.weight, averaged.final_layer.conv.weight)
     for run, tracked in ((Run(), (0.1,)), (Run(tmp_path / "untracked"), ())):
         with pytest.raises(ConfigError, match="a run with a folder"):
-            sft(raw, make_set(), None, make_train(sigma_rel=0.1, sigma_rels=tracked), run)
+            sft(raw, tiny_set(), None, tiny_train(sigma_rel=0.1, sigma_rels=tracked), run)

@@ -1,9 +1,7 @@
 """A tiny backbone and clips to train it on in milliseconds."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 
-import pytest
 import torch
 
 from attm_core.backbone.config import Conditions, FluxAudioConfig
@@ -14,19 +12,13 @@ from attm_core.training.data import LatentSet
 from attm_core.training.own_samples import Sampling
 
 SHAPE = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
+SIZE = {
+    "width": 16, "n_heads": 2, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8, "score_features": 8,
+}  # fmt: skip
 
 
 def tiny_model(score_head: str = "global_adaln", seed: int = 0) -> FluxAudio:
-    config = FluxAudioConfig(
-        **SHAPE,
-        width=16,
-        n_heads=2,
-        n_joint=1,
-        n_fused=1,
-        ffn_multiple=8,
-        score_head=score_head,
-        score_features=8,
-    )
+    config = FluxAudioConfig(**SHAPE, **SIZE, score_head=score_head)
     model = FluxAudio(config, torch_generator(seed, "model"))
     model.set_null_text(torch.full((2, 5), -1.0), torch.full((6,), -1.0))
     return model
@@ -64,30 +56,9 @@ def tiny_sampling(n: int = 10) -> Sampling:
     return Sampling([str(number) for number in range(n)], encode, generate, judge)
 
 
-@pytest.fixture
-def make_model() -> Callable[..., FluxAudio]:
-    return tiny_model
+SAMPLING = tiny_sampling()
 
 
-@pytest.fixture
-def make_set() -> Callable[..., LatentSet]:
-    return tiny_set
-
-
-@pytest.fixture
-def make_train() -> Callable[..., SFTConfig]:
-    return tiny_train
-
-
-@pytest.fixture
-def sampling() -> Sampling:
-    return tiny_sampling()
-
-
-@pytest.fixture
-def same_weights() -> Callable[[FluxAudio, FluxAudio], bool]:
-    def same(one: FluxAudio, other: FluxAudio) -> bool:
-        pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-        return all(torch.equal(a, b) for a, b in pairs)
-
-    return same
+def same_weights(one: FluxAudio, other: FluxAudio) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
