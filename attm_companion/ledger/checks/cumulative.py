@@ -24,11 +24,12 @@ def seed_gap(paper: Paper) -> float:
 
 
 def dominant_step(paper: Paper) -> Result:
-    """Whether the largest FAD step of the chain is expert iteration, and its Reward step."""
+    """Whether expert iteration is the largest FAD step, of the whole chain or of that after SFT."""
     fad, reward = steps(paper, "fad"), steps(paper, "reward")
     largest = min(fad, key=lambda row: fad[row])
     printed = rounds_to(fad["row2"], paper.cell("text.expert_fad_delta"))
-    return holds(largest == "row2" and printed), {
+    after_sft = printed and min(ROWS[2:], key=lambda row: fad[row]) == "row2"
+    return holds(printed and largest == "row2", "ambiguous" if after_sft else "contradicted"), {
         "expert": fad["row2"],
         "label": paper.label(f"table2.{largest}.label"),
         "largest": fad[largest],
