@@ -194,11 +194,7 @@ def absent_files(asset: Asset) -> list[str] | None:
 
 
 def missing_assets(names: Iterable[str]) -> list[str]:
-    """Those of some assets that are not here, or not whole; quick, see `absent_files`.
-
-    Raises:
-        AssetError: an unknown name.
-    """
+    """Those of some assets that are not here, or not whole; ``AssetError`` if unknown."""
     return [name for name in names if absent_files(find_asset(name)) != []]
 
 

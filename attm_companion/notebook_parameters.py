@@ -43,11 +43,7 @@ def declared(notebook: Any, where: str) -> dict[str, Any]:
 
 
 def assignments(source: str, where: str) -> dict[str, Any]:
-    """``{name: value}`` of a cell that holds only ``name = literal`` lines.
-
-    Raises:
-        ConfigError: any other statement, or a name given twice.
-    """
+    """``{name: value}`` of a cell of ``name = literal`` lines, each once; else ``ConfigError``."""
     found: dict[str, Any] = {}
     for node in ast.parse(source).body:
         try:

@@ -64,11 +64,7 @@ class Paper:
         return self.cell(key).value
 
     def label(self, key: str) -> str:
-        """The words at ``key``, such as ``"table2.row2.label"``.
-
-        Raises:
-            InputError: no such key.
-        """
+        """The words at ``key``, such as ``"table2.row2.label"``; else ``InputError``."""
         if key not in self.labels:
             raise InputError(f"paper_numbers.yaml has no words {key!r}")
         return self.labels[key]

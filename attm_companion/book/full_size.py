@@ -75,11 +75,7 @@ def memory_table(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def extraction_table(found: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a part of the extraction of all clips: calls, EFLOP, days of the measured machine.
-
-    Raises:
-        ConfigError: the parts were not measured when the file was made.
-    """
+    """A row a part of extracting all clips: calls, EFLOP, days; ``ConfigError`` without parts."""
     networks = found["at_scale"]["networks"]
     if networks is None:
         raise ConfigError(found["at_scale"]["networks_missing"])
@@ -90,11 +86,7 @@ def extraction_table(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def plan_table(planned: list[Planned], prices: Prices) -> pd.DataFrame:
-    """A row a kind of stage that computes something: number, PFLOP, hours; the largest first.
-
-    Raises:
-        ConfigError: no stage has a price: its cast is not the paper's.
-    """
+    """A row a kind of stage, the largest first; ``ConfigError`` unless the cast is the paper's."""
     work: defaultdict[str, Counter[str]] = defaultdict(Counter)
     number = Counter(item.stage.label for item in planned)
     for item in planned:

@@ -130,11 +130,7 @@ def _resolve(results: Path, request: str) -> tuple[Result, Value, re.Match[str]]
 def number_of(
     result: Result, value: Value, form: str = "", field: str | None = None, level: str = "A"
 ) -> Number:
-    """A line of a table, or one field of it, as a `Number`; see `find_number`.
-
-    Raises:
-        ResultError: the line has no such field.
-    """
+    """A line of a table, or one field of it, as a `Number`; ``ResultError`` if it has none."""
     form = form or ("" if field in ("n", "s", "p") else DEFAULT_FORMAT)
     shown = _field(value, field or "value", result.experiment)
     text = shown if isinstance(shown, str) else SIGN.sub("−", format(shown, form))

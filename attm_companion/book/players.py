@@ -53,11 +53,7 @@ def audio_html(name: str, label: str) -> str:
 
 
 def store(sound: Sound, sample_rate_hz: int | None, suffix: str = ".mp3") -> Path:
-    """The file of a sound, named by its content; written if it is not there.
-
-    Raises:
-        InputError: no rate for a wave, or a wave that is not finite.
-    """
+    """The file of a sound, named by its content; ``InputError`` without a rate or if not finite."""
     if isinstance(sound, str | Path):
         wave, rate = load_audio(Path(sound))
     elif sample_rate_hz is None:

@@ -60,11 +60,7 @@ def run_generate(args: argparse.Namespace) -> int:
 
 
 def run_score(args: argparse.Namespace) -> int:
-    """Print reward and, with a prompt, CLAP score of each file.
-
-    Raises:
-        InputError: a file is missing, corrupt, empty, too short or too long.
-    """
+    """Print reward and, with a prompt, CLAP score of each file; ``InputError`` at a bad one."""
     if args.prompt:
         check_prompt(args.prompt)
     study = Study(args.profile)

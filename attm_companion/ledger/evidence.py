@@ -126,11 +126,7 @@ def load_claims(path: Path = CLAIMS_FILE) -> dict[str, Claim]:
 
 @cache
 def load_readings(path: Path = READINGS_FILE) -> dict[str, Reading]:
-    """The readings, by claim id.
-
-    Raises:
-        InputError: a field is missing or unknown, or a place cannot be parsed.
-    """
+    """The readings, by claim id; ``InputError`` at a field or place that is wrong."""
     tree = yaml.safe_load(path.read_text(encoding="utf-8"))["readings"]
     try:
         return {

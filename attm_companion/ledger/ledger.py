@@ -67,11 +67,7 @@ class Entry:
 
 
 def check_function(claim: Claim) -> tuple[Callable[..., Any], list[str]]:
-    """The function that ``claims.yaml`` names for a claim, and its further arguments.
-
-    Raises:
-        ResultError: there is no such function.
-    """
+    """A claim's function of ``claims.yaml`` and its further arguments; else ``ResultError``."""
     name, *arguments = (claim.check or "").split()
     module, _, function = name.partition(".")
     try:
@@ -160,11 +156,7 @@ def _basis(claim: Claim) -> str:
 
 
 def build_ledger(evidence: Evidence) -> list[Entry]:
-    """All lines, in the order of ``claims.yaml``.
-
-    Raises:
-        ResultError: a reading without claim, or a line without verdict or sentence.
-    """
+    """All lines as in ``claims.yaml``; ``ResultError`` if one lacks a verdict or a sentence."""
     claims, readings = load_claims(), load_readings()
     if unknown := sorted(set(readings) - set(claims)):
         raise ResultError(f"readings without a claim: {', '.join(unknown)}")

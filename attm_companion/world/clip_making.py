@@ -47,11 +47,7 @@ class Clip:
 
 
 def make_clip(task: ClipTask) -> Clip:
-    """Arrange, render, spoil and describe one clip.
-
-    Raises:
-        RenderError: the arrangement cannot be rendered; try another attempt.
-    """
+    """Arrange, render, spoil and describe one clip; after ``RenderError`` try another attempt."""
     config, piece = task.config, load_piece(task.piece_path)
 
     def stream(name: str) -> np.random.Generator:

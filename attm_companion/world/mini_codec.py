@@ -62,11 +62,7 @@ class MiniCodec(nn.Module):
     def encode(
         self, waves: Float[Tensor, "B C S"]
     ) -> tuple[Float[Tensor, "B N D"], Float[Tensor, "B N D"]]:
-        """Posterior mean and standard deviation of 16 kHz waves.
-
-        Raises:
-            InputError: the waves do not have ``n_samples`` samples.
-        """
+        """Posterior mean and deviation of 16 kHz waves; ``InputError`` unless of ``n_samples``."""
         rows = channel_mean(waves)
         if rows.shape[1] != self.n_samples:
             raise InputError(f"waves have {rows.shape[1]} samples, not {self.n_samples}")

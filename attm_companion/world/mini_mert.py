@@ -82,11 +82,7 @@ def train_mini_mert(
 def disjoint_crops(
     items: Float[Tensor, "B M L"], width: int, generator: Generator
 ) -> tuple[Float[Tensor, "B M W"], Float[Tensor, "B M W"]]:
-    """Two windows of ``width`` frames of each item that do not overlap, the earlier one first.
-
-    Raises:
-        InputError: an item is shorter than two windows.
-    """
+    """Two windows of each item without overlap, the earlier first; ``InputError`` if too short."""
     spare = items.shape[-1] - 2 * width
     if spare < 0:
         raise InputError(f"{items.shape[-1]} frames cannot hold two windows of {width}")

@@ -134,11 +134,7 @@ def save_mini_demucs(model: nn.Module, config: MiniDemucsConfig, path: Path) -> 
 
 
 def load_mini_demucs(path: Path) -> DemucsSeparator:
-    """The separator from a file of ``save_mini_demucs``.
-
-    Raises:
-        CheckpointError: missing, corrupt, of another kind, of another shape, or holding NaN.
-    """
+    """The separator from a file of ``save_mini_demucs``; ``CheckpointError`` if it is none."""
     tensors, metadata = load_tensors(path), read_metadata(path)
     if CONFIG_KEY not in metadata:
         raise CheckpointError(f"{path} is no mini demucs: its metadata has no {CONFIG_KEY!r}")

@@ -79,11 +79,7 @@ def simulate_votes(
 
 
 def bayes_ceiling(votes: pd.DataFrame) -> float:
-    """Accuracy that the best possible ranker can expect on the votes that are not ties.
-
-    Raises:
-        InputError: every vote is a tie.
-    """
+    """Accuracy of the best possible ranker on votes but ties; ``InputError`` if all are ties."""
     p = votes.loc[votes["winner"] != "tie", "p_bayes"].to_numpy(dtype=np.float64)
     if len(p) == 0:
         raise InputError("the Bayes ceiling needs at least one vote that is not a tie")

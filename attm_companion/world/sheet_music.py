@@ -117,11 +117,7 @@ def _files_of(root: Path, kind: Kind) -> list[str]:
 
 
 def read_piece(kind_name: str, relative: str) -> Piece:
-    """Read one score, given by the name of its `Kind` and its path inside the corpus folder.
-
-    Raises:
-        RenderError: music21 cannot read it or too few notes are in it.
-    """
+    """Read a score by its `Kind` and its path in the corpus; ``RenderError`` if it cannot be."""
     from music21 import converter
 
     with warnings.catch_warnings():  # over-full measures and the like: the notes are still there

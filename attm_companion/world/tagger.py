@@ -90,11 +90,7 @@ class Tagger(nn.Module):
 
 
 def load_tagger(name: TaggerName = "MTT_musicnn") -> tuple[Tagger, tuple[str, ...]]:
-    """A tagger with its weights, and its tags in order.
-
-    Raises:
-        AssetError: the package ``musicnn`` is not installed whole.
-    """
+    """A tagger with its weights, and its tags in order; ``AssetError`` without ``musicnn``."""
     folder = package_folder("musicnn")
     from musicnn.configuration import MSD_LABELS, MTT_LABELS
 

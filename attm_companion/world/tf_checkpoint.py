@@ -19,11 +19,7 @@ FLOAT = 1  # tensorflow.DataType.DT_FLOAT
 
 
 def read_checkpoint(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """The float variables of a checkpoint that was saved under an empty name, by name.
-
-    Raises:
-        AssetError: a file is missing, or is not such a checkpoint.
-    """
+    """The float variables of a checkpoint without a name, by name; else ``AssetError``."""
     try:
         index = (folder / ".index").read_bytes()
         data = (folder / ".data-00000-of-00001").read_bytes()

@@ -68,11 +68,7 @@ class UNet(nn.Module):
 
 
 def unet_backbone(config: FluxAudioConfig, generator: torch.Generator) -> FluxAudio:
-    """FluxAudio with a U-Net in it, the numbers of blocks left aside.
-
-    Raises:
-        ConfigError: a head that needs blocks or tokens, which the U-Net does not have.
-    """
+    """FluxAudio with a U-Net for blocks; ``ConfigError`` if the head needs blocks or tokens."""
     if config.score_head not in HEADS_WITHOUT_TOKENS:
         raise ConfigError(
             f"the U-Net takes the heads {', '.join(HEADS_WITHOUT_TOKENS)}, not {config.score_head}"

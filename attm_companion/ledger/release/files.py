@@ -54,11 +54,7 @@ class Release:
         return {int(row["id"]): row["prompt"] for row in self.json("ttm-humanpref/prompts.json")}
 
     def scores(self, metric: str) -> pd.DataFrame:
-        """Per-prompt scores, ``"clap"`` or ``"reward"``: a row a prompt id, a column a system.
-
-        Raises:
-            InputError: a system or a value is missing.
-        """
+        """``"clap"`` or ``"reward"``: a row a prompt id, a column a system; else ``InputError``."""
         tree = self.json(f"ttm-humanpref/{metric}_scores.json")
         table = pd.DataFrame.from_dict(tree, orient="index")
         table.index = table.index.astype(int)
