@@ -11,7 +11,7 @@ from attm_companion.study.result_files import results_folder, results_hash
 from attm_companion.study.study import Study
 from attm_companion.tables import experiments
 from attm_companion.tables.open_questions import write_open
-from attm_companion.tables.training_seeds import write_seeds
+from attm_companion.tables.selection import write_seeds
 
 
 def run_study(options: argparse.Namespace) -> int:

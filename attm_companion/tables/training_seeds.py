@@ -7,16 +7,13 @@ contrast is one number per training seed, the difference of two conditions on th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from attm_companion.arrays import Array
 from attm_companion.study.condition_scores import UNITS, Scores
-from attm_companion.study.result_files import write_result
 from attm_companion.study.results import Result
 from attm_companion.tables import conclusions
 from attm_core.errors import ResultError
@@ -27,8 +24,6 @@ from attm_core.randomness import numpy_generator
 if TYPE_CHECKING:  # whoever reads the table needs no stage
     from attm_companion.study.conditions import ConditionStage, InferenceProtocol
     from attm_companion.study.open_stages import Heard
-    from attm_companion.study.seed_study import Reading, Rows
-    from attm_companion.study.study import Study
 
 EXPERIMENT = "training_seeds"
 OVER_BOTH = "training seeds and prompts"
@@ -78,34 +73,6 @@ CONTROLS = (
 PAIRS = tuple(dict.fromkeys([*((m.row, m.against) for m in MECHANISMS), *CONTROLS]))
 
 Scored = Mapping[int, Mapping[str, Scores]]
-
-
-def write_seeds(studies: Sequence[Study], reading: Reading) -> None:
-    """Tabulate the seeds that are complete, if any, and write the result."""
-    from attm_companion.study.per_prompt import write_scored
-    from attm_companion.study.seed_study import complete
-    from attm_companion.tables import selection
-
-    found = {study.training_seed: complete(study, reading) for study in studies}
-    conditions = {seed: rows for seed, rows in found.items() if rows}
-    if not conditions:
-        return
-    result = studies[0].result(EXPERIMENT)
-    result.provenance["selected"] = asdict(reading)
-    with threadpool_limits(limits=1):
-        add_conditions(result, conditions, studies[0].reference)
-        if len(conditions) > 1:
-            add_contrasts(result, _scores(conditions))
-    scored = [item for rows in conditions.values() for item in rows.items()]
-    write_scored(studies[0], result, [stage for _, stage in scored], scored)
-    write_result(selection.tabulate(studies[0], reading))
-
-
-def _scores(conditions: Mapping[int, Rows]) -> Scored:
-    return {
-        seed: {row: stage.scores() for row, stage in rows.items()}
-        for seed, rows in conditions.items()
-    }
 
 
 def add_conditions(
