@@ -36,12 +36,9 @@ class AssetFile:
     path: str  # where it belongs below the asset's folder; relative, no ``..``
     url: str  # where it comes from; https, or a loopback address
     size: int | None = None  # bytes, None where the publisher does not say
-    # hexadecimal digest, None if not published; ``*`` stands for digits that the publisher's page
-    # leaves out
-    sha256: str | None = None
+    sha256: str | None = None  # hexadecimal; ``*`` for digits that the publisher leaves out
     md5: str | None = None  # the same for MD5, for publishers who state only that
-    # the name git gives the file's content, for files pinned by a commit
-    git_blob: str | None = None
+    git_blob: str | None = None  # git's name of the content, of files pinned by a commit
 
     def __post_init__(self) -> None:
         _check_path(self.path)
@@ -70,8 +67,7 @@ class Asset:
     files: tuple[AssetFile, ...] = ()  # what it consists of; empty if it must be obtained by hand
     gated: bool = False  # whether the publisher asks for an account and consent first
     note: str = ""  # anything a user should know before fetching
-    # commits that the files belong to, by repository
-    revisions: Mapping[str, str] = field(default_factory=dict)
+    revisions: Mapping[str, str] = field(default_factory=dict)  # repository → commit of the files
 
     @property
     def size(self) -> int:

@@ -30,10 +30,8 @@ class Version:
 
     name: str  # what it is
     wave: Tensor  # (S,) or (C, S) in [−1, 1], all of a prompt equally long
-    # ``reward`` and ``clap``, as far as they are known.
-    scores: Mapping[str, float] = field(default_factory=dict)
-    # Where it is on the sliders, such as ``{"s": 5.0, "w": 4.0}``; empty without sliders.
-    place: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)  # ``reward``, ``clap``, if known
+    place: Mapping[str, float] = field(default_factory=dict)  # on the sliders, such as ``s``, ``w``
 
 
 def room(

@@ -39,8 +39,7 @@ class Loaded:
 
     model: VelocityModel  # the backbone, ready for sampling
     networks: FixedNetworks  # what is around it
-    # the ranker with the evaluation CLAP model; None for untrained networks
-    reward: RewardModel | None
+    reward: RewardModel | None  # the evaluation's; None for untrained networks
     uid: str  # identity of the weights, for the record
 
 

@@ -40,15 +40,11 @@ class Claim:
     section: str  # key of the ledger's section filter
     decided_by: str  # ``"a"`` arithmetic, ``"b"`` public release, ``"c"`` only running the system
     statement: str  # in our words; of a finding, its title
-    # module, function and arguments of the check, where arithmetic does not do
-    check: str | None = None
-    # expressions by name, each may use those before it
-    figures: Mapping[str, str] = field(default_factory=dict)
+    check: str | None = None  # its module, function and arguments, if there is one
+    figures: Mapping[str, str] = field(default_factory=dict)  # expressions; each may use earlier
     verdict: str | None = None  # an expression of a verdict
-    # template of the figures' sentence; by verdict if the sentence depends on it
-    found: str | Mapping[str, str] = ""
-    # template of a sentence with values of the mini study; says nothing on the verdict
-    mini: str = ""
+    found: str | Mapping[str, str] = ""  # template of the figures' sentence, or one per verdict
+    mini: str = ""  # template of a sentence with values of the mini study
 
     @property
     def is_finding(self) -> bool:
@@ -106,8 +102,7 @@ class Evidence:
 
     paper: Paper  # the transcription
     audit: Audit  # summary figures of the public release, computed now or last committed
-    # tables of the mini study by experiment; empty where it was not run
-    mini: Mapping[str, StudyResult] = field(default_factory=dict)
+    mini: Mapping[str, StudyResult] = field(default_factory=dict)  # by experiment, if it was run
 
 
 def _malformed(path: Path, error: Exception) -> InputError:

@@ -65,8 +65,7 @@ class Result:
     # Stage, code commit, data and lock hash, hardware, date, wall time, and what differs from the
     # profile.
     provenance: dict[str, Any] = field(default_factory=dict)
-    # Of values that are added from now on.
-    training_seed: int | None = field(default=None, compare=False)
+    training_seed: int | None = field(default=None, compare=False)  # of values added from now on
 
     def add(self, row: str, metric: str, value: float, unit: str, **facts: Any) -> None:
         """Add one line; ``facts`` are other fields of `Value`.
