@@ -62,14 +62,11 @@ def _own_samples(base: Profile, own: dict[str, Any]) -> tuple[Generation, dict[s
     names = [OWN_SAMPLES + name for name in SAMPLED_WITH]
     if unknown := [place for place in own if place not in names]:
         raise ConfigError(f"no '{unknown[0]}'; there are {', '.join(names)}")
-    places = {place.replace(OWN_SAMPLES, "generation."): value for place, value in own.items()}
-    sampled = _changed(base, places)
+    sampled = _changed(base, {k.replace(OWN_SAMPLES, "generation."): v for k, v in own.items()})
     _check_ranges(sampled, base.seed)
-    after, before = sampled.generation, base.generation
-    differing = {
-        n: getattr(after, n) for n in SAMPLED_WITH if getattr(after, n) != getattr(before, n)
-    }
-    return after, {OWN_SAMPLES + name: value for name, value in differing.items()}
+    after, before = dict(sampled.generation), dict(base.generation)
+    differing = {OWN_SAMPLES + n: after[n] for n in SAMPLED_WITH if after[n] != before[n]}
+    return sampled.generation, differing
 
 
 def parse_changes(text: str) -> dict[str, Any]:
