@@ -155,12 +155,10 @@ def parse_place(text: str) -> Place:
     return Place(match["source"], match["path"], first, last, match["words"] or "")
 
 
-def gather(
-    released: Path | None = None, results: Path = Path("results"), paper: Paper | None = None
-) -> Evidence:
+def gather(released: Path | None = None, results: Path = Path("results")) -> Evidence:
     """Collect the evidence: the release if it is here, committed results otherwise.
 
     The release is looked for in ``released``, else in ``ATTM_RELEASED_DIR``.
     """
     audit, _ = open_audit(released, results / "released_audit.json")
-    return Evidence(paper or load_paper(), audit, load_mini(results / "mini"))
+    return Evidence(load_paper(), audit, load_mini(results / "mini"))

@@ -109,19 +109,11 @@ class Study:
         return self.sft("none")
 
     def expert(
-        self,
-        head: HeadName,
-        config: ExpertIterationConfig | None = None,
-        start_sigma_rel: float | None = None,
+        self, head: HeadName, config: ExpertIterationConfig | None = None
     ) -> chain.ExpertStage:
-        """Stage 2 on the chain of a head.
-
-        ``config`` is another arm than the profile's, such as a control that keeps clips at random;
-        with ``start_sigma_rel`` it starts from averaged weights of Stage 1.
-        """
+        """Stage 2 on the chain of a head, or another arm of it, such as a control at random."""
         return chain.ExpertStage(
             start=self.sft(head),
-            start_sigma_rel=start_sigma_rel,
             config=config or self.profile.expert,
             generation=self.own_samples,
             seed=self.training_seed,
