@@ -2,15 +2,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from training_toys import SHAPE, SIZE, awake, tiny_model
 
 from attm_companion.commands import casting
 from attm_companion.commands.casting import given, provide, trained, untrained
 from attm_companion.study.profile import Profile, load_profile
 from attm_companion.study.study import Study
 from attm_core.backbone.checkpoint import cross_load, save_model
-from attm_core.backbone.config import FluxAudioConfig
 from attm_core.backbone.fast_sampling import FastFluxAudio
-from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import GenerationConfig
 from attm_core.errors import AssetError, CheckpointError
 from attm_core.generation.pipeline import FixedNetworks, generate
@@ -46,21 +45,6 @@ def test_an_untrained_cast_has_the_profile_s_sizes_and_makes_sound(head):
     assert not torch.allclose(waves, first)
 
 
-def tiny_backbone(head: str = "global_adaln") -> FluxAudio:
-    sizes = {"n_channels": 4, "n_latents": 8, "n_tokens": 3, "token_width": 5, "pooled_width": 6}
-    config = FluxAudioConfig(
-        **sizes, width=8, n_heads=1, n_joint=1, n_fused=1, ffn_multiple=8, score_head=head
-    )
-    generator = torch.Generator().manual_seed(0)
-    model = FluxAudio(config, generator)
-    with torch.no_grad():  # at birth its output is zero
-        for weights in model.parameters():
-            weights.normal_(0, 0.3, generator=generator)
-    model.set_null_text(torch.zeros(3, 5), torch.zeros(6))
-    model.set_latent_statistics(torch.zeros(4), torch.ones(4))
-    return model
-
-
 class KnownParts(Study):
     """The smoke study with frozen parts that say who they are and are never trained."""
 
@@ -72,14 +56,10 @@ class KnownParts(Study):
 
     @property
     def features(self):
-        shapes = {
-            name: getattr(tiny_backbone().config, name)
-            for name in ("n_channels", "n_latents", "n_tokens", "token_width", "pooled_width")
-        }
         return SimpleNamespace(
             device=torch.device("cpu"),
             networks=lambda separator: FixedNetworks(lambda texts: texts, "codec", "separator"),
-            shapes=lambda: shapes,
+            shapes=lambda: SHAPE,
         )
 
 
@@ -88,14 +68,13 @@ def known(monkeypatch) -> KnownParts:
     monkeypatch.setattr(casting, "provide", lambda study, stages, train: None)
     monkeypatch.setattr(casting, "trained_reward", lambda study, train: None)
     values = load_profile("smoke").model_dump()
-    small = {"width": 8, "n_heads": 1, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8}
-    values["backbone"] |= small
+    values["backbone"] |= SIZE
     return KnownParts(Profile.model_validate(values))
 
 
 @pytest.mark.parametrize("name", ["ours.safetensors", "theirs.pth"])
 def test_a_given_backbone_keeps_its_weights_and_takes_the_forward_asked_for(known, tmp_path, name):
-    model, path = tiny_backbone(), tmp_path / name
+    model, path = awake(tiny_model()), tmp_path / name
     if name.endswith("safetensors"):
         save_model(model, path)
     else:
@@ -104,7 +83,7 @@ def test_a_given_backbone_keeps_its_weights_and_takes_the_forward_asked_for(know
     assert loaded.uid.startswith(f"{name}-")
     hybrid = FastFluxAudio(cross_load(model, "input_add").eval(), fast_dtype())
     t, s = torch.full((2,), 0.5), torch.ones(2)
-    x, conditions = torch.ones(2, 8, 4), model.null_conditions(2)
+    x, conditions = torch.ones(2, 4, 3), model.null_conditions(2)
     ours, theirs = (built(x, t, conditions, s) for built in (loaded.model, hybrid))
     assert torch.equal(ours, theirs)
     assert ours.std() > 0

@@ -11,10 +11,8 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from training_toys import same_weights, tiny_model, tiny_train
 
-from attm_core.backbone.config import FluxAudioConfig
-from attm_core.backbone.flux_audio import FluxAudio
-from attm_core.configuration import SFTConfig
 from attm_core.data import extraction
 from attm_core.data.extraction import read_windows
 from attm_core.data.jamendo import COLUMNS
@@ -109,20 +107,13 @@ def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
     assert torch.equal(tokens, toys.ToyText().encode(table["caption"].tolist()))
 
 
-def test_the_trainers_take_it(done: Path, tmp_path: Path) -> None:
-    sizes = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
-    small = {"width": 16, "n_heads": 2, "n_joint": 1, "n_fused": 1, "ffn_multiple": 8}
-    backbone = FluxAudioConfig(**sizes, **small, score_head="global_adaln", score_features=8)
-    stage = SFTConfig(4, 4, lr=1e-3, warmup_steps=0, precision="fp32", sigma_rels=())
-    weights = []
-    for name, prepare in (("disk", lambda clips: clips), ("memory", in_memory)):
-        model = FluxAudio(backbone, torch_generator(0, "model"))
-        model.set_null_text(torch.zeros(2, 5), torch.zeros(6))
+def test_the_trainers_take_it(done: Path) -> None:
+    stage, models = tiny_train(4, batch_size=4, sigma_rels=()), [tiny_model(), tiny_model()]
+    for model, prepare in zip(models, (lambda clips: clips, in_memory), strict=True):
         train, valid = (prepare(open_latents(done, split)) for split in ("train", "valid"))
-        log = sft(model, train, valid, stage, Run(tmp_path / name / "sft")).log
+        log = sft(model, train, valid, stage, Run()).log
         assert np.isfinite(log["loss"]).all()
-        weights.append(model.state_dict())
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert same_weights(*models)
 
 
 @pytest.mark.parametrize(("after", "where"), [(5, "codec"), (9, "file")])

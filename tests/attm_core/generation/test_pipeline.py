@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 from toy_networks import N_SAMPLES, RATE_HZ, BrokenCodec, ToySeparator, ToyStudio
+from training_toys import awake, tiny_model, tiny_set
 
-from attm_core.backbone.config import Conditions, FluxAudioConfig
-from attm_core.backbone.flux_audio import FluxAudio
+from attm_core.backbone.config import Conditions
 from attm_core.configuration import GenerationConfig
 from attm_core.errors import ConfigError, InputError
 from attm_core.generation.loudness import integrated_loudness
@@ -117,17 +117,7 @@ def test_latents_can_be_trained_on_and_sizes_must_fit():
 
 
 def test_the_real_backbone_by_separate_branches():
-    shapes = {"n_latents": 4, "n_channels": 3, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
-    sizes = {"width": 16, "n_heads": 2, "n_joint": 2, "n_fused": 2, "ffn_multiple": 32}
-    config = FluxAudioConfig(**shapes, **sizes, score_head="input_add")
-    generator = torch.Generator().manual_seed(0)
-    model = FluxAudio(config, generator).eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
-    model.set_latent_statistics(torch.zeros(3), torch.ones(3))
-    model.set_null_text(torch.randn(2, 5, generator=generator), torch.zeros(6))
-    text = Conditions(torch.randn(5, 2, 5, generator=generator), torch.ones(5, 6))
+    model, text = awake(tiny_model("input_add")), tiny_set(5).conditions(torch.arange(5))
     drawn = generate_latents(model, text, GenerationConfig(s=2.0, n_steps=2, batch_size=3), NOISE)
     x, s = NOISE, torch.full((5,), 2.0)
     for t in (1.0, 0.5):  # two guided Euler steps, each branch on its own

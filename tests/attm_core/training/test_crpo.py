@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_toys import SAMPLING, same_weights, tiny_model, tiny_set
+from training_toys import SAMPLING, awake, same_weights, tiny_model, tiny_set
 
 from attm_core.configuration import CRPOConfig, NullConfig, SFTConfig
 from attm_core.errors import InputError
@@ -19,14 +19,8 @@ from attm_core.training.run import Run
 
 @pytest.fixture
 def policy():
-    """A model that is past its zero initialisation."""
-    model = tiny_model("input_add")
+    model = awake(tiny_model("input_add"))
     model.set_latent_statistics(*tiny_set().statistics())
-    draw = torch_generator(3, "weights")
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.requires_grad:
-                weight.add_(0.1 * torch.randn(weight.shape, generator=draw))
     return model
 
 

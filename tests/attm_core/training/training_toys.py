@@ -24,6 +24,17 @@ def tiny_model(score_head: str = "global_adaln", seed: int = 0) -> FluxAudio:
     return model
 
 
+def awake(model: FluxAudio) -> FluxAudio:
+    """With weights past the start, where the velocity is zero, and latent statistics."""
+    draw = torch_generator(3, "weights")
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.add_(0.1 * torch.randn(weight.shape, generator=draw))
+    model.set_latent_statistics(torch.zeros(3), torch.ones(3))
+    return model.eval()
+
+
 def tiny_set(n: int = 24, seed: int = 0) -> LatentSet:
     draw = torch_generator(seed, "clips")
     score = torch.randn(n, generator=draw)
