@@ -25,6 +25,7 @@ import torch
 from extraction_toys import hours_of_silence
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from training_toys import tiny_model
 from vae_weights import TINY, formula_state
 from vocoder_settings import TINY_BIGVGAN
 
@@ -40,8 +41,6 @@ from attm_companion.world import mini_separator
 from attm_companion.world.config import MiniCodecConfig, MiniDemucsConfig
 from attm_companion.world.mini_codec import MiniCodec
 from attm_core.backbone import checkpoint
-from attm_core.backbone.config import FluxAudioConfig
-from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.codec.bigvgan_vocoder import _make_bigvgan, load_bigvgan
 from attm_core.codec.mmaudio_vae import MMAudioVAE, load_mmaudio_vae
 from attm_core.encoders.flan_t5 import FlanT5
@@ -52,7 +51,6 @@ from attm_core.generation import separation
 from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
 from attm_core.weights import save_module
 
-SMALL_FLUX = FluxAudioConfig(width=16, n_heads=2, ffn_multiple=32, score_head="global_adaln")
 SMALL_DEMUCS, SMALL_CODEC = MiniDemucsConfig(), MiniCodecConfig(widths=(8, 8), blocks=1)
 ROOT = Path(__file__).resolve().parents[3]
 SMOKE = (Path(profile.__file__).parent / "profiles" / "smoke.yaml").read_text()
@@ -86,22 +84,19 @@ def write_clap(path: Path) -> None:
     )
 
 
-def flux() -> FluxAudio:
-    return FluxAudio(SMALL_FLUX, torch.Generator())
-
-
 def head(*widths: int, text_width: int) -> TuneJuryHead:
     return TuneJuryHead(*widths, [8, 4], text_width=text_width)
 
 
 READERS = {
     "backbone, published": Reader(
-        "flux.pth", "final_layer.conv.bias", lambda path: torch.save(flux().state_dict(), path),
-        lambda path: checkpoint.load_reference_state_dict(path, SMALL_FLUX),
+        "flux.pth", "final_layer.conv.bias",
+        lambda path: torch.save(tiny_model().state_dict(), path),
+        lambda path: checkpoint.load_reference_state_dict(path, tiny_model().config),
     ),
     "backbone, ours": Reader(
         "flux.safetensors", "final_layer.conv.bias",
-        lambda path: checkpoint.save_model(flux(), path), checkpoint.load_model,
+        lambda path: checkpoint.save_model(tiny_model(), path), checkpoint.load_model,
     ),
     "mel VAE": Reader(
         "v1-44.pth", "decoder.conv_in.weight",
