@@ -18,14 +18,11 @@ from attm_companion.world.random_networks import (
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mmaudio_vae import random_mmaudio_vae
 from attm_core.generation.separation import _mdx_extra_bag, remove_vocals
+from attm_core.randomness import torch_generator
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 SMALL_DEMUCS = {"channels": 4, "depth": 5, "dconv_attn": 9, "dconv_lstm": 9, "nfft": 1024}
 SMALL_DEMUCS |= {"samplerate": 8000}
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def n_parameters(make) -> int:
@@ -62,7 +59,7 @@ def test_published_sizes() -> None:
 )
 def test_weights_follow_the_generator_alone(weights) -> None:
     before = torch.get_rng_state()
-    first, again, other = (dict(weights(generator(s)).named_parameters()) for s in (0, 0, 1))
+    first, again, other = (dict(weights(torch_generator(s)).named_parameters()) for s in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(value, again[name]) for name, value in first.items())
     constant = ("spectrogram_extractor", "logmel_extractor")  # of CLAP: Fourier and mel matrices
@@ -76,8 +73,8 @@ def test_weights_follow_the_generator_alone(weights) -> None:
 
 def test_texts_are_told_apart_without_a_vocabulary() -> None:
     texts = ["calm piano", "fast drums", ""]
-    clap = random_laion_clap(generator(), SMALL_CLAP).embed_text(texts)
-    states = random_flan_t5(generator(), SMALL_T5 | {"vocab_size": 259}).encode(texts)
+    clap = random_laion_clap(torch_generator(0), SMALL_CLAP).embed_text(texts)
+    states = random_flan_t5(torch_generator(0), SMALL_T5 | {"vocab_size": 259}).encode(texts)
     for found in (clap, states.flatten(1)):
         assert torch.isfinite(found).all()
         assert torch.pdist(found).min() > 0
@@ -85,7 +82,7 @@ def test_texts_are_told_apart_without_a_vocabulary() -> None:
 
 def test_the_bag_is_the_published_one() -> None:
     files, segment = _mdx_extra_bag()
-    bag = random_mdx_extra(generator(), SMALL_DEMUCS).model
+    bag = random_mdx_extra(torch_generator(0), SMALL_DEMUCS).model
     assert len(bag.models) == len(files)
     assert [model.segment for model in bag.models] == [segment] * 4 == [SEGMENT_S] * 4
     assert bag.sources == SOURCES
@@ -95,8 +92,8 @@ def test_the_bag_is_the_published_one() -> None:
 
 
 def test_it_separates_deterministically_by_four_models_of_their_own() -> None:
-    wave = 0.1 * torch.randn(1, 1, 8000, generator=generator())
-    one, same, another = (random_mdx_extra(generator(s), SMALL_DEMUCS) for s in (0, 0, 1))
+    wave = 0.1 * torch.randn(1, 1, 8000, generator=torch_generator(0))
+    one, same, another = (random_mdx_extra(torch_generator(s), SMALL_DEMUCS) for s in (0, 0, 1))
     left, again, other = (remove_vocals(wave, separator) for separator in (one, same, another))
     assert left.shape == wave.shape
     assert torch.isfinite(left).all()
