@@ -78,9 +78,6 @@ def test_style_sheets_are_read_too_and_listings_of_code_may_quote_a_failure(book
     (book / "_static" / "a.css").write_text("@import 'https://fonts.example.org/x.css';")
     (problem,) = book_problems(book)
     assert problem == "_static/a.css loads https://fonts.example.org/x.css from elsewhere"
-
-
-def test_external():
     assert all(map(is_external, ["https://x", "HTTP://x", "//x", " https://x", "wss://x"]))
     own = ["a/b", "/a", "#x", "data:image/png;base64,//8=", "mailto:a@b"]
     assert not any(map(is_external, own))

@@ -38,20 +38,14 @@ def test_the_level_is_kept(static):
         assert middle.std().item() == pytest.approx(0.1 * level / 2**0.5, rel=0.03)
 
 
-def test_the_same_sound_is_one_file_and_other_sounds_are_others(static):
+def test_the_same_sound_is_one_file_under_a_title_and_a_file_can_be_played(static, tmp_path):
     first, again = players({"a": TONE}, "", RATE).html, players({"b": TONE[None]}, "", RATE).html
     assert html_sources(first) == html_sources(again)
     assert html_sources(players({"c": 0.5 * TONE}, "", RATE).html) != html_sources(first)
     assert len(list(static.iterdir())) == 2
-
-
-def test_a_file_can_be_played(static, tmp_path):
     path = save_audio(tmp_path / "tone.wav", torch.stack([TONE, TONE]), RATE)
     (source,) = html_sources(players({"a file": path}).html)
     assert load_audio(static.parent / source)[0].shape[0] == 2
-
-
-def test_several_players_share_a_title():
     html = players({"quiet": 0.1 * TONE, "loud": TONE}, "Two levels", RATE).html
     assert len(html_sources(html)) == 2
     assert "Two levels" in html

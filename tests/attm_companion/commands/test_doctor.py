@@ -16,15 +16,12 @@ from attm_core import assets
 STAGES = ancestry(all_stages(Study("smoke")))
 
 
-def test_a_machine_that_can_run_says_what_would_run_and_makes_nothing(own_folders, capsys):
+def test_it_says_what_would_run_or_what_to_mend_and_makes_nothing(own_folders, capsys):
     assert main(["doctor", "--profile", "smoke"]) == 0
     said = capsys.readouterr().out
     assert f"{len(STAGES)} in all, {len(STAGES)} to run" in said
     assert said.splitlines()[-1] == "profile smoke can run: `attm study --profile smoke`"
     assert list(own_folders.iterdir()) == []
-
-
-def test_an_unknown_profile_is_a_problem_with_a_remedy(capsys):
     assert main(["doctor", "--profile", "huge"]) == 1
     said = capsys.readouterr().out
     assert re.search(r"^problem +profile +no profile 'huge'; there are: .*→ choose", said, re.M)

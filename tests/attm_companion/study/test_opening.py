@@ -36,10 +36,7 @@ def test_changes_reach_the_stages_and_only_those_that_depend_on_them():
     assert changed.crpo().uid != plain.crpo().uid
     assert changed.expert("input_add").uid == plain.expert("input_add").uid
     assert changed.changes == {"crpo.beta": 200.0}
-
-
-def test_a_changed_generation_shares_all_weights_and_not_the_conditions():
-    plain, changed = open_study("smoke"), open_study("smoke", s=3.0, w=2.0, n_prompts=4)
+    changed = open_study("smoke", s=3.0, w=2.0, n_prompts=4)  # all weights and no condition
     assert plain.crpo().uid == changed.crpo().uid
     resampled = open_study("smoke", set="own_samples.w=2")
     assert resampled.profile.name == "smoke+own_samples.w=2.0"

@@ -10,13 +10,10 @@ from attm_companion.tables.experiments import EXPERIMENTS, all_stages, find_expe
 from attm_core.errors import ConfigError
 
 
-def test_an_unknown_experiment_names_those_there_are():
+def test_an_unknown_experiment_names_those_there_are_and_rows_are_found_with_their_stages():
     with pytest.raises(ConfigError, match=r"no experiment 'table9'; there are: .*head_sweep"):
         find_experiment("table9")
     assert find_experiment("anchors").tabulate is anchors.tabulate
-
-
-def test_rows_are_found_with_the_stages_below_them():
     one, two, three = (NumberStage(value=number) for number in (1, 2, 3))
     toy = experiments.Experiment(lambda study: {"a": one, "b": {0.5: two, 1.5: three}}, None)
     assert list(toy.rows(None)) == [("a", one), ("b", two), ("b", three)]

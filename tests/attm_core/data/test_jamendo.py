@@ -133,7 +133,7 @@ def test_the_order_of_the_captions_does_not_matter(
     assert not table.equals(other)
 
 
-def test_unusable_tracks_are_listed(tmp_path: Path, tracks: list[jamendo.Caption]) -> None:
+def test_unusable_tracks_are_listed_and_tracks_may_be_excluded(tmp_path, tracks) -> None:
     short = add_track(tmp_path, "08/108.wav", 4.9)
     (tmp_path / "09").mkdir()
     (tmp_path / "09/109.mp3").write_bytes(b"this is no music" * 40)
@@ -144,9 +144,6 @@ def test_unusable_tracks_are_listed(tmp_path: Path, tracks: list[jamendo.Caption
     assert short_line == "08/108.wav: lasts 4.9 s, less than 5 s"
     assert unreadable.startswith("09/109.mp3: unreadable (")
     assert missing == "10/110.mp3: missing"
-
-
-def test_tracks_may_be_excluded_and_be_of_the_smaller_edition(tmp_path, tracks) -> None:
     add_track(tmp_path, "11/111.low.flac", 12.0)
     config = WindowConfig(n_valid=2, n_test=1, exclude=("106",))
     table = jamendo.window_table([*tracks, jamendo.Caption("11/111.flac", "x")], tmp_path, config)

@@ -165,7 +165,7 @@ def test_unreadable_files_are_refused(tmp_path, suffix):
         preferences.read_musicprefs(write(tmp_path / "rows.json", {"a": 1}))
 
 
-def test_all_qualifying_pairs_and_only_those_can_be_drawn():
+def test_all_qualifying_pairs_are_drawn_alike_and_only_those():
     assert preferences.pairs_apart(np.array([1.0, 1.4, 1.5]), 0.5).tolist() == [[0, 2]]
     assert preferences.pairs_apart(np.array([1.0]), 0.5).shape == (0, 2)
     ratings = np.array([1.0, 1.4, 1.5, 3.0])
@@ -173,9 +173,6 @@ def test_all_qualifying_pairs_and_only_those_can_be_drawn():
     assert {tuple(sorted(pair)) for pair in pairs.tolist()} == {(0, 2), (0, 3), (1, 3), (2, 3)}
     with pytest.raises(InputError, match=r"5 pairs with a gap of .* asked for, 4 exist among 4"):
         preferences.synthesize_pairs(ratings, 5, 0.5, np.random.default_rng(0))
-
-
-def test_draws_are_uniform_over_pairs_and_over_sides():
     ratings, generator = np.array([1.0, 2.0, 3.0]), np.random.default_rng(1)
     draw = partial(preferences.synthesize_pairs, ratings, 1, 0.5, generator)
     drawn = [tuple(draw()[0]) for _ in range(3000)]

@@ -190,7 +190,7 @@ def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
         open_latents(tmp_path / "mute")
 
 
-def test_another_extraction_is_refused(audio: Path, table: pd.DataFrame, done: Path) -> None:
+def test_another_extraction_and_what_is_none_are_refused(audio, table, done, tmp_path) -> None:
     with pytest.raises(ConfigError, match="differs in cast"):
         extract(table, audio, toys.toy_cast(uid="others"), done, toys.CONFIG)
     with pytest.raises(ConfigError, match="differs in batch_size"):
@@ -198,11 +198,6 @@ def test_another_extraction_is_refused(audio: Path, table: pd.DataFrame, done: P
     with pytest.raises(ConfigError, match="differs in n_clips, table"):
         extract(table.iloc[:-1], audio, toys.toy_cast(), done, toys.CONFIG)
     extract(table, audio, toys.toy_cast(), done, toys.CONFIG)
-
-
-def test_what_is_no_table_or_no_extraction_is_refused(
-    audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path
-) -> None:
     with pytest.raises(InputError, match=r"lacks the columns \['caption'\]"):
         extract(table.drop(columns="caption"), audio, toys.toy_cast(), tmp_path / "x", toys.CONFIG)
     with pytest.raises(InputError, match="has 0 clips"):

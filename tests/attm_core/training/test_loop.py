@@ -61,17 +61,14 @@ def test_a_run_killed_with_sigkill_resumes_to_the_same_bits(tmp_path):
     assert same_weights(whole, resumed)
 
 
-def test_a_finished_run_is_loaded_not_trained(tmp_path):
+def test_a_finished_run_is_loaded_not_trained_with_its_log_of_losses_and_norms(tmp_path):
     clips = tiny_set()
     first = run(tiny_model(), clips, tiny_train(), tmp_path)
     again = run(tiny_model(), clips, tiny_train(), tmp_path, stop=0)
     pd.testing.assert_frame_equal(first.log, again.log, check_exact=True)
     stored = pd.read_csv(tmp_path / "log.csv", float_precision="round_trip")
     pd.testing.assert_frame_equal(first.log, stored, check_exact=True)
-
-
-def test_the_log_has_losses_norms_and_validations(tmp_path):
-    log = run(tiny_model(), tiny_set(), tiny_train(), tmp_path).log
+    log = first.log
     assert list(log.columns) == ["step", "loss", "grad_norm", "validation_loss"]
     assert log["step"].tolist() == list(range(1, 13))
     assert np.isfinite(log[["loss", "grad_norm"]].to_numpy()).all()
