@@ -101,5 +101,5 @@ def _stems(arrangement: Arrangement, voice_db: float, config: CorpusConfig) -> t
 
 @lru_cache(maxsize=4)
 def load_piece(path: Path) -> Piece:
-    """Read a piece that `corpus.build` has put aside as JSON."""
+    """Read a piece that `build_corpus` has put aside as JSON."""
     return Piece.from_plain(json.loads(path.read_text(encoding="utf-8")))
