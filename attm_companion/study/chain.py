@@ -24,6 +24,7 @@ from attm_core.configuration import CRPOConfig, ExpertIterationConfig, SFTConfig
 from attm_core.constants import HeadName
 from attm_core.files import write_json
 from attm_core.randomness import torch_generator
+from attm_core.training.ema import load_ema
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -82,7 +83,6 @@ class TrainedStage(Stage):
     def model(self, sigma_rel: float | None = None) -> FluxAudio:
         """The trained model under its own forward, or the average of its training's weights."""
         from attm_core.backbone.checkpoint import load_model
-        from attm_core.training.ema import load_ema
 
         model = load_model(self.artefact(WEIGHTS))
         if sigma_rel is not None:

@@ -22,13 +22,13 @@ from attm_core.configuration import GenerationConfig
 from attm_core.constants import HeadName
 from attm_core.errors import ConfigError
 from attm_core.files import write_atomic
+from attm_core.protocols import ClapModel
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import embed_audio
 
 if TYPE_CHECKING:
     from attm_core.backbone.flux_audio import FluxAudio
     from attm_core.generation.pipeline import Clips
-    from attm_core.protocols import ClapModel
 
 SCORES = "scores.npz"
 AUDIO = "audio.npy"

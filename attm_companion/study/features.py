@@ -20,12 +20,12 @@ from attm_companion.study.stage import Stage
 from attm_core.backbone.config import Conditions
 from attm_core.errors import ConfigError
 from attm_core.files import load_tensors, save_tensors
+from attm_core.protocols import ClapModel, Codec, TextEncoder
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from attm_core.generation.pipeline import FixedNetworks
-    from attm_core.protocols import ClapModel, Codec, TextEncoder
     from attm_core.training.data import LatentSet
 
 SPLITS = ("train", "valid")

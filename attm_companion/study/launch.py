@@ -4,8 +4,6 @@ Several machines share a study without more: `attm study` started on each, with 
 shared file system, takes the stages that no other is at (``srun attm study --profile paper``).
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import socket
@@ -14,6 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pydantic
+import torch
+from torch.multiprocessing.spawn import ProcessException, spawn
 
 from attm_core.errors import TrainingError
 
@@ -48,7 +48,6 @@ def launch_processes(work: Work, launch: Launch, on_gpu: bool) -> None:
     if launch.processes == 1:
         work(launched_accelerator() if on_gpu else None)
         return
-    from torch.multiprocessing.spawn import ProcessException, spawn
 
     with socket.create_server((HERE, 0)) as free:
         port = free.getsockname()[1]
@@ -60,8 +59,6 @@ def launch_processes(work: Work, launch: Launch, on_gpu: bool) -> None:
 
 def _work_as(rank: int, count: int, port: int, work: Work) -> None:
     """In process ``rank`` of ``count``: join the others and do this one's part."""
-    import torch
-
     from attm_core.training.run import launched_accelerator
 
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.result_files import result_path, results_folder, write_result, write_table
 from attm_companion.study.results import Result
 from attm_companion.study.stage import Stage, ancestry
+from attm_companion.study.study import Study
 from attm_core.errors import ResultError
 
 if TYPE_CHECKING:
-    from attm_companion.study.conditions import ConditionStage
     from attm_companion.study.open_stages import Heard
-    from attm_companion.study.study import Study
 
 LEADING = ("row", "s", "training_seed", "generation_seed", "prompt")
 FOLDER = "prompts"

@@ -1,24 +1,21 @@
 """A built corpus on disk: its table, and its audio read row by row."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from attm_companion.arrays import Rows
 from attm_companion.world.config import FULL_SCALE, MANIFEST, SPLITS, TABLE, TRACKS, CorpusConfig
 from attm_core.errors import AssetError, ConfigError, InputError
 from attm_core.files import read_json
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Track = Literal["mix", "instrumental", "vocals"]
 
@@ -63,8 +60,6 @@ class ClipStore:
         Raises:
             InputError: unknown track.
         """
-        import torch
-
         if track not in TRACKS:
             raise InputError(f"unknown track {track!r}; choose from {TRACKS}")
         picked = self._arrays[track][np.asarray(rows, dtype=np.int64)]
