@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, rfft
+from tinysoundfont import _tinysoundfont
 
 from attm_companion.assets import package_folder
 from attm_companion.world.arrangement import Line
@@ -35,8 +36,6 @@ NO_CORRECTION = (range(0), 0, 0.0)
 @lru_cache(maxsize=1)
 def _soundfont() -> Any:
     """The SoundFont, read once per process (20 ms); a copy of it shares the samples."""
-    from tinysoundfont import _tinysoundfont
-
     return _tinysoundfont.SoundFont(str(package_folder("pretty_midi") / SOUNDFONT))
 
 
@@ -83,8 +82,6 @@ def _sounding_rms(wave: NDArray[np.float32], rate: int) -> float:
 
 def _play(lines: Sequence[Line], n_samples: int, rate: int) -> NDArray[np.float32]:
     """The lines of one program as the synthesizer gives them, (n_samples,)."""
-    from tinysoundfont import _tinysoundfont
-
     synthesizer = _tinysoundfont.SoundFont(_soundfont())
     synthesizer.set_output(_tinysoundfont.OutputMode.Mono, rate, 0.0)
     synthesizer.set_max_voices(MAX_VOICES)
