@@ -29,27 +29,22 @@ GIGA, PETA = 1e9, 1e15
 
 @dataclass(frozen=True)
 class Prices:
-    """What one call of a part takes."""
+    """What one call takes: ``gflop``, 10⁹ operations, and ``cpu_s``, seconds where measured."""
 
-    gflop: Mapping[str, float]  # part → 10⁹ operations a call
-    cpu_s: Mapping[str, float]  # part → seconds a call on the machine that measured it
+    parts: Mapping[str, Mapping[str, float]]
 
     @classmethod
     def read(cls, path: Path = PARTS_FILE) -> Prices | None:
         """The committed measurement; None without it (an installed package has no results)."""
-        if not path.is_file():
-            return None
-        parts = read_json(path)["parts"]
-        gflop = {name: facts["gflop"] for name, facts in parts.items()}
-        return cls(gflop, {name: facts["cpu_s"] for name, facts in parts.items()})
+        return cls(read_json(path)["parts"]) if path.is_file() else None
 
     def flop(self, work: Counter[str]) -> float:
         """Operations of some calls."""
-        return GIGA * sum(count * self.gflop[part] for part, count in work.items())
+        return GIGA * sum(count * self.parts[part]["gflop"] for part, count in work.items())
 
     def cpu_hours(self, work: Counter[str]) -> float:
         """Hours of some calls, one after the other, on the measured machine."""
-        return sum(count * self.cpu_s[part] for part, count in work.items()) / HOUR_S
+        return sum(count * self.parts[part]["cpu_s"] for part, count in work.items()) / HOUR_S
 
     def gpu_hours(self, work: Counter[str]) -> float:
         """Hours at the rate of the paper's Stage 1, in which 200 K steps of 64 clips took 32."""

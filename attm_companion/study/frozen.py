@@ -140,18 +140,14 @@ class SeparatorStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Train on instrumental and sung stems of the training split; measure on validation."""
-        from attm_companion.world.mini_separator import (
-            save_mini_demucs,
-            separation_quality,
-            train_mini_demucs,
-        )
+        from attm_companion.world import mini_separator as mini
         from attm_core.generation.separation import DemucsSeparator
 
         instrumental, vocals = self._stems("train")
         generator = torch_generator(self.seed, "separator")
-        model = train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
-        save_mini_demucs(model, self.config, folder / WEIGHTS)
-        quality = separation_quality(DemucsSeparator(model), *self._stems("valid"))
+        model = mini.train_mini_demucs(instrumental, vocals, generator, self.config, self.training)
+        mini.save_mini_demucs(model, self.config, folder / WEIGHTS)
+        quality = mini.separation_quality(DemucsSeparator(model), *self._stems("valid"))
         files.write_json(folder / QUALITY, quality)
 
     def model(self) -> DemucsSeparator:

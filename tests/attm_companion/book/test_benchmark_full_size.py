@@ -15,7 +15,7 @@ from attm_core.errors import ConfigError
 NAMES = ("text", "clap_text", "velocity", "vae_decode", "vocoder", "separation", "training_step")
 PART = {"wall_s": 2.0, "gflop": 100.0, "peak_memory_mb": 500.0, "parameters": 3_000_000}
 PARTS = {"machine": {"matmul_gflops_float32": 100.0}, "parts": dict.fromkeys(NAMES, PART)}
-PRICES = Prices(dict.fromkeys(NAMES, 100.0), dict.fromkeys(NAMES, 2.0))
+PRICES = Prices({key: {"gflop": 100.0, "cpu_s": 2.0} for key in NAMES})
 
 
 def test_parts_by_hand():

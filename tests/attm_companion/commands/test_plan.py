@@ -17,7 +17,7 @@ from attm_core.errors import AssetError
 
 AUDIO = ("clap_audio", "mert", "vae_encode", "vae_decode", "vocoder", "separation")
 PARTS = ("text", "clap_text", "velocity", "training_step", *AUDIO)
-PRICES = Prices(dict.fromkeys(PARTS, 10.0), dict.fromkeys(PARTS, 0.5))
+PRICES = Prices({key: {"gflop": 10.0, "cpu_s": 0.5} for key in PARTS})
 
 
 @pytest.fixture(autouse=True)
