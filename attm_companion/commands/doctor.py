@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +16,9 @@ import torch
 from attm_companion.assets import Asset, absent_files, load_manifest
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.profile import MiniCast, PaperCast
-from attm_companion.study.stage import CACHE_VARIABLE, ancestry, cache_root
+from attm_companion.study.stage import CACHE_VARIABLE, Stage, ancestry, cache_root
 from attm_companion.study.study import Study
+from attm_companion.study.voted_ranker import VOTES
 from attm_companion.tables.experiments import all_stages
 from attm_core.assets import asset_folder
 from attm_core.codec.mmaudio import SAMPLES_PER_LATENT
@@ -32,15 +33,8 @@ BESIDES_DISK_GIB = 1.0  # models, features and results
 BESIDES_MEMORY_GIB = 1.5  # interpreter, libraries and models; smoke workers peak at 1.2 to 1.4 GiB
 FLAN_T5_STATES = 77 * 1024  # values per caption
 
-# What the published system needs beyond this package, by what it is needed for.
-PAPER_NEEDS = {
-    "inference": (
-        "submission", "vae", "vocoder", "flan_t5", "clap_conditioning", "roberta_tokenizer",
-        "demucs",
-    ),
-    "scores": ("clap_evaluation", "mert", "tunejury", "song_describer", "released"),
-    "training": ("mtg_jamendo", "music_arena", "musicprefs", "aime", "songeval"),
-}  # fmt: skip
+# What a study of the published system does without: the authors' backbone, votes for the ranker.
+OPTIONAL = ("submission", *(name for name, _ in VOTES.values()), "concept_judge")
 
 
 @dataclass(frozen=True)
@@ -70,10 +64,10 @@ def examine(name: str) -> Iterator[Finding]:
     cast = study.profile.cast
     yield disk(disk_gib(cast))
     yield memory(memory_gib(cast))
+    chain = ancestry(all_stages(study))
     if isinstance(cast, PaperCast):
         yield gpu()
-        yield from paper_assets()
-    chain = ancestry(all_stages(study))
+        yield from paper_assets(chain)
     waiting = sum(not stage.done for stage in chain)
     yield Finding("ok", "stages", f"{len(chain)} in all, {waiting} to run")
 
@@ -168,21 +162,21 @@ def gpu() -> Finding:
     return Finding("note", "gpu", "none found", remedy)
 
 
-def paper_assets() -> Iterator[Finding]:
-    """What the published system needs and is not here: source, size, licence, consent."""
-    manifest = load_manifest()
-    for purpose, names in PAPER_NEEDS.items():
-        yield from (_asset(manifest[name], purpose) for name in names)
+def paper_assets(stages: Iterable[Stage]) -> Iterator[Finding]:
+    """What the published system reads and is not here: source, size, licence, consent."""
+    needed = {name for stage in stages for name in stage.assets}
+    for name in dict.fromkeys((*sorted(needed), *OPTIONAL)):
+        yield _asset(load_manifest()[name], "problem" if name in needed else "note")
     text = "the full-size system runs with random weights without any of them"
     remedy = "`attm generate PROMPT --profile paper --random-weights`"
     yield Finding("note", "assets", text, remedy)
 
 
-def _asset(asset: Asset, purpose: str) -> Finding:
+def _asset(asset: Asset, level: Literal["note", "problem"]) -> Finding:
     absent, place = absent_files(asset), asset_folder(asset.name)
     if absent == []:
         found = "`attm assets verify` compares digests" if asset.files else f"see {place}"
-        return Finding("ok", purpose, f"{asset.name}: here; {found}")
+        return Finding("ok", "asset", f"{asset.name}: here; {found}")
     what, remedy = "by hand", f"{asset.note} Put it in {place}"
     if absent:
         what = f"{len(absent)} of {len(asset.files)} files"
@@ -190,7 +184,7 @@ def _asset(asset: Asset, purpose: str) -> Finding:
     size = f"{asset.size / 2**20:,.0f} MiB" if asset.size else "size not stated by its publisher"
     gated = ", gated: accept its terms at the source first" if asset.gated else ""
     text = f"{asset.name} is missing ({what}): {asset.homepage}, {size}, {asset.licence}{gated}"
-    return Finding("problem", purpose, text, remedy)
+    return Finding(level, "asset", text, remedy)
 
 
 def run_doctor(options: argparse.Namespace) -> int:

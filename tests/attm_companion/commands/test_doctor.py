@@ -1,10 +1,11 @@
 import os
 import platform
 import re
+from types import SimpleNamespace
 
 import pytest
 
-from attm_companion.assets import Asset, AssetFile, load_manifest
+from attm_companion.assets import Asset, AssetFile
 from attm_companion.commands import doctor
 from attm_companion.commands.cli import main
 from attm_companion.study.profile import load_profile
@@ -100,10 +101,10 @@ def test_the_paper_s_problems_have_remedies_and_its_needs_are_all_asked_for(monk
     assert all(finding.remedy for finding in problems)
     assert any("--random-weights" in finding.remedy for finding in found)
     assert {finding.subject: finding for finding in found}["gpu"].level in ("ok", "note")
-    asked = {name for names in doctor.PAPER_NEEDS.values() for name in names}
-    assert asked <= set(load_manifest())
+    levels = {item.text.split()[0]: item.level for item in found if item.subject == "asset"}
     read = {name for stage in ancestry(all_stages(Study("paper"))) for name in stage.assets}
-    assert read <= asked
+    assert {levels[name] for name in read} == {"problem"}
+    assert {levels[name] for name in doctor.OPTIONAL} == {"note"}
 
 
 def test_assets_are_found_whole_in_part_or_not(monkeypatch, tmp_path):
@@ -112,16 +113,18 @@ def test_assets_are_found_whole_in_part_or_not(monkeypatch, tmp_path):
     asset = Asset("toy", "a part", "MIT", "https://example.org", (file,))
     byhand = Asset("data", "a set", "MIT", "https://example.org", note="Ask.")
     monkeypatch.setattr(doctor, "load_manifest", lambda: {"toy": asset, "data": byhand})
-    monkeypatch.setattr(doctor, "PAPER_NEEDS", {"inference": ("toy", "data")})
+    monkeypatch.setattr(doctor, "OPTIONAL", ("toy",))
+    stage = SimpleNamespace(assets=("data",))
 
     def levels() -> list[str]:
-        return [finding.level for finding in doctor.paper_assets()][:2]
+        return [finding.level for finding in doctor.paper_assets([stage])][:2]
 
-    assert levels() == ["problem", "problem"]
-    assert "1 of 1 files): https://example.org, 5 MiB, MIT" in next(doctor.paper_assets()).text
+    assert levels() == ["problem", "note"]
+    said = [finding.text for finding in doctor.paper_assets([stage])]
+    assert "1 of 1 files): https://example.org, 5 MiB, MIT" in said[1]
     for name in ("toy/part/model.bin", "data/x"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("ab")
-    assert levels() == ["problem", "ok"]  # two bytes where five million belong
+    assert levels() == ["ok", "note"]  # two bytes where five million belong
     os.truncate(tmp_path / "toy/part/model.bin", 5 * 2**20)
     assert levels() == ["ok", "ok"]
