@@ -33,8 +33,8 @@ def test_what_was_saved_comes_back(tmp_path: Path, n_channels: int, n_frames: in
     ],
 )
 def test_hours_of_audio_are_refused_by_their_header(
-    tmp_path: Path, monkeypatch, rate: int, hours: float, n_channels: int, said: str
-) -> None:
+    tmp_path, monkeypatch, rate, hours, n_channels, said
+):
     hours_of_silence(path := tmp_path / "long.wav", rate, hours, n_channels)
     assert soundfile.info(str(path)).duration == pytest.approx(hours * 3600, rel=1e-3)
     monkeypatch.setattr("soundfile.SoundFile.read", None)

@@ -198,9 +198,7 @@ def assert_refused(reader: Reader, folder: Path, said: str | None = None) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_good_files_are_read_without_network_word_or_draw(
-    name: str, folder: Path, monkeypatch, capsys
-) -> None:
+def test_good_files_are_read_without_network_word_or_draw(name, folder, monkeypatch, capsys):
     capsys.readouterr()
     monkeypatch.setattr(socket.socket, "connect", None)
     before = torch.random.get_rng_state()

@@ -38,9 +38,7 @@ def test_it_says_what_would_run_or_what_to_mend_and_makes_nothing(own_folders, c
         ("3.1.1", "more==1\ntorch==2.0\n", "problem note", "1 differ from the lock: more miss"),
     ],
 )
-def test_python_and_packages_are_compared_with_the_lock(
-    tmp_path, monkeypatch, python, lock, levels, said
-):
+def test_python_and_packages_against_the_lock(tmp_path, monkeypatch, python, lock, levels, said):
     installed = {"torch": "2.0+cpu", "Num_py": "1.26"}
 
     def version(name: str) -> str:

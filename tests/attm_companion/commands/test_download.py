@@ -152,8 +152,8 @@ def test_what_lies_in_the_place_of_a_part_is_not_written_to(server, tmp_path: Pa
         ("forbids", "is not open to you"),
     ],
 )
-def test_bad_servers_leave_nothing_and_the_next_run_can_succeed(
-    server, tmp_path: Path, monkeypatch, mode: str, message: str
+def test_bad_servers_leave_nothing_and_a_next_run_succeeds(
+    server, tmp_path, monkeypatch, mode, message
 ):
     server.mode = mode
     with monkeypatch.context() as patch, pytest.raises(AssetError, match=message):
@@ -177,9 +177,7 @@ def test_a_token_needs_consent_and_stays_with_its_host(server, tmp_path: Path, m
     assert server.log[2] == ("/file", "")
 
 
-def test_two_fetches_of_one_asset_do_not_meet_and_without_files_it_says_where_to_go(
-    server, tmp_path: Path
-):
+def test_two_fetches_do_not_meet_and_without_files_it_says_where_to_go(server, tmp_path):
     asset = Asset("by-hand", "audio", "CC", "https://example.org/page", note="Use its downloader.")
     with pytest.raises(AssetError, match="Use its downloader"):
         fetch(asset, tmp_path)

@@ -85,9 +85,7 @@ def test_training_reads_the_shards(study):
     assert len(list((study.features.folder / "shards" / "clips").glob("*.safetensors"))) == 4
 
 
-def test_where_the_votes_and_a_judge_are_here_they_are_used(
-    study, published, tmp_path, monkeypatch
-):
+def test_votes_and_a_judge_that_are_here_are_used(study, published, tmp_path, monkeypatch):
     plain = study.evaluator
     assert plain.ranker.kind == "tunejury" and plain.frozen.oracle is None
     shutil.copytree(published, tmp_path / "more")

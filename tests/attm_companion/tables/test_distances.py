@@ -27,7 +27,7 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_kernel_distance_by_hand_and_by_the_published_code(sets) -> None:
+def test_kernel_distance_by_hand_and_by_the_published_code(sets):
     # Distances² 4 and 0 within, (0, 4) between the first and (4, 0) the second, σ = √2: e⁰, e⁻¹.
     x, y = [[0.0], [2.0]], [[0.0], [0.0]]
     expected = math.exp(-1) + 1 - 2 * (1 + math.exp(-1)) / 2
@@ -46,7 +46,7 @@ def test_kernel_distance_is_unbiased() -> None:
     assert min(same) < 0
 
 
-def test_density_and_coverage_by_hand_and_by_the_published_code(sets) -> None:
+def test_density_and_coverage_by_hand_and_by_the_published_code(sets):
     # Reference 0, 1, 3: radii to the nearest other 1, 1, 2. Clips 0.5 and 0.6 lie in the first two
     # balls, 9 in none: density 4/3, coverage 2/3.
     found = density_and_coverage([[0.5], [0.6], [9.0]], [[0.0], [1.0], [3.0]], k=1)
@@ -60,7 +60,7 @@ def test_density_and_coverage_by_hand_and_by_the_published_code(sets) -> None:
     assert coverage < 0.2
 
 
-def test_mauve_by_hand_and_by_the_published_code(sets) -> None:
+def test_mauve_by_hand_and_by_the_published_code(sets):
     # Disjoint: the curve is ((1 − w)⁵, w⁵), of area 1/252; the trapezia lie above it.
     assert _mauve(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == pytest.approx(1 / 252, rel=0.03)
     assert _mauve(np.array([0.25, 0.75]), np.array([0.25, 0.75])) == pytest.approx(1.0)

@@ -5,7 +5,6 @@ import pytest
 
 from attm_companion.world import captions
 from attm_companion.world.arrangement import arrange
-from attm_companion.world.sheet_music import Piece
 from attm_core.randomness import numpy_generator
 
 WORDS = {
@@ -43,9 +42,7 @@ def test_every_template_names_instruments_mood_and_voices(template: str) -> None
 
 
 @pytest.mark.parametrize("has_voice", [True, False])
-def test_captions_say_what_was_arranged_and_not_how_it_was_produced(
-    scale: Piece, has_voice: bool
-) -> None:
+def test_captions_say_what_was_arranged_and_not_how_it_was_produced(scale, has_voice):
     for seed in range(60):
         arrangement = arrange(scale, 4.096, has_voice, numpy_generator(seed, "arrange"))
         caption = captions.write_caption(scale, arrangement, numpy_generator(seed, "caption"))

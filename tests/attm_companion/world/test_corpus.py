@@ -58,9 +58,7 @@ def test_the_folder_holds_what_is_promised(tiny_corpus: Path, tiny_config: Corpu
     np.testing.assert_array_equal(table["clip_id"], np.arange(tiny_config.n_clips))
 
 
-def test_a_corpus_is_made_once_and_by_two_workers_as_by_one(
-    tiny_corpus: Path, tmp_path: Path, tiny_config: CorpusConfig
-) -> None:
+def test_a_corpus_is_made_once_and_by_two_workers_as_by_one(tiny_corpus, tmp_path, tiny_config):
     before = (tiny_corpus / "mix.npy").stat().st_mtime_ns
     build_corpus(tiny_config, tiny_corpus, workers=1)
     assert (tiny_corpus / "mix.npy").stat().st_mtime_ns == before
@@ -77,9 +75,7 @@ def test_plan_shares_clips_over_pieces(tiny_config: CorpusConfig) -> None:
     assert set(train.value_counts()) == {2, 3}  # 26 pieces
 
 
-def test_a_clip_that_fails_is_drawn_again_and_noted(
-    tiny_corpus: Path, tiny_config: CorpusConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_clip_is_drawn_again_and_noted(tiny_corpus, tiny_config, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "make_clip", _fail_clip_0_once)
     config = replace(tiny_config, n_train=1, n_valid=1, n_test=1, n_reference=1, n_prompts=1)
     folder = _copy_pieces(tiny_corpus, tmp_path / "retry")
@@ -94,9 +90,7 @@ def test_a_clip_that_fails_is_drawn_again_and_noted(
     assert not np.array_equal(other.audio, second.audio), "another seed is another corpus"
 
 
-def test_clips_that_always_fail_end_the_build_without_a_corpus(
-    tiny_corpus: Path, tiny_config: CorpusConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clips_that_always_fail_leave_no_corpus(tiny_corpus, tiny_config, tmp_path, monkeypatch):
     monkeypatch.setattr(build, "make_clip", _fail)
     monkeypatch.setattr(build, "MAX_ATTEMPTS", 2)
     folder = _copy_pieces(tiny_corpus, tmp_path / "fail")
@@ -106,18 +100,14 @@ def test_clips_that_always_fail_end_the_build_without_a_corpus(
         ClipStore(folder)
 
 
-def test_too_many_unreadable_scores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_config: CorpusConfig
-) -> None:
+def test_too_many_unreadable_scores(tmp_path, monkeypatch, tiny_config):
     missing = [("chorale", f"bach/none{i}.mxl") for i in range(3)]
     monkeypatch.setattr(build, "choose_files", lambda n, seed: missing)
     with pytest.raises(RenderError, match="3 of 3 scores cannot be read"):
         build_corpus(tiny_config, tmp_path, workers=1)
 
 
-def test_a_killed_build_leaves_no_corpus_and_goes_on_where_it_was(
-    tiny_corpus: Path, tmp_path: Path, tiny_config: CorpusConfig
-) -> None:
+def test_a_killed_build_leaves_no_corpus_and_goes_on(tiny_corpus, tmp_path, tiny_config):
     folder = _copy_pieces(tiny_corpus, tmp_path / "killed")
     code = (
         "import pathlib, sys\nfrom attm_companion.world import build, config\n"

@@ -81,9 +81,7 @@ def test_transform_convolves_a_sequence_by_hand(transform: fast_sampling._Transf
 
 @pytest.mark.parametrize("transform", [fast_sampling._F_2_3, fast_sampling._F_4_3])
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 8, 9, 11])
-def test_layer_equals_the_convolutions_at_every_length(
-    transform: fast_sampling._Transform, length: int
-):
+def test_layer_equals_the_convolutions_at_every_length(transform, length):
     generator = torch.Generator().manual_seed(length)
     layer = SwiGLU(6, 10, kernel=3)
     x = torch.randn(2, length, 6, generator=generator)

@@ -65,9 +65,7 @@ def test_captions_are_read_in_their_order(tmp_path: Path) -> None:
         ([{"path": "1/1.mp3", "caption": "x"}, {"path": "2/1.mp3", "caption": "y"}], "1 twice"),
     ],
 )
-def test_captions_that_cannot_be_used_are_refused(
-    tmp_path: Path, value: object, match: str
-) -> None:
+def test_captions_that_cannot_be_used_are_refused(tmp_path, value, match):
     with pytest.raises(InputError, match=match):
         jamendo.read_captions(write_captions(tmp_path, value))
     with pytest.raises(InputError, match=r"none\.json does not exist"):
@@ -109,9 +107,7 @@ def test_the_table_has_a_row_per_window(tmp_path: Path, tracks: list[jamendo.Cap
     assert Counter(splits["first"]) == {"valid": 2, "test": 1, "train": 4}
 
 
-def test_the_first_held_out_rows_are_the_first_windows_of_all_tracks(
-    tmp_path: Path, tracks: list[jamendo.Caption]
-) -> None:
+def test_the_first_held_out_rows_are_the_first_windows_of_all_tracks(tmp_path, tracks):
     config = WindowConfig(n_valid=5, n_test=1)
     table = jamendo.window_table(tracks, tmp_path, config)
     valid = table[table["split"] == "valid"]
@@ -123,9 +119,7 @@ def test_the_first_held_out_rows_are_the_first_windows_of_all_tracks(
     assert train["track_id"].tolist() == sorted(train["track_id"])
 
 
-def test_the_order_of_the_captions_does_not_matter(
-    tmp_path: Path, tracks: list[jamendo.Caption]
-) -> None:
+def test_the_order_of_the_captions_does_not_matter(tmp_path, tracks):
     table = jamendo.window_table(tracks, tmp_path, SMALL)
     again = jamendo.window_table(tracks[::-1], tmp_path, SMALL)
     assert table.equals(again)
@@ -159,9 +153,7 @@ def test_one_track_more_moves_at_most_two_others() -> None:
         assert sum(before[name] != after[name] for name in ids) <= 2
 
 
-def test_no_usable_track_and_too_few_are_refused(
-    tmp_path: Path, tracks: list[jamendo.Caption]
-) -> None:
+def test_no_usable_track_and_too_few_are_refused(tmp_path, tracks):
     with pytest.raises(InputError, match=r"can be used \(the first: missing\)"):
         jamendo.window_table(tracks, tmp_path / "elsewhere", SMALL)
     with pytest.raises(InputError, match="no captions are left"):

@@ -117,9 +117,7 @@ def test_the_trainers_take_it(done: Path) -> None:
 
 
 @pytest.mark.parametrize(("after", "where"), [(5, "codec"), (9, "file")])
-def test_a_killed_extraction_ends_with_the_same_files(
-    audio: Path, table: pd.DataFrame, done: Path, tmp_path: Path, after: int, where: str
-) -> None:
+def test_a_killed_extraction_ends_with_the_same_files(audio, table, done, tmp_path, after, where):
     folder = tmp_path / "killed"
     killed = subprocess.run(run_apart(audio, folder, after, where), capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -142,9 +140,7 @@ def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Pa
     assert toys.contents(tmp_path / "shared") == toys.contents(done)
 
 
-def test_a_file_system_without_locks_is_an_error_and_not_nothing_done(
-    audio: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_locks_is_an_error(audio, table, tmp_path, monkeypatch):
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -225,9 +221,7 @@ def test_sharded_rows_are_those_of_the_whole(tmp_path: Path) -> None:
         sharded[torch.tensor([True, False, True, False])]
 
 
-def test_windows_are_those_of_the_decoded_track(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_windows_are_those_of_the_decoded_track(tmp_path, monkeypatch):
     draw = np.random.default_rng(0)
     noise = draw.normal(size=(44_100 * 3, 2)) * 0.1
     for name in ("noise.wav", "noise.mp3"):

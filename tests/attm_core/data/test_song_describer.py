@@ -123,9 +123,7 @@ def test_unusable_names_are_refused(tmp_path: Path, files: list[str], match: str
         song_describer.SongDescriberAudio(tmp_path / "audio.zip")
 
 
-def test_tracks_that_cannot_be_read_are_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tracks_that_cannot_be_read_are_named(tmp_path, monkeypatch):
     path = write_zip(tmp_path / "a.zip", {"1/1.mp3": b"no music", "2/2.flac": encoded(ramp(1.0))})
     audio = song_describer.SongDescriberAudio(path)
     with pytest.raises(InputError, match=r"lacks 1 tracks, such as '3'"):

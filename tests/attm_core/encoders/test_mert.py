@@ -99,9 +99,7 @@ def test_segments_cover_and_join_a_short_last_one() -> None:
     assert _segment_bounds(2 * segment + 5) == [(0, segment), (segment, 2 * segment + 5)]
 
 
-def test_segments_are_weighted_by_their_frames(
-    tmp_path: Path, published, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_segments_are_weighted_by_their_frames(tmp_path, published, monkeypatch):
     monkeypatch.setattr(mert, "_SEGMENT_S", 2)
     waves = noise(1, 7 * RATE // 2)
     parts = [published(part).last_hidden_state for part in waves.split(2 * RATE, dim=1)]

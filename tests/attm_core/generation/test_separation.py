@@ -35,9 +35,7 @@ def test_batch_equals_one_by_one(variant: str, channels: int) -> None:
 
 
 @pytest.mark.parametrize(("sources", "channels"), [(THREE, 2), (("vocals",), 1)])
-def test_keeps_the_sum_of_all_but_the_vocals_or_the_mixture_less_the_voice(
-    sources, channels
-) -> None:
+def test_keeps_all_but_the_vocals_or_the_mixture_less_the_voice(sources, channels):
     model = tiny_demucs(*sources, channels=channels).eval()
     with torch.no_grad():
         wave = WAVE[..., : model.valid_length(5000)]  # a length that needs no padding
@@ -68,7 +66,7 @@ def test_bad_requests_are_refused() -> None:
         separation.DemucsSeparator(tiny_demucs(*THREE)).no_vocals(WAVE.expand(1, 3, -1))
 
 
-def test_mdx_extra_names_its_files(tmp_path: Path) -> None:
+def test_mdx_extra_names_its_files(tmp_path):
     # Facts of the published bag: four hybrid models, equal weights.
     signs = [name.split("-")[0] for name in separation._mdx_extra_bag()[0]]
     assert signs == ["e51eebcc", "a1d90b5c", "5d2d6c55", "cfa93e08"]

@@ -135,9 +135,7 @@ def test_the_stage_samples_ranks_pairs_and_trains_unless_all_fit_alike(policy, t
     assert not torch.equal(before.final_layer.conv.weight, policy.final_layer.conv.weight)
 
 
-def test_a_stopped_stage_keeps_its_samples_and_reference_and_ends_the_same(
-    policy, tmp_path, monkeypatch
-):
+def test_a_stopped_stage_keeps_its_samples_and_ends_the_same(policy, tmp_path, monkeypatch):
     config = settings(beta=50.0)
     whole, cut, resumed = policy, copy.deepcopy(policy), copy.deepcopy(policy)
     wanted = crpo(whole, SAMPLING, None, config, Run(tmp_path / "whole"))
