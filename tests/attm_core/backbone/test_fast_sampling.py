@@ -1,9 +1,10 @@
 import pytest
 import torch
+from seeded_weights import random_model
 
 from attm_core.backbone import fast_sampling
 from attm_core.backbone.blocks import SwiGLU
-from attm_core.backbone.flux_audio import Conditions, FluxAudio
+from attm_core.backbone.flux_audio import Conditions
 from attm_core.configuration import GenerationConfig
 from attm_core.constants import HEAD_NAMES
 from attm_core.generation.pipeline import generate_latents
@@ -15,10 +16,8 @@ def relative_error(got: torch.Tensor, wanted: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("head", HEAD_NAMES)
 @pytest.mark.parametrize("winograd", [True, False])
-def test_float32_snapshot_has_the_velocity_of_the_model(
-    head, winograd, small, generator, inputs, randomise
-):
-    model = randomise(FluxAudio(small.with_head(head), generator))
+def test_float32_snapshot_has_the_velocity_of_the_model(head, winograd, inputs):
+    model = random_model(head)
     fast = fast_sampling.FastFluxAudio(model, winograd=winograd)
     scores = None if head == "none" else torch.tensor([-1.0, 0.5, 5.0])
     with torch.no_grad():
@@ -26,8 +25,8 @@ def test_float32_snapshot_has_the_velocity_of_the_model(
 
 
 @pytest.mark.parametrize("winograd", [True, False])
-def test_bfloat16_snapshot_stays_close(winograd, small, generator, inputs, randomise):
-    model = randomise(FluxAudio(small, generator))
+def test_bfloat16_snapshot_stays_close(winograd, inputs):
+    model = random_model()
     fast = fast_sampling.FastFluxAudio(model, torch.bfloat16, winograd)
     with torch.no_grad():
         wanted = model(*inputs)
@@ -36,8 +35,8 @@ def test_bfloat16_snapshot_stays_close(winograd, small, generator, inputs, rando
     assert relative_error(got, wanted) < 0.05
 
 
-def test_branches_of_guidance_share_the_projection_of_x_t(small, generator, inputs, randomise):
-    model = randomise(FluxAudio(small, generator))
+def test_branches_of_guidance_share_the_projection_of_x_t(inputs):
+    model = random_model()
     fast, rows = fast_sampling.FastFluxAudio(model), []
     fast.fast.audio_input_proj.register_forward_hook(
         lambda _module, given, _out: rows.append(len(given[0]))
@@ -60,8 +59,8 @@ def test_branches_of_guidance_share_the_projection_of_x_t(small, generator, inpu
     assert not torch.equal(fast.unnormalize(x_t), model.unnormalize(x_t))
 
 
-def test_sampler_takes_a_snapshot_for_the_model(small, generator, inputs, randomise):
-    model = randomise(FluxAudio(small.with_head("input_add"), generator))
+def test_sampler_takes_a_snapshot_for_the_model(generator, inputs):
+    model = random_model("input_add")
     noise = torch.randn(3, 9, 4, generator=generator)
     config = GenerationConfig(s=2.0, w=2.0, n_steps=3)
     wanted = generate_latents(model, inputs[2], config, noise)

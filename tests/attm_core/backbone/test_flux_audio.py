@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from seeded_weights import TINY, formula_weights, tiny_inputs
+from seeded_weights import SMALL, TINY, formula_weights, random_model, tiny_inputs
 
 from attm_core.backbone.flux_audio import Conditions, FluxAudio, FluxAudioConfig
 from attm_core.errors import InputError
@@ -58,17 +58,17 @@ def test_keys_and_parameter_counts_of_the_published_sizes(config, keys, paramete
     assert sum(value.numel() for value in state.values()) == parameters
 
 
-def test_initial_velocity_is_exactly_zero_and_blocks_are_identities(small, generator, inputs):
-    model = FluxAudio(small, generator)
+def test_initial_velocity_is_exactly_zero_and_blocks_are_identities(generator, inputs):
+    model = FluxAudio(SMALL, generator)
     assert torch.equal(model(*inputs), torch.zeros(3, 9, 4))
     z = torch.randn(3, 9, 16, generator=generator)
     c = torch.randn(3, 1, 16, generator=generator)
     assert torch.equal(model.fused_blocks[0](z, c, model.audio_table), z)
 
 
-def test_initial_weights_come_from_the_generator_alone(small):
+def test_initial_weights_come_from_the_generator_alone():
     before = torch.random.get_rng_state()
-    one, same, other = (FluxAudio(small, torch.Generator().manual_seed(k)) for k in (1, 1, 2))
+    one, same, other = (FluxAudio(SMALL, torch.Generator().manual_seed(k)) for k in (1, 1, 2))
     assert torch.equal(before, torch.random.get_rng_state())
     for key, value in one.state_dict().items():
         assert torch.equal(value.nan_to_num(), same.state_dict()[key].nan_to_num())
@@ -89,8 +89,8 @@ def test_initial_scales_follow_the_reference(generator):
     assert conv.bias.any()
 
 
-def test_rows_do_not_depend_on_their_batch(small, generator, inputs, randomise):
-    model = randomise(FluxAudio(small, generator))
+def test_rows_do_not_depend_on_their_batch(inputs):
+    model = random_model()
     x_t, t, conditions = inputs
     whole = model(x_t, t, conditions)
     alone = model(x_t[1:2], t[1:2], conditions[1:2])
@@ -105,9 +105,9 @@ def test_rows_do_not_depend_on_their_batch(small, generator, inputs, randomise):
         model(x_t, t, conditions, torch.ones(3))
 
 
-def test_every_weight_of_every_head_gets_a_gradient(small, generator, inputs, randomise):
+def test_every_weight_of_every_head_gets_a_gradient(inputs):
     for head in ("none", "per_block_adaln", "audio_prepend", "text_prepend"):
-        model = randomise(FluxAudio(small.with_head(head), generator))
+        model = random_model(head)
         scores = None if head == "none" else torch.tensor([0.5, 1.0, 2.0])
         model(*inputs, scores).square().sum().backward()
         still = [n for n, p in model.named_parameters() if p.requires_grad and not p.grad.any()]
@@ -116,8 +116,8 @@ def test_every_weight_of_every_head_gets_a_gradient(small, generator, inputs, ra
         assert all(p.grad is not None for p in model.parameters() if p.requires_grad), "for DDP"
 
 
-def test_statistics_and_null_text_are_what_was_stored(small, generator):
-    model, x = FluxAudio(small, generator), torch.full((1, 9, 4), 5.0)
+def test_statistics_and_null_text_are_what_was_stored(generator):
+    model, x = FluxAudio(SMALL, generator), torch.full((1, 9, 4), 5.0)
     with pytest.raises(InputError, match="no latent statistics"):
         model.normalize(x)
     model.set_latent_statistics(torch.tensor([1.0, 0, 0, 0]), torch.tensor([2.0, 1, 1, 1]))

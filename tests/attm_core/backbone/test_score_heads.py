@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from seeded_weights import SMALL, random_model
 
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.backbone.score_heads import fourier_frequencies
@@ -12,37 +13,31 @@ from attm_core.constants import HEADS
 SCORES = torch.tensor([-1.0, 0.7, 5.0])
 
 
-@pytest.fixture
-def with_backbone_of(small, generator, randomise):
+def with_backbone_of(head):
     """A model with a freshly initialised head on the random weights of a model without one."""
-
-    def make(head):
-        plain = randomise(FluxAudio(small, generator))
-        model = FluxAudio(small.with_head(head), generator)
-        loaded = model.load_state_dict(plain.state_dict(), strict=False)
-        assert not loaded.unexpected_keys
-        assert all(key.startswith("score_") for key in loaded.missing_keys)
-        return plain, model
-
-    return make
+    plain, model = random_model(), FluxAudio(SMALL.with_head(head), torch.Generator())
+    loaded = model.load_state_dict(plain.state_dict(), strict=False)
+    assert not loaded.unexpected_keys
+    assert all(key.startswith("score_") for key in loaded.missing_keys)
+    return plain, model
 
 
 @pytest.mark.parametrize("head", ["global_adaln", "input_add", "per_block_adaln"])
-def test_v1_v2_v4_start_exactly_at_the_model_without_a_head(head, with_backbone_of, inputs):
+def test_v1_v2_v4_start_exactly_at_the_model_without_a_head(head, inputs):
     plain, model = with_backbone_of(head)
     assert torch.equal(model(*inputs, SCORES), plain(*inputs))
 
 
 @pytest.mark.parametrize("head", ["audio_prepend", "text_prepend"])
-def test_v3_v5_start_independent_of_the_score(head, with_backbone_of, inputs):
+def test_v3_v5_start_independent_of_the_score(head, inputs):
     plain, model = with_backbone_of(head)
     assert torch.equal(model(*inputs, SCORES), model(*inputs))
     assert not torch.equal(model(*inputs), plain(*inputs)), "a zero token still takes attention"
 
 
 @pytest.mark.parametrize("head", HEADS.values())
-def test_trained_heads_answer_to_the_score_row_by_row(head, small, generator, inputs, randomise):
-    model = randomise(FluxAudio(small.with_head(head), generator))
+def test_trained_heads_answer_to_the_score_row_by_row(head, inputs):
+    model = random_model(head)
     changed = model(*inputs, SCORES) - model(*inputs, SCORES + torch.tensor([0.0, 1.0, 0.0]))
     assert changed[1].abs().max() > 1e-3
     assert not changed[0].any()
@@ -50,8 +45,8 @@ def test_trained_heads_answer_to_the_score_row_by_row(head, small, generator, in
     assert model.score_embed(torch.zeros(1)).any(), "Fourier(0) is not a zero embedding"
 
 
-def test_input_add_is_a_shift_of_every_audio_token(small, generator, inputs, randomise):
-    model = randomise(FluxAudio(small.with_head("input_add"), generator))
+def test_input_add_is_a_shift_of_every_audio_token(inputs):
+    model = random_model("input_add")
     x_t, t, conditions = inputs
     projected = model.project(conditions)
     shift = model._enter(x_t, t, projected, SCORES).audio - model.audio_input_proj(x_t)
