@@ -19,6 +19,7 @@ from attm_companion.ledger.ledger import (
     write_ledger,
 )
 from attm_companion.ledger.mini_values import NOT_RUN, mini_sentence
+from attm_companion.ledger.page import proof_link
 from attm_companion.study.result_files import ROOT
 from attm_companion.study.results import Result
 from attm_core.errors import InputError, ResultError
@@ -40,6 +41,7 @@ def test_a_proof_opens_the_check_or_the_reading_at_its_line(entries):
         path, name = entry.proof.split("#")
         line = (ROOT / path).read_text(encoding="utf-8").splitlines()[entry.line - 1]
         assert f"{name}:" in line or f"def {name}(" in line or "@" in line, entry.proof
+        assert proof_link(entry) == f"../source/{path}.html#L-{entry.line}"
         if entry.claim.kind == "read":
             assert entry.places, entry.claim.id
 
