@@ -3,15 +3,7 @@ import dataclasses
 import pytest
 
 from attm_companion.commands.cli import build_parser
-from attm_companion.ledger.evidence import (
-    KINDS,
-    VERDICTS,
-    Place,
-    load_claims,
-    load_readings,
-    load_sources,
-    parse_place,
-)
+from attm_companion.ledger import evidence as ledger_evidence
 from attm_companion.ledger.ledger import (
     build_entry,
     build_ledger,
@@ -28,7 +20,7 @@ from attm_core.errors import InputError, ResultError
 def test_each_of_the_129_statements_has_a_verdict_and_each_finding_has_none(entries):
     paper = [entry for entry in entries if not entry.claim.is_finding]
     assert [entry.claim.id for entry in paper] == [f"C{number:02d}" for number in range(1, 130)]
-    assert all(entry.verdict in VERDICTS for entry in paper)
+    assert all(entry.verdict in ledger_evidence.VERDICTS for entry in paper)
     assert all(entry.verdict is None for entry in entries if entry.claim.is_finding)
     assert all(entry.reason.rstrip().endswith(".") for entry in entries)
     counts = count_verdicts(entries)
@@ -47,8 +39,8 @@ def test_a_proof_opens_the_check_or_the_reading_at_its_line(entries):
 
 
 def test_places_are_quoted_at_a_commit():
-    sources = load_sources()
-    for claim_id, reading in load_readings().items():
+    sources = ledger_evidence.load_sources()
+    for claim_id, reading in ledger_evidence.load_readings().items():
         for place in reading.places:
             assert place.words, (claim_id, place)
             if place.source != "paper":
@@ -59,14 +51,15 @@ def test_places_are_quoted_at_a_commit():
 
 
 def test_a_place_is_parsed_and_addressed():
-    place = parse_place('HP run.py L62-63 "SUBMISSION_CFG = 4.0"')
-    assert place == Place("HP", "run.py", 62, 63, "SUBMISSION_CFG = 4.0")
-    url = place.url(load_sources()["HP"])
+    place = ledger_evidence.parse_place('HP run.py L62-63 "SUBMISSION_CFG = 4.0"')
+    assert place == ledger_evidence.Place("HP", "run.py", 62, 63, "SUBMISSION_CFG = 4.0")
+    url = place.url(ledger_evidence.load_sources()["HP"])
     assert url.endswith("/blob/09b68acd284f574c2bcf617198597b665ea57b43/run.py#L62-L63")
-    assert parse_place('paper III-E(a) "seed"').url(load_sources()["paper"]).startswith("https://")
+    place = ledger_evidence.parse_place('paper III-E(a) "seed"')
+    assert place.url(ledger_evidence.load_sources()["paper"]).startswith("https://")
     for wrong in ("run.py", 'XX run.py L1 "a"'):
         with pytest.raises(InputError, match="write SOURCE path"):
-            parse_place(wrong)
+            ledger_evidence.parse_place(wrong)
 
 
 def test_the_command_writes_the_committed_file(entries, evidence, tmp_path, monkeypatch, capsys):
@@ -82,7 +75,7 @@ def test_the_command_writes_the_committed_file(entries, evidence, tmp_path, monk
     assert written == committed, "run `attm claims` and commit results/claims.json"
     assert write_ledger(entries, evidence, tmp_path / "again.json").read_bytes() == written
     output = capsys.readouterr().out
-    assert all(f"{kind:9}" in output for kind in KINDS)
+    assert all(f"{kind:9}" in output for kind in ledger_evidence.KINDS)
     assert "C117 Sub. 1 at any s" in output
     args = parser.parse_args([*arguments, "wrong"])
     with pytest.raises(InputError, match="choose one of holds"):
@@ -118,6 +111,6 @@ def test_a_mini_sentence_names_value_interval_and_what_it_runs_over(evidence_wit
     ],
 )
 def test_a_line_that_says_nothing_is_refused(evidence, changed, message):
-    claim = dataclasses.replace(load_claims()["C08"], **changed)
+    claim = dataclasses.replace(ledger_evidence.load_claims()["C08"], **changed)
     with pytest.raises(ResultError, match=message):
         build_entry(claim, None, evidence)

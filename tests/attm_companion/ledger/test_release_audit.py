@@ -8,17 +8,11 @@ import pytest
 import torch
 
 from attm_companion.ledger.release import audit as audits
+from attm_companion.ledger.release import scores as release_scores
 from attm_companion.ledger.release.clips import measure_all, table_of
 from attm_companion.ledger.release.files import Release, find_release
 from attm_companion.ledger.release.prompts import audit_prompts, describe_prompts, words_of
 from attm_companion.ledger.release.ranker import chance_ece, source_of, wilson_interval
-from attm_companion.ledger.release.scores import (
-    by_length,
-    describe_scores,
-    describe_tracks,
-    histograms,
-    track_numbers,
-)
 from attm_companion.paper_numbers import load_paper
 from attm_core.audio import save_audio
 from attm_core.errors import AssetError, InputError, ResultError
@@ -39,15 +33,15 @@ def scores() -> pd.DataFrame:
 
 def test_scores_are_described_and_paired():
     table = scores()
-    found = describe_scores(table)
+    found = release_scores.describe_scores(table)
     assert found["systems"]["sub1"]["mean"] == pytest.approx(table.sub1.mean())
     assert found["systems"]["sub1"]["se"] == pytest.approx(table.sub1.std() / 30**0.5)
     gain = found["pairs"]["baseline_sub1"]
     assert gain["p_one_sided"] == pytest.approx(gain["p_two_sided"] / 2)
     assert gain["r"] > 0.95
     assert found["pairs"]["sub1_sub2"]["p_two_sided"] > 0.05
-    assert all(sum(counts) == 30 for counts in histograms(table)["counts"].values())
-    thirds = by_length(table, {i: "word " * (i + 1) for i in range(30)})
+    assert all(sum(counts) == 30 for counts in release_scores.histograms(table)["counts"].values())
+    thirds = release_scores.by_length(table, {i: "word " * (i + 1) for i in range(30)})
     assert [third["words"] for third in thirds.values()] == [[1, 10], [11, 20], [21, 30]]
     assert sum(third["pairs"]["sub1_sub2"]["n"] for third in thirds.values()) == 30
 
@@ -79,12 +73,12 @@ def test_ranker_arithmetic():
 
 
 def test_score_tables_place_thresholds_and_read_track_numbers():
-    found = describe_tracks(pd.Series([0.0, 1.0, 2.0, 3.0]), {"two": 2.0})
+    found = release_scores.describe_tracks(pd.Series([0.0, 1.0, 2.0, 3.0]), {"two": 2.0})
     assert found["share_at_or_above"]["two"] == 0.5
     assert sum(found["histogram"]["counts"]) == 4
     table = pd.DataFrame({"id": ["sdd_5089.2min", "sdd_12.2min"], "path": ["00/7.mp3", "99/8.mp3"]})
-    assert track_numbers(table, "id").tolist() == [5089, 12]
-    assert track_numbers(table, "path").tolist() == [7, 8]
+    assert release_scores.track_numbers(table, "id").tolist() == [5089, 12]
+    assert release_scores.track_numbers(table, "path").tolist() == [7, 8]
 
 
 @pytest.fixture

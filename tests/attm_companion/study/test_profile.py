@@ -7,14 +7,8 @@ import pytest
 import yaml
 
 from attm_companion.paper_numbers import load_paper, paper_value
+from attm_companion.study import profile as profiles
 from attm_companion.study.chain import flux_config
-from attm_companion.study.profile import (
-    MiniCast,
-    PaperCast,
-    Profile,
-    load_profile,
-    profile_names,
-)
 from attm_companion.study.study import Study
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.configuration import SFTConfig
@@ -27,11 +21,11 @@ def raw(name: str) -> dict[str, Any]:
 
 
 def test_the_profiles_that_come_with_the_package():
-    assert profile_names() == ["mini", "paper", "smoke"]
-    for name in profile_names():
-        assert load_profile(name).name == name
+    assert profiles.profile_names() == ["mini", "paper", "smoke"]
+    for name in profiles.profile_names():
+        assert profiles.load_profile(name).name == name
     with pytest.raises(ConfigError, match=r"no profile 'huge'; there are: mini, paper, smoke"):
-        load_profile("huge")
+        profiles.load_profile("huge")
 
 
 # What a core's configuration refuses is tested with it; here a value of each, and our own fields.
@@ -69,7 +63,7 @@ def test_a_senseless_value_is_refused_by_its_name(place, value, tmp_path):
     section[name] = value
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(ConfigError) as caught:
-        load_profile(str(tmp_path / "mine.yaml"))
+        profiles.load_profile(str(tmp_path / "mine.yaml"))
     assert name.removesuffix("s") in str(caught.value)
 
 
@@ -78,18 +72,18 @@ def test_a_profile_of_one_s_own_is_read_from_its_path_and_does_not_change(tmp_pa
     path.write_text(yaml.safe_dump(raw("smoke") | {"name": "mine", "seed": 7}))
     assert Study(str(path)).training_seed == 7
     with pytest.raises(ConfigError, match=r"absent\.yaml.*No such file"):
-        load_profile(str(tmp_path / "absent.yaml"))
+        profiles.load_profile(str(tmp_path / "absent.yaml"))
     with pytest.raises(pydantic.ValidationError, match="frozen"):
-        load_profile("smoke").seed = 1
+        profiles.load_profile("smoke").seed = 1
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", profiles.profile_names())
 def test_sizes_of_a_profile_fit_each_other(name):
-    profile: Profile = load_profile(name)
+    profile: profiles.Profile = profiles.load_profile(name)
     expert, crpo, generation = profile.expert, profile.crpo, profile.generation
     assert expert.polish.batch_size <= expert.n_keep
     assert crpo.training.batch_size <= crpo.n_prompts
-    if isinstance(profile.cast, MiniCast):
+    if isinstance(profile.cast, profiles.MiniCast):
         assert generation.n_prompts <= profile.cast.corpus.n_prompts
         assert generation.n_listening <= profile.cast.corpus.n_prompts
         assert profile.sft.batch_size <= profile.cast.corpus.n_train
@@ -98,9 +92,9 @@ def test_sizes_of_a_profile_fit_each_other(name):
     assert profile.backbone.score_bandwidth not in profile.sweep.bandwidths
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", profiles.profile_names())
 def test_every_training_run_can_be_resumed_and_validated(name):
-    profile = load_profile(name)
+    profile = profiles.load_profile(name)
     expert, crpo = profile.expert, profile.crpo
     runs: list[SFTConfig] = [profile.sft, expert.finetune, expert.polish, crpo.training]
     for run in runs:
@@ -112,10 +106,10 @@ def test_every_training_run_can_be_resumed_and_validated(name):
     assert profile.crpo.training.precision == "fp32"
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", profiles.profile_names())
 def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
-    profile = load_profile(name)
-    if isinstance(profile.cast, MiniCast):
+    profile = profiles.load_profile(name)
+    if isinstance(profile.cast, profiles.MiniCast):
         assert profile.cast.ranker.reward_mean == paper_value("text.reward_mean")
         assert profile.cast.ranker.reward_std == paper_value("text.reward_std")
     assert profile.expert.s == paper_value("hyper.stage2.s")
@@ -132,9 +126,9 @@ def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
 
 def test_the_paper_s_profile_is_the_published_system():
     """Every number that the paper states, read from its own table of them."""
-    profile = load_profile("paper")
+    profile = profiles.load_profile("paper")
     cast, expert, crpo = profile.cast, profile.expert, profile.crpo
-    assert isinstance(cast, PaperCast)
+    assert isinstance(cast, profiles.PaperCast)
     said = {
         "data.clip_duration_s": cast.windows.window_s,
         "data.heldout_tracks": cast.windows.n_valid,
@@ -165,7 +159,7 @@ def test_the_paper_s_profile_is_the_published_system():
 def test_the_paper_s_backbone_is_the_published_one():
     shapes = {"n_channels": 40, "n_latents": 430, "n_tokens": 77}
     shapes |= {"token_width": 1024, "pooled_width": 512}
-    backbone = load_profile("paper").backbone
+    backbone = profiles.load_profile("paper").backbone
     config = flux_config(backbone, "none", shapes)
     assert config == FluxAudioConfig(score_bandwidth=backbone.score_bandwidth)
 
@@ -177,7 +171,7 @@ def test_where_stages_run_changes_no_identity_and_the_training_seed_does(tmp_pat
     assert mine.crpo().uid == Study("smoke").crpo().uid
     assert mine.crpo().launch.processes == mine.crpo().start.start.launch.processes == 2
     assert mine.anchors().launch.processes == 1
-    profile = load_profile("smoke")
+    profile = profiles.load_profile("smoke")
     plain, same, other = Study("smoke"), Study(profile, profile.seed), Study("smoke", 7)
     assert plain.crpo().uid == same.crpo().uid != other.crpo().uid
     assert plain.frozen.corpus.uid == other.frozen.corpus.uid

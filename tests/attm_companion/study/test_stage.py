@@ -7,15 +7,7 @@ from typing import Literal
 import pytest
 from toy_stages import DoubleStage, NumberStage, SumStage, chain
 
-from attm_companion.study.stage import (
-    LOCK_NAME,
-    RECORD_NAME,
-    SET_ASIDE,
-    Stage,
-    StageError,
-    ancestry,
-    run_stage,
-)
+from attm_companion.study import stage as stages
 from attm_core.files import file_lock, read_json, write_json
 
 
@@ -48,9 +40,9 @@ def test_a_configuration_makes_the_stage_again():
 def test_a_run_is_cached_and_recorded(toy_log):
     stage = NumberStage(value=4, sleep_s=0.05)
     assert not stage.done
-    assert run_stage(stage)
+    assert stages.run_stage(stage)
     assert stage.done
-    assert run_stage(NumberStage(value=4, sleep_s=0.05))
+    assert stages.run_stage(NumberStage(value=4, sleep_s=0.05))
     assert [label for _, label in toy_log()] == ["number 4"]
     record = stage.record()
     assert record["label"] == "number 4"
@@ -59,7 +51,7 @@ def test_a_run_is_cached_and_recorded(toy_log):
     assert record["cpu_s"] < record["wall_s"]
 
 
-class GreedyStage(Stage):
+class GreedyStage(stages.Stage):
     kind: Literal["greedy"] = "greedy"
     mebibytes: int
 
@@ -70,8 +62,8 @@ class GreedyStage(Stage):
 
 def test_memory_is_that_of_the_stage_and_not_of_the_process_so_far():
     greedy, modest = GreedyStage(mebibytes=300), GreedyStage(mebibytes=1)
-    run_stage(greedy)
-    run_stage(modest)
+    stages.run_stage(greedy)
+    stages.run_stage(modest)
     peaks = [stage.record()["peak_memory_mb"] for stage in (greedy, modest)]
     assert peaks[1] < peaks[0] - 200
 
@@ -81,12 +73,12 @@ def test_work_that_raises_leaves_no_record_and_may_be_tried_again(toy_log, monke
     with monkeypatch.context() as patch:
         patch.setattr("toy_stages.write_json", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            run_stage(stage)
-    assert not (stage.folder / RECORD_NAME).exists()
-    with pytest.raises(StageError, match="no result in the cache"):
+            stages.run_stage(stage)
+    assert not (stage.folder / stages.RECORD_NAME).exists()
+    with pytest.raises(stages.StageError, match="no result in the cache"):
         stage.out()
     assert not stage.done
-    run_stage(stage)
+    stages.run_stage(stage)
     assert stage.out()["value"] == 1
 
 
@@ -98,7 +90,7 @@ def flip(path):
 
 def replace(path):
     other = NumberStage(value=8)
-    run_stage(other)
+    stages.run_stage(other)
     (other.folder / path.name).replace(path)
 
 
@@ -112,22 +104,22 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("name", ["out.json", RECORD_NAME])
+@pytest.mark.parametrize("name", ["out.json", stages.RECORD_NAME])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_result_is_noticed_set_aside_and_made_again(damage, name, toy_log, capsys):
     stage = NumberStage(value=7)
-    run_stage(stage)
+    stages.run_stage(stage)
     whole = (stage.folder / "out.json").read_bytes()
     DAMAGES[damage](stage.folder / name)
     assert not NumberStage(value=7).done
-    with pytest.raises(StageError):
+    with pytest.raises(stages.StageError):
         stage.out()
-    run_stage(NumberStage(value=7))
+    stages.run_stage(NumberStage(value=7))
     assert stage.done
     assert (stage.folder / "out.json").read_bytes() == whole
-    if (damage, name) != ("deleted", RECORD_NAME):  # without a record it was never finished
+    if (damage, name) != ("deleted", stages.RECORD_NAME):  # without a record it was never finished
         assert "set aside in" in capsys.readouterr().err
-        assert len(list((stage.folder / SET_ASIDE / "1").iterdir())) >= 1
+        assert len(list((stage.folder / stages.SET_ASIDE / "1").iterdir())) >= 1
 
 
 def test_what_a_killed_writer_left_is_swept_up(toy_log):
@@ -135,7 +127,7 @@ def test_what_a_killed_writer_left_is_swept_up(toy_log):
     left = stage.folder / "run" / ".state.123.part.safetensors"
     left.parent.mkdir(parents=True)
     left.touch()
-    run_stage(stage)
+    stages.run_stage(stage)
     assert not left.exists()
     assert list(stage.record()["files"]) == ["out.json"]
 
@@ -144,32 +136,32 @@ def test_an_artefact_of_a_folder_is_all_that_is_in_it(toy_log):
     stage = NumberStage()
     write_json(stage.folder / "run" / "a.json", 1)
     write_json(stage.folder / "runner.json", 1)
-    run_stage(stage)
+    stages.run_stage(stage)
     write_json(stage.folder / "runner.json", 2)
     assert stage.artefact("run") == stage.folder / "run"
     assert not stage.done
     write_json(stage.folder / "run" / "a.json", 2)
-    with pytest.raises(StageError, match=r"run/a\.json was changed"):
+    with pytest.raises(stages.StageError, match=r"run/a\.json was changed"):
         stage.artefact("run")
-    with pytest.raises(StageError, match="there is no nothing"):
+    with pytest.raises(stages.StageError, match="there is no nothing"):
         stage.artefact("nothing")
 
 
 def test_one_process_at_a_time_makes_a_stage(toy_log):
     stage = NumberStage()
-    with file_lock(stage.folder / LOCK_NAME) as ours:
+    with file_lock(stage.folder / stages.LOCK_NAME) as ours:
         assert ours
-        assert not run_stage(stage, wait_s=0.0)
+        assert not stages.run_stage(stage, wait_s=0.0)
     assert not stage.done
-    assert run_stage(stage, wait_s=0.0)
-    assert read_json(stage.folder / RECORD_NAME)["uid"] == stage.uid
+    assert stages.run_stage(stage, wait_s=0.0)
+    assert read_json(stage.folder / stages.RECORD_NAME)["uid"] == stage.uid
 
 
 def test_ancestry_is_unique_and_puts_dependencies_first():
     one, other = chain(), chain(b=3)
-    ordered = ancestry([one, other, one.start])
+    ordered = stages.ancestry([one, other, one.start])
     uids = [stage.uid for stage in ordered]
     assert len(uids) == len(set(uids)) == 7
     for place, stage in enumerate(ordered):
         assert {parent.uid for parent in stage.parents} <= set(uids[:place])
-    assert ancestry([]) == []
+    assert stages.ancestry([]) == []
