@@ -11,8 +11,7 @@ from typing import Any
 import pandas as pd
 
 from attm_companion.book.benchmark_tables import shares
-from attm_companion.commands.plan import PETA, Planned, Prices
-from attm_companion.commands.work import DECODED, GUIDED
+from attm_companion.commands.plan import DECODED, GUIDED, PETA, Planned, Prices
 from attm_core.constants import N_PASSES
 from attm_core.errors import ConfigError
 

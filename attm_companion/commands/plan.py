@@ -1,30 +1,36 @@
 """``attm study --dry-run``: every stage with its configuration, its cost, and what it lacks.
 
-Cost is the number of calls of each part (`attm_companion.commands.work`) times what a call of it
-takes at full size, measured by ``benchmarks/parts.py``. Hours are given at the rate that the
-paper's own 32 hours for Stage 1 imply, and on the machine that measured the parts.
+Cost is the number of calls of each part times what a call of it takes at full size, measured by
+``benchmarks/parts.py``: a call is one caption, one 10-s clip, or one clip's part of a training
+step. Hours are given at the rate that the paper's own 32 hours for Stage 1 imply, and on the
+machine that measured the parts.
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from attm_companion.assets import missing_assets
-from attm_companion.commands.work import work_of
 from attm_companion.paper_numbers import paper_value
-from attm_companion.study.profile import PaperCast, places
+from attm_companion.study.chain import CrpoStage, ExpertStage, SFTStage
+from attm_companion.study.conditions import ANCHORS, AnchorStage, ConditionStage
+from attm_companion.study.features import ShardedFeaturesStage
+from attm_companion.study.profile import Generation, PaperCast, places
 from attm_companion.study.stage import Stage, ancestry
 from attm_companion.study.study import Study
 from attm_companion.tables.experiments import all_stages
+from attm_core.configuration import TrainConfig
 from attm_core.files import read_json
 
 PARTS_FILE = Path(__file__).parents[2] / "results" / "benchmarks" / "parts.json"
 HOUR_S = 3600.0
 GIGA, PETA = 1e9, 1e15
+GUIDED = 2  # velocity evaluations a guided step: with and without conditions
+SIDES = 2  # winner and loser
+JUDGED = Counter(clap_audio=1, mert=1, clap_text=1)  # reward and CLAP score of one clip
+DECODED = Counter(vae_decode=1, vocoder=1)
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class Prices:
     parts: Mapping[str, Mapping[str, float]]
 
     @classmethod
-    def read(cls, path: Path = PARTS_FILE) -> Prices | None:
+    def read(cls, path: Path = PARTS_FILE) -> Self | None:
         """The committed measurement; None without it (an installed package has no results)."""
         return cls(read_json(path)["parts"]) if path.is_file() else None
 
@@ -52,6 +58,47 @@ class Prices:
             paper_value(f"hyper.stage1.{name}") for name in ("updates", "batch_size", "hours")
         )
         return hours * self.flop(work) / self.flop(Counter(training_step=int(steps * batch)))
+
+
+def work_of(stage: Stage) -> Counter[str]:
+    """Part → number of calls; empty where a stage only reads or compares files."""
+    match stage:
+        case ShardedFeaturesStage():
+            # The number of clips is known once the audio is here; until then it is the paper's.
+            clips, tracks = (int(paper_value(f"hyper.data.{name}")) for name in ("clips", "tracks"))
+            stems = _times(clips, Counter(separation=1, vae_encode=1, mert=2))
+            return stems + Counter(clap_audio=2 * clips, text=tracks, clap_text=2 * tracks)
+        case SFTStage():
+            return _training(stage.training)
+        case ExpertStage(config=config):
+            sampled = _sampled(config.n_samples, stage.generation)
+            return sampled + _training(config.finetune) + _training(config.polish)
+        case CrpoStage(config=config):
+            sampled = _sampled(config.n_prompts * config.n_per_prompt, stage.generation)
+            both = _times(SIDES, _training(config.training))
+            return sampled + both + Counter(velocity=both["training_step"])  # frozen reference
+        case ConditionStage(protocol=protocol):
+            one = Counter(text=1, velocity=protocol.config.n_steps * GUIDED) + DECODED + JUDGED
+            separated = Counter(separation=protocol.config.n_passes + protocol.vocals)
+            return _times(protocol.n_prompts, one + separated)
+        case AnchorStage(protocol=protocol):
+            judged = _times(len(ANCHORS), JUDGED + Counter(separation=1))
+            made = _times(2, DECODED) + Counter(vae_encode=1)
+            reference = Counter(clap_audio=int(paper_value("text.sdd_reference_tracks")))
+            return _times(protocol.n_prompts, judged + made) + reference
+    return Counter()
+
+
+def _sampled(n: int, generation: Generation) -> Counter[str]:
+    return _times(n, Counter(text=1, velocity=generation.n_steps * GUIDED) + DECODED + JUDGED)
+
+
+def _training(training: TrainConfig) -> Counter[str]:
+    return Counter(training_step=training.n_steps * training.batch_size)
+
+
+def _times(n: int, calls: Counter[str]) -> Counter[str]:
+    return Counter({part: n * count for part, count in calls.items()})
 
 
 @dataclass(frozen=True)

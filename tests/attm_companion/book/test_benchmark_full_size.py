@@ -6,8 +6,7 @@ import pytest
 
 from attm_companion.book import full_size
 from attm_companion.book.benchmark_tables import SHARE, read_benchmark
-from attm_companion.commands.plan import PETA, Planned, Prices, plan
-from attm_companion.commands.work import work_of
+from attm_companion.commands.plan import PETA, Planned, Prices, plan, work_of
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.study import Study
 from attm_core.errors import ConfigError

@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from attm_companion.commands.plan import Prices, configuration, plan, report
-from attm_companion.commands.work import work_of
+from attm_companion.commands.plan import Prices, configuration, plan, report, work_of
 from attm_companion.paper_numbers import paper_value
 from attm_companion.study.profile import load_profile
 from attm_companion.study.scheduler import ensure
