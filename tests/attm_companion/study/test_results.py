@@ -156,16 +156,13 @@ def test_the_hash_sees_every_field_of_every_file_but_no_fact_of_the_run(change):
     assert result_files.results_hash(folder) != before
 
 
-def test_facts_of_a_run():
+def test_facts_of_a_run_and_of_its_hardware(processor):
     facts = result_files.provenance("crpo-1", "f00d")
     assert facts["config_uid"] == "crpo-1"
     assert facts["data_hash"] == "f00d"
     age = datetime.now(UTC) - datetime.fromisoformat(facts["date"])
     assert 0 <= age.total_seconds() < 60
     assert {"code_commit", "lock_hash", "hardware", "python"} <= set(facts)
-
-
-def test_hardware_names_cores_memory_and_number_format(processor):
     processor(avx512_bf16=False)
     assert f", {os.cpu_count()} cores, " in result_files.hardware()
     assert re.search(r"\d+ GiB, float32$", result_files.hardware())

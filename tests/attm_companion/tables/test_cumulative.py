@@ -80,8 +80,5 @@ def test_every_number_of_table_2_stands_beside_ours(result):
     for metric in ("fad", "clap", "reward"):
         assert result[f"{metric} of row4 with seed 55"].paper == paper[f"table2.sub2.{metric}"]
         assert result[f"{metric} of row1 with seed 55"].paper is None
-
-
-def test_fad_falls_row_by_row(result):
     fads = [result[f"fad of {row}"].value for row in ROWS]
     assert fads == pytest.approx([25.0, 16.0, 9.0, 4.0, 1.0])

@@ -144,7 +144,7 @@ def test_waves_are_the_stored_integers(store: ClipStore, tiny_corpus: Path) -> N
         store.waves("drums", [0])
 
 
-def test_voices_are_where_the_table_says(store: ClipStore) -> None:
+def test_voices_and_faults_are_what_the_table_says(store: ClipStore) -> None:
     energy = store.waves("vocals", range(len(store))).square().sum(dim=1).numpy()
     has_voice = store.table["has_voice"].to_numpy()
     np.testing.assert_array_equal(energy > 0, has_voice)
@@ -156,9 +156,6 @@ def test_voices_are_where_the_table_says(store: ClipStore) -> None:
     rows = np.flatnonzero(store.table["clipping"] == 0)
     parts = store.waves("instrumental", rows) + store.waves("vocals", rows)
     assert (store.waves("mix", rows) - parts).abs().max() < 4 / 32767
-
-
-def test_quality_is_that_of_the_faults(store: ClipStore) -> None:
     for row in store.table.to_dict("records"):
         assert row["quality"] == pytest.approx(quality_of({f: row[f] for f in FAULTS}), abs=1e-5)
     quality = store.table["quality"].to_numpy()

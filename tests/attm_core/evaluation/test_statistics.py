@@ -110,9 +110,6 @@ def test_holm_by_hand() -> None:
 def test_bad_samples_are_refused(before: list, after: list, message: str) -> None:
     with pytest.raises(InputError, match=message):
         paired_t_test(before, after)
-
-
-def test_bad_requests_are_refused() -> None:
     with pytest.raises(InputError, match="alternative 'up'"):
         paired_t_test([1, 2], [2, 4], "up")
     wobbling = np.full(6, 0.1) * 3 / 3 + [0, 1e-17, 0, 0, 2e-17, 0]  # constant up to rounding

@@ -50,16 +50,13 @@ def test_text_and_score_are_dropped_independently_at_their_rates():
     assert sum(bool(draw.all()) for draw in draws) / 400 == pytest.approx(0.3, abs=0.08)
 
 
-def test_tokens_and_pooled_text_are_nulled_together():
+def test_tokens_and_pooled_text_are_nulled_together_and_the_null_score_is_zero():
     conditions = tiny_set(3).conditions(torch.arange(3))
     nulled = null_text(tiny_model(), conditions, torch.tensor([False, True, False]))
     assert torch.equal(nulled.tokens[0], conditions.tokens[0])
     assert (nulled.tokens[1] == -1).all()
     assert (nulled.pooled[1] == -1).all()
     assert torch.equal(nulled.pooled[2], conditions.pooled[2])
-
-
-def test_the_null_score_is_the_number_zero_and_a_baseline_takes_none():
     dropped, score = torch.tensor([True, False]), torch.tensor([2.0, 1.5])
     nulled = null_score(tiny_model(), score, dropped)
     assert nulled is not None
