@@ -13,7 +13,7 @@ from attm_companion.study.stage import Stage
 from attm_companion.world import config as world
 from attm_core import files
 from attm_core.randomness import torch_generator
-from attm_core.weights import save_module
+from attm_core.weights import load_module, save_module
 
 if TYPE_CHECKING:
     from attm_companion.world.mini_codec import MiniCodec
@@ -126,7 +126,7 @@ class CodecStage(Stage):
         """The trained codec."""
         from attm_companion.world.mini_codec import MiniCodec
 
-        return MiniCodec.load(self.artefact(WEIGHTS))
+        return load_module(self.artefact(WEIGHTS), world.MiniCodecConfig, MiniCodec)[0]
 
 
 class SeparatorStage(Stage):

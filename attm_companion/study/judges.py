@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +20,7 @@ from attm_companion.world.config import MiniClapConfig, MiniMertConfig, OracleCo
 from attm_companion.world.listeners import ListenerConfig
 from attm_core.files import load_tensors, read_json, save_tensors, write_json
 from attm_core.randomness import torch_generator
-from attm_core.weights import save_module
+from attm_core.weights import load_module, save_module
 
 if TYPE_CHECKING:
     from attm_companion.world.mini_clap import MiniClap
@@ -119,7 +120,8 @@ class ClapStage(Stage):
         """The trained model."""
         from attm_companion.world.mini_clap import MiniClap
 
-        return MiniClap.load(self.artefact(WEIGHTS), self.text.encoder())
+        make = partial(MiniClap, text_encoder=self.text.encoder())
+        return load_module(self.artefact(WEIGHTS), MiniClapConfig, make)[0]
 
 
 class MertStage(Stage):
@@ -144,7 +146,7 @@ class MertStage(Stage):
         """The trained model."""
         from attm_companion.world.mini_mert import MiniMert
 
-        return MiniMert.load(self.artefact(WEIGHTS))
+        return load_module(self.artefact(WEIGHTS), MiniMertConfig, MiniMert)[0]
 
     def embedded(self) -> dict[str, Tensor]:
         """Embeddings (n, M) of every version of the clips."""
@@ -242,4 +244,4 @@ class OracleStage(Stage):
         """The trained oracle."""
         from attm_companion.world.oracle import Oracle
 
-        return Oracle.load(self.artefact(WEIGHTS))
+        return load_module(self.artefact(WEIGHTS), OracleConfig, Oracle)[0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ from attm_companion.world.mel_tower import Ear, listen, projection
 from attm_companion.world.minilm import MiniLM
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
-from attm_core.weights import build, load_module
+from attm_core.weights import build
 
 MAX_LOG_SCALE = math.log(100)  # as CLIP has it
 
@@ -60,11 +59,6 @@ class MiniClap(nn.Module):
     def embed_mels(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B P"]:
         """Unit-norm audio embeddings of what `listen` gave."""
         return F.normalize(self.audio_head(self.ear.hear(mels)), dim=-1)
-
-    @classmethod
-    def load(cls, path: Path, text_encoder: MiniLM) -> MiniClap:
-        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
-        return load_module(path, MiniClapConfig, lambda config: cls(config, text_encoder))[0]
 
 
 def train_mini_clap(

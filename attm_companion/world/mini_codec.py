@@ -8,7 +8,6 @@ network that improves on it: training spends its minute on what a linear codec c
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +21,7 @@ from attm_companion.world.mel_tower import Residual
 from attm_core.audio import channel_mean
 from attm_core.codec.mel import MEL_16K_MINI, LogMel
 from attm_core.errors import InputError
-from attm_core.weights import build, load_module
+from attm_core.weights import build
 
 Conv = nn.Conv1d | nn.ConvTranspose1d
 CHUNK = 32
@@ -95,11 +94,6 @@ class MiniCodec(nn.Module):
         """Mean and log-variance, channels first, of standardised mel spectrograms."""
         mean, log_variance = self.encoder(mel).chunk(2, dim=1)
         return mean, log_variance.clamp(*LOG_VARIANCE_RANGE)
-
-    @classmethod
-    def load(cls, path: Path) -> MiniCodec:
-        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
-        return load_module(path, MiniCodecConfig, cls)[0]
 
 
 def _block(width: int) -> Residual:

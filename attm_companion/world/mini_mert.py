@@ -10,7 +10,6 @@ hiss, dullness, detuning) stays in the embedding.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from attm_companion.world.fitting import crop_at, fit
 from attm_companion.world.mel_tower import Ear, listen, projection
 from attm_core.audio import channel_mean
 from attm_core.errors import InputError
-from attm_core.weights import build, load_module
+from attm_core.weights import build
 
 
 class MiniMert(nn.Module):
@@ -48,11 +47,6 @@ class MiniMert(nn.Module):
     def embed_mels(self, mels: Float[Tensor, "B M L"]) -> Float[Tensor, "B width"]:
         """Embeddings of what `listen` gave."""
         return self.ear.hear(mels)
-
-    @classmethod
-    def load(cls, path: Path) -> MiniMert:
-        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
-        return load_module(path, MiniMertConfig, cls)[0]
 
 
 def train_mini_mert(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,7 @@ from attm_companion.world.listeners import ListenerConfig
 from attm_companion.world.mel_tower import Ear
 from attm_companion.world.preferences import tag_fit
 from attm_companion.world.production import FAULTS
-from attm_core.weights import build, load_module
+from attm_core.weights import build
 
 INSTRUMENTS = (*sorted({player.word for band in ENSEMBLES for player in band.players}), "drums")
 BANDS = tuple(band.name for band in ENSEMBLES)
@@ -68,11 +67,6 @@ class Oracle(nn.Module):
         hidden = hidden * self.spread + self.centre
         parts = (hidden, concepts.sigmoid(), self.common)
         return Opinion(*(part.double().numpy() for part in parts))
-
-    @classmethod
-    def load(cls, path: Path) -> Oracle:
-        """Read what `save_module` wrote; raises ``CheckpointError`` if it does not fit."""
-        return load_module(path, OracleConfig, cls)[0]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ from attm_core.encoders.mert import Mert
 from attm_core.errors import AssetError, CheckpointError, InputError
 from attm_core.generation import separation
 from attm_core.ranker.tunejury import TuneJuryHead, load_head, save_head
-from attm_core.weights import save_module
+from attm_core.weights import load_module, save_module
 
 SMALL_DEMUCS, SMALL_CODEC = MiniDemucsConfig(), MiniCodecConfig(widths=(8, 8), blocks=1)
 ROOT = Path(__file__).resolve().parents[3]
@@ -130,7 +130,7 @@ READERS = {
     "codec, ours": Reader(
         "codec.safetensors", "band_mean",
         lambda path: save_module(path, MiniCodec(SMALL_CODEC), SMALL_CODEC),
-        MiniCodec.load, says_what_to_do=False,
+        lambda path: load_module(path, MiniCodecConfig, MiniCodec), says_what_to_do=False,
     ),
     "FLAN-T5": Reader(
         "model.safetensors", "encoder.final_layer_norm.weight",

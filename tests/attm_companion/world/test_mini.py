@@ -12,7 +12,7 @@ from attm_companion.world import mini_codec
 from attm_companion.world.config import FitConfig, MiniCodecConfig
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
-from attm_core.weights import save_module
+from attm_core.weights import load_module, save_module
 
 CONFIG = MiniCodecConfig(
     n_samples=16_384,
@@ -70,7 +70,8 @@ def test_training_beats_the_linear_start_and_follows_its_generator() -> None:
 
 
 def test_file_round_trip_and_shapes(trained: mini_codec.MiniCodec, tmp_path: Path) -> None:
-    loaded = mini_codec.MiniCodec.load(save_module(tmp_path / "codec.safetensors", trained, CONFIG))
+    path = save_module(tmp_path / "codec.safetensors", trained, CONFIG)
+    loaded, _ = load_module(path, MiniCodecConfig, mini_codec.MiniCodec)
     waves = melodies(3, 1)[:, None]
     mean, std = trained.encode(waves)
     assert mean.shape == std.shape == (3, trained.n_latents, trained.n_channels) == (3, 8, 8)

@@ -12,7 +12,7 @@ from attm_companion.world.mel_tower import listen
 from attm_companion.world.mini_clap import MiniClap, clap_quality, info_nce, train_mini_clap
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
-from attm_core.weights import save_module
+from attm_core.weights import load_module, save_module
 
 CONFIG = MiniClapConfig(
     width=16,
@@ -80,7 +80,8 @@ def test_training_is_reproducible_and_silent_about_global_state(trained: MiniCla
 
 
 def test_file_round_trip(trained: MiniClap, tmp_path: Path) -> None:
-    loaded = MiniClap.load(save_module(tmp_path / "clap.safetensors", trained, CONFIG), WordCode())
+    path = save_module(tmp_path / "clap.safetensors", trained, CONFIG)
+    loaded, _ = load_module(path, MiniClapConfig, lambda config: MiniClap(config, WordCode()))
     waves, _, _ = toy_clips(2, seed=4)
     assert loaded.config == CONFIG
     one, other = (clap.embed_audio(waves[:, None], 16_000) for clap in (loaded, trained))

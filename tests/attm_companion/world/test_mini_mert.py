@@ -12,7 +12,7 @@ from attm_companion.world.mel_tower import listen
 from attm_companion.world.mini_mert import MiniMert, disjoint_crops, probe_r2, train_mini_mert
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
-from attm_core.weights import save_module
+from attm_core.weights import load_module, save_module
 
 CONFIG = MiniMertConfig(
     projection=16,
@@ -57,5 +57,6 @@ def test_embedding_shape_and_file_round_trip(trained: MiniMert, tmp_path: Path) 
     waves, _, _ = toy_clips(3, seed=2)
     embedding = trained.embed_audio(waves[:, None], 16_000)
     assert embedding.shape == (3, trained.width) == (3, CONFIG.tower.width)
-    loaded = MiniMert.load(save_module(tmp_path / "mert.safetensors", trained, CONFIG))
+    path = save_module(tmp_path / "mert.safetensors", trained, CONFIG)
+    loaded, _ = load_module(path, MiniMertConfig, MiniMert)
     assert torch.equal(loaded.embed_audio(waves[:, None], 16_000), embedding)

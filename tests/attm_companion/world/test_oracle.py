@@ -23,7 +23,7 @@ from attm_companion.world.oracle import (
     train_oracle,
 )
 from attm_core.randomness import torch_generator
-from attm_core.weights import save_module
+from attm_core.weights import load_module, save_module
 
 CONFIG = OracleConfig(
     tower=MelTowerConfig(channels=(8, 16)),
@@ -91,7 +91,8 @@ def test_hidden_hiss_is_learnt(trained: Oracle, tmp_path: Path) -> None:
     opinion = trained.judge(listen(waves, 16_000))
     heard = opinion.hidden[:, HIDDEN.index("hiss")]
     assert np.corrcoef(heard, hiss.numpy())[0, 1] > 0.9
-    again = Oracle.load(save_module(tmp_path / "oracle.safetensors", trained, CONFIG))
+    path = save_module(tmp_path / "oracle.safetensors", trained, CONFIG)
+    again, _ = load_module(path, OracleConfig, Oracle)
     assert np.array_equal(again.judge(listen(waves, 16_000)).hidden, opinion.hidden)
     concept = CONCEPTS[0]
     assert opinion.answers([[concept]] * 60) == [[has] for has in opinion.heard[:, 0].tolist()]
