@@ -121,12 +121,10 @@ class JamendoStage(Stage):
     @cached_property
     def reference_tracks(self) -> pd.DataFrame:
         """SDD-706, a row a track."""
-        from attm_core.data.song_describer import CAPTIONS as SDD_CAPTIONS
-        from attm_core.data.song_describer import read_song_describer
-        from attm_core.data.song_describer import reference_tracks as tracks_of
+        from attm_core.data import song_describer as sdd
 
-        path = asset_folder("song_describer") / SDD_CAPTIONS
-        return tracks_of(read_song_describer(path))
+        captions = asset_folder("song_describer") / sdd.CAPTIONS
+        return sdd.reference_tracks(sdd.read_song_describer(captions))
 
     def _clip(self, path: str, start_s: float, duration_s: float) -> Tensor:
         from attm_core.data.extraction import read_windows

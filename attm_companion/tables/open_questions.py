@@ -15,14 +15,7 @@ from attm_companion.study.per_prompt import write_scored
 from attm_companion.study.results import Result
 from attm_companion.study.seed_study import Reading
 from attm_companion.study.study import Study
-from attm_companion.tables.training_seeds import (
-    OVER_BOTH,
-    Scored,
-    add_conditions,
-    by_seed,
-    contrast_of,
-    over_both,
-)
+from attm_companion.tables import training_seeds
 from attm_core.files import read_json
 
 EXPERIMENT = "open_questions"
@@ -48,7 +41,7 @@ def tabulate(rows: dict[Study, Rows], reading: Reading) -> Result:
     result = first.result(EXPERIMENT)
     with threadpool_limits(limits=1):
         found = {study.training_seed: heard(own) for study, own in rows.items()}
-        add_conditions(result, found, first.reference)
+        training_seeds.add_conditions(result, found, first.reference)
         for study, own in rows.items():
             _add_facts(result, own, reading.s, study.training_seed)
         for stage in rows[first].values():
@@ -72,9 +65,10 @@ def pairs(rows: Iterable[str]) -> list[tuple[str, str]]:
     return [pair for pair in wanted if set(pair) <= set(rows)]
 
 
-def _add_contrasts(result: Result, scored: Scored) -> None:
+def _add_contrasts(result: Result, scored: training_seeds.Scored) -> None:
     """Each difference over the seeds that have both rows, if two do."""
-    seeds, rows = by_seed(result), dict.fromkeys(row for own in scored.values() for row in own)
+    seeds = training_seeds.by_seed(result)
+    rows = dict.fromkeys(row for own in scored.values() for row in own)
     for row, against in pairs(rows):
         own = {seed: some for seed, some in scored.items() if {row, against} <= some.keys()}
         if len(own) < 2:
@@ -82,10 +76,10 @@ def _add_contrasts(result: Result, scored: Scored) -> None:
         place = {"against": against, "training_seed": None}
         for metric in METRICS:
             if all(getattr(some[row], metric) is not None for some in own.values()):
-                both, n = over_both(own, row, against, metric)
-                facts = {**place, "over": OVER_BOTH, "n": n}
+                both, n = training_seeds.over_both(own, row, against, metric)
+                facts = {**place, "over": training_seeds.OVER_BOTH, "n": n}
                 result.add_interval(row, metric, both, UNITS[metric], **facts)
-        fad = contrast_of(seeds, row, against, "fad")
+        fad = training_seeds.contrast_of(seeds, row, against, "fad")
         result.add(row, "fad", fad.mean(), UNITS["fad"], n=len(fad), **place)
 
 

@@ -19,22 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attm_companion.arrays import Array, Rows
-from attm_companion.world.listeners import (
-    MIN_GAP,
-    N_REAL_PAIRS,
-    SONGEVAL,
-    SONGEVAL_SIZES,
-    SONGEVAL_SONGS,
-    VOTE_SOURCES,
-    ClipWorth,
-    Items,
-    PreferenceConfig,
-    VoteSource,
-    clip_worth,
-    draw_tastes,
-    rate,
-    vote_probabilities,
-)
+from attm_companion.world import listeners
+from attm_companion.world.listeners import ClipWorth, Items, PreferenceConfig, VoteSource
 from attm_core.data.preferences import AXES, SPLITS, pairs_apart, synthesize_pairs
 from attm_core.errors import InputError
 from attm_core.randomness import numpy_generator
@@ -67,15 +53,15 @@ def simulate_votes(
         InputError: a table without the columns needed, a fit of the wrong shape, or too few clips.
     """
     pool = np.flatnonzero(table["split"].isin(config.clip_splits))
-    if len(pool) < 2 * max(source.n_systems for source in VOTE_SOURCES):
+    if len(pool) < 2 * max(source.n_systems for source in listeners.VOTE_SOURCES):
         raise InputError(f"{len(pool)} clips in the splits {config.clip_splits} are too few")
-    worth = clip_worth(table, clap_fit, pool)
+    worth = listeners.clip_worth(table, clap_fit, pool)
 
     def panel(name: str) -> _Panel:
         return _Panel(worth, pool, config, numpy_generator(seed, name))
 
-    parts = [_source_votes(source, table, panel(source.name)) for source in VOTE_SOURCES]
-    return pd.concat([*parts, _songeval_votes(table, panel(SONGEVAL))], ignore_index=True)
+    parts = [_source_votes(source, table, panel(source.name)) for source in listeners.VOTE_SOURCES]
+    return pd.concat([*parts, _songeval_votes(table, panel(listeners.SONGEVAL))], ignore_index=True)
 
 
 def bayes_ceiling(votes: pd.DataFrame) -> float:
@@ -97,7 +83,7 @@ def tag_fit(tags: Iterable[str]) -> Array:
 def _source_votes(source: VoteSource, table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
     """Votes of one source; splits are random over pairs, so clips recur across them."""
     sizes = panel.config.sizes(source.real_sizes)
-    tastes = draw_tastes(panel.config.listeners, panel.generator)
+    tastes = listeners.draw_tastes(panel.config.listeners, panel.generator)
     parts: list[pd.DataFrame] = []
     while sum(map(len, parts)) < sum(sizes):
         a, b = _draw_pairs(source, panel, sum(sizes))
@@ -153,7 +139,7 @@ def _vote(
     voice = [worth.heard_voice(side) for side in sides]
     shared, voices = utility[0] - utility[1], voice[0] - voice[1]
     advantage = (shared[:, None] + tastes * voices[:, None]) / source.temperature
-    p_a, p_b = vote_probabilities(advantage, source.tie_threshold)  # (pairs, listeners)
+    p_a, p_b = listeners.vote_probabilities(advantage, source.tie_threshold)  # (pairs, listeners)
     listener = generator.integers(len(tastes), size=(len(shared), 1))
     chance = generator.random(len(shared))
     wins_a = chance < np.take_along_axis(p_a, listener, axis=1)[:, 0]
@@ -178,16 +164,18 @@ def _songeval_votes(table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
     A split whose songs are too few for its share of pairs has as many as they give.
     """
     config, generator = panel.config, panel.generator
-    n_songs = max(config.min_songs, round(SONGEVAL_SONGS * config.n_pairs / N_REAL_PAIRS))
+    n_songs = max(
+        config.min_songs, round(listeners.SONGEVAL_SONGS * config.n_pairs / listeners.N_REAL_PAIRS)
+    )
     songs = generator.permutation(panel.pool)[:n_songs]
     means = _mean_ratings(songs, panel)
     split_of = _piece_splits(table["piece_id"].to_numpy()[songs], generator)
     parts = []
-    for split, wanted in zip(SPLITS, config.sizes(SONGEVAL_SIZES), strict=True):
+    for split, wanted in zip(SPLITS, config.sizes(listeners.SONGEVAL_SIZES), strict=True):
         of_split = np.flatnonzero(split_of == split)
         ratings = means[0, of_split]
-        size = min(wanted, len(pairs_apart(ratings, MIN_GAP)))
-        pairs = of_split[synthesize_pairs(ratings, size, MIN_GAP, generator)]
+        size = min(wanted, len(pairs_apart(ratings, listeners.MIN_GAP)))
+        pairs = of_split[synthesize_pairs(ratings, size, listeners.MIN_GAP, generator)]
         winner = np.where(np.diff(means[0, pairs])[:, 0] < 0, "model_a", "model_b")
         a, b = (Items(songs[side], np.ones(size, bool), np.full(size, -1)) for side in pairs.T)
         parts.append(
@@ -195,13 +183,13 @@ def _songeval_votes(table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
         )
     votes = pd.concat(parts, ignore_index=True)
     ids = [f"songeval_{number:06d}" for number in range(len(votes))]
-    return votes.assign(pair_id=ids, source=SONGEVAL, prompt="", prompt_shown=True)
+    return votes.assign(pair_id=ids, source=listeners.SONGEVAL, prompt="", prompt_shown=True)
 
 
 def _mean_ratings(songs: Rows, panel: _Panel) -> Array:
     """Means over annotators and axes: one of the data and ``n_replicates`` more, (1 + r, songs)."""
     config, generator = panel.config, panel.generator
-    tastes = draw_tastes(config.listeners, generator)
+    tastes = listeners.draw_tastes(config.listeners, generator)
     items = Items(songs, np.ones(len(songs), dtype=bool), songs)
     shared = panel.worth.common(items, config.listeners, sees_prompt=False)
     heard = (1 + config.n_replicates, len(songs), config.annotators_per_song)
@@ -210,7 +198,7 @@ def _mean_ratings(songs: Rows, panel: _Panel) -> Array:
     mood = config.annotator_noise * generator.standard_normal(heard)
     total = np.zeros(utility.shape[:2])
     for _ in AXES:
-        total += rate(utility, mood, config.rating_noise, generator).mean(axis=2)
+        total += listeners.rate(utility, mood, config.rating_noise, generator).mean(axis=2)
     return total / len(AXES)
 
 
@@ -220,8 +208,8 @@ def _repeat_rate(means: Array, pairs: Rows) -> Array:
     Half a win is added to both sides (Jeffreys): no finite number of repetitions says never.
     """
     gap = means[:, pairs[:, 0]] - means[:, pairs[:, 1]]
-    wins_a = (gap >= MIN_GAP).sum(axis=0) + 0.5
-    wins_b = (gap <= -MIN_GAP).sum(axis=0) + 0.5
+    wins_a = (gap >= listeners.MIN_GAP).sum(axis=0) + 0.5
+    wins_b = (gap <= -listeners.MIN_GAP).sum(axis=0) + 0.5
     return wins_a / (wins_a + wins_b)
 
 
