@@ -360,7 +360,7 @@ GENERATE: dict[str, tuple[str, ...]] = {
     "is not UTF-8": ("caf\udce9", "calm --prefix caf\udce9", "calm --prompt caf\udce9",
                      "calm --negative caf\udce9", "calm --out caf\udce9"),
     "is a file": ("calm --out good.wav",),
-    "": ("calm --s inf", "calm --s nan", "calm --s 1e39", "calm --s -1e308", "calm --w nan",
+    "": ("calm --s inf", "calm --s nan", "calm --s 1e39", "calm --s=-1e308", "calm --w nan",
          "calm --w 1e39", "calm --w -4", "calm --steps -1", "calm --steps 0", "calm --seed -1",
          "calm --steps 1000000000000", f"calm --steps 1{'0' * 30}", f"calm --seed 1{'0' * 20}",
          f"calm --prefix {'x' * 100_000}", "calm --s one", "calm --steps 2.5", "calm --head v6",
@@ -374,7 +374,7 @@ STUDY = (
     "--set crpo.beta=many", "--set crpo.beta=nan", "--set crpo.beta=-1", "--set name=../evil",
     "--set sft.n_steps=-5", "--set sft.n_steps=0", "--set sft.batch_size=0", "--set sft.lr=-1",
     "--set sft.lr=.inf", "--set sft.lr=.nan", "--set sft.save_every=0", "--set seed=-1",
-    "--set backbone.n_heads=0", "--set backbone.head_width=0", "--set backbone.n_joint_blocks=-1",
+    "--set backbone.n_heads=0", "--set backbone.width=33", "--set backbone.n_joint=-1",
     "--set backbone.score_bandwidth=0", "--set generation.seeds=[]", "--set generation.n_steps=0",
     "--set generation.n_prompts=-3", "--set generation.batch_size=0", "--set generation.s=.nan",
     "--set expert.n_keep=25", "--set expert.n_samples=0", "--set expert.oversample=-1",
@@ -470,7 +470,8 @@ def commands() -> Iterator[tuple[list[str], str, dict[str, Content]]]:
             yield ["generate", *([] if not first and others else [first]), *given], said, {}
     for line in STUDY:
         words = line.split(" ") if line != "--only" else ["--only", ""]
-        yield ["study", "--dry-run", "--profile", "smoke", *words], "", {}
+        said = "profile 'smoke' with {" if "=" in line and "x.y" not in line else ""
+        yield ["study", "--dry-run", "--profile", "smoke", *words], said, {}
     for content in PROFILES.values():
         yield ["study", "--dry-run", "--profile", "my.yaml"], "", {"my.yaml": content}
         yield ["doctor", "--profile", "my.yaml"], "", {"my.yaml": content}
