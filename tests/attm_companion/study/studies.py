@@ -38,10 +38,6 @@ class Asked:
     def head(self) -> str:
         return first_stage(self.weights).head
 
-    @property
-    def asked(self):
-        return self
-
     def scores(self) -> Scores:
         return self.drawn
 

@@ -22,7 +22,8 @@ class NumberStage(Stage):
     def run(self, folder: Path) -> None:
         note(self.label)
         time.sleep(self.sleep_s)
-        write_json(folder / "out.json", {"value": self.value, "threads": threads()})
+        threads = os.environ.get("OMP_NUM_THREADS")
+        write_json(folder / "out.json", {"value": self.value, "threads": threads})
 
     @property
     def label(self) -> str:
@@ -32,18 +33,14 @@ class NumberStage(Stage):
         return read_json(self.artefact("out.json"))
 
 
-class Group(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid")
-
-
-class Pair(Group):
+class Pair(pydantic.BaseModel, extra="forbid"):
     """A plain group of stages, as `Frozen` and `Judge` are."""
 
     left: NumberStage
     right: NumberStage
 
 
-class Basket(Group):
+class Basket(pydantic.BaseModel, extra="forbid"):
     """A plain group in a plain group."""
 
     pair: Pair
@@ -94,10 +91,6 @@ def note(label: str) -> None:
     """Append a line to the log that the test gave, with the process that did the work."""
     with Path(os.environ[LOG_VARIABLE]).open("a") as log:
         log.write(f"{os.getpid()} {label}\n")
-
-
-def threads() -> str | None:
-    return os.environ.get("OMP_NUM_THREADS")
 
 
 def chain(a: int = 1, b: int = 2, **facts) -> DoubleStage:

@@ -35,7 +35,7 @@ def result(study):
 
 
 def test_every_trained_kind_of_model_is_looked_at(study):
-    asked = {name: cell.asked for name, cell in conditions(study).items()}
+    asked = conditions(study)
     assert {f"sft_v{n}" for n in range(1, 6)} <= set(asked)
     assert {item.stage for item in asked.values()} == {"sft", "expert", "crpo"}
     assert asked["baseline"].s is None

@@ -42,10 +42,10 @@ def test_rows_are_the_deployed_chain_under_every_seed():
     for row, by_seed in cells.items():
         assert tuple(by_seed) == SEEDS
         for seed, cell in by_seed.items():
-            assert (row_of(cell.asked), cell.asked.protocol.seed) == (row, seed)
-            assert (cell.asked.s is None) == (row == "row0")
-            assert cell.asked.protocol.config.n_passes == 3
-    row2, row3, row4 = (cells[row][42].asked for row in ROWS[2:])
+            assert (row_of(cell), cell.protocol.seed) == (row, seed)
+            assert (cell.s is None) == (row == "row0")
+            assert cell.protocol.config.n_passes == 3
+    row2, row3, row4 = (cells[row][42] for row in ROWS[2:])
     assert row2.weights.uid == row3.weights.uid == row4.weights.start.uid
     assert (row2.forward, row3.forward) == ("global_adaln", "input_add")
 

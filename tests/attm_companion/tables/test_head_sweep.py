@@ -24,15 +24,12 @@ def result():
 
 
 def test_every_head_is_run_at_every_input_score_and_the_baseline_without():
-    asked = [
-        (row, s, cell.asked)
-        for row, cells in conditions(KnownStudy(draw)).items()
-        for s, cell in cells.items()
-    ]
-    found = [(row, one.s, one.head, one.forward) for row, _, one in asked]
+    cells = conditions(KnownStudy(draw))
+    found = [(row, c.s, c.head, c.forward) for row in cells for c in cells[row].values()]
     wanted = [(v, s, head, head) for v, head in HEADS.items() for s in INPUT_SCORES]
     assert found == [("baseline", None, "none", "none"), *wanted]
-    (protocol,) = {one.protocol for _, _, one in asked}
+    assert {tuple(cells[version]) for version in HEADS} == {INPUT_SCORES}
+    (protocol,) = {cell.protocol for row in cells.values() for cell in row.values()}
     assert (protocol.split, protocol.reference, protocol.config.n_passes) == ("valid", "valid", 0)
     assert protocol.config.prefix == ""
 

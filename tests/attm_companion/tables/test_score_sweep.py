@@ -35,9 +35,9 @@ def test_curves_are_those_of_the_figure_and_one_for_each_bandwidth():
     assert tuple(cells["sft"]) == tuple(cells["hybrid"]) == SWEEP.scores
     (bandwidth,) = SWEEP.bandwidths
     for s, cell in cells[f"bandwidth {bandwidth:g}"].items():
-        assert cell.asked.s == s
-        assert cell.asked.weights.backbone.score_bandwidth == bandwidth
-    deployed = cells["hybrid"][5.0].asked
+        assert cell.s == s
+        assert cell.weights.backbone.score_bandwidth == bandwidth
+    deployed = cells["hybrid"][5.0]
     assert (deployed.stage, deployed.forward) == ("crpo", "input_add")
 
 
