@@ -114,7 +114,9 @@ def test_what_ended_a_worker_is_said(ended, cause, own_folders):
 @pytest.mark.slow
 def test_workers_of_a_killed_run_end_and_a_second_run_completes(toy_log, tmp_path):
     environment = {**os.environ, "PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"}
-    with subprocess.Popen([sys.executable, str(HERE / "toy_run.py")], env=environment) as run:
+    code = "import toy_stages as toys\nfrom attm_companion.study.scheduler import ensure\n"
+    code += "ensure([toys.chain(sleep_s=30.0)], jobs=2)"
+    with subprocess.Popen([sys.executable, "-c", code], env=environment) as run:
         wait_until(lambda: len(toy_log()) == 2, limit_s=60)
         workers = {pid for pid, _ in toy_log()}
         assert len(workers) == 2

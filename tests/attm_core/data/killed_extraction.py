@@ -9,7 +9,6 @@ import signal
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
 import pandas as pd
 from extraction_toys import CONFIG, ToyCodec, toy_cast
 
