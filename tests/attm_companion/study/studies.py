@@ -81,14 +81,8 @@ def cloud(shift: float, name: str = "cloud") -> np.ndarray:
     return points + np.eye(WIDTH)[0] * shift
 
 
-def scores(
-    clap: float | np.ndarray = 0.0,
-    reward: float | np.ndarray = 0.0,
-    shift: float = 1.0,
-    vocals_db: float | np.ndarray = -30.0,
-    embeddings: np.ndarray | None = None,
-) -> Scores:
-    """Scores of all prompts; numbers are spread over them."""
+def scores(clap=0.0, reward=0.0, shift=1.0, vocals_db=-30.0, embeddings=None) -> Scores:
+    """Scores of all prompts: of a number for all of them, or a column with one for each."""
     fill = np.zeros(N_PROMPTS)
     points = cloud(shift, "reference") if embeddings is None else embeddings
     return Scores(fill + clap, fill + reward, points, fill + vocals_db)

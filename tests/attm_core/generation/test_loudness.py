@@ -13,9 +13,7 @@ from attm_core.generation import loudness
 RATE = 48000
 
 
-def tone(
-    frequency_hz: float, amplitude: float, phase: float = 0.0, rate: int = RATE
-) -> torch.Tensor:
+def tone(frequency_hz: float, amplitude: float, phase=0.0, rate=RATE) -> torch.Tensor:
     n = torch.arange(rate, dtype=torch.float64)
     return (amplitude * torch.sin(2 * math.pi * frequency_hz / rate * n + phase)).float()[None]
 
