@@ -9,6 +9,7 @@ from scipy import stats
 
 from attm_companion.book import seed_views
 from attm_companion.study.condition_scores import Scores
+from attm_companion.study.open_stages import Heard
 from attm_companion.study.results import Result
 from attm_companion.tables.training_seeds import (
     MECHANISMS,
@@ -34,22 +35,15 @@ def condition(seed: int, row: str, noise: float) -> Scores:
     prompts = np.random.default_rng(0).normal(size=N)
     reward = prompts + LEVEL.get(row, 0.0) + noise * rng.normal()
     shift = 0.2 if row == "experts" else 0.0
-    return Scores(
-        clap=0.3 + 0 * prompts,
-        reward=reward,
-        embeddings=rng.normal(size=(N, 4)) + shift,
-        vocals_db=np.full(N, np.nan),
-    )
+    points = rng.normal(size=(N, 4)) + shift
+    return Scores(0.3 + 0 * prompts, reward, points, np.full(N, np.nan))
 
 
 def table(seeds: range, noise: float = 0.01) -> Result:
     scored = {seed: {row: condition(seed, row, noise) for row in ROWS} for seed in seeds}
     protocol = SimpleNamespace(config=SimpleNamespace(s=2.0), seed=42)
     stages = {
-        seed: {
-            row: SimpleNamespace(scores=lambda scores=scores: scores, protocol=protocol)
-            for row, scores in rows.items()
-        }
+        seed: {row: Heard(scores, protocol, None) for row, scores in rows.items()}
         for seed, rows in scored.items()
     }
     result = Result("training_seeds", "smoke", provenance={"by": "test"})
