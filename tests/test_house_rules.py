@@ -112,12 +112,7 @@ def test_the_randomness_check_sees_what_it_should():
     seeded = "torch.randn(3, generator=g)", "np.random.default_rng(1)", "Generator().manual_seed(1)"
     assert not any(unseeded(ast.parse(line)) for line in seeded)
     lines = "torch.manual_seed(0)", "torch.set_num_threads(1)", "torch.randn(3)", "x.normal_()"
-    lines += (
-        "torch.randn_like(x)",
-        "np.random.rand(3)",
-        "random.seed(1)",
-        "torch.backends.a.b()",
-    )
+    lines += ("torch.randn_like(x)", "np.random.rand(3)", "random.seed(1)", "torch.backends.a.b()")
     assert all(unseeded(ast.parse(line)) for line in lines)
 
 

@@ -109,11 +109,7 @@ WRONG = {
         lambda s, d: s.masked_fill(d, float(s.mean())),
         lambda s, d: s[~d],
     ],
-    "check_z_scores": [
-        lambda v: v / v.std(),
-        lambda v: (v - v.mean()) / v.std(ddof=1),
-        z,
-    ],
+    "check_z_scores": [lambda v: v / v.std(), lambda v: (v - v.mean()) / v.std(ddof=1), z],
     "check_select": [
         by_blend(lambda r, c: r),
         by_blend(lambda r, c: r + c),

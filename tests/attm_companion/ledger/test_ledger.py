@@ -4,12 +4,7 @@ import pytest
 
 from attm_companion.commands.cli import build_parser
 from attm_companion.ledger import evidence as ledger_evidence
-from attm_companion.ledger.ledger import (
-    build_entry,
-    build_ledger,
-    count_verdicts,
-    write_ledger,
-)
+from attm_companion.ledger.ledger import build_entry, build_ledger, count_verdicts, write_ledger
 from attm_companion.ledger.mini_values import NOT_RUN, mini_sentence
 from attm_companion.ledger.page import proof_link
 from attm_companion.study.result_files import ROOT

@@ -6,12 +6,7 @@ from pathlib import Path
 import pytest
 
 from attm_companion.ledger.ledger import Entry
-from attm_companion.ledger.page import (
-    answer_form,
-    count_rows,
-    ledger_view,
-    source_rows,
-)
+from attm_companion.ledger.page import answer_form, count_rows, ledger_view, source_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 

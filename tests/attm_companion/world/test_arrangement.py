@@ -2,12 +2,7 @@ import numpy as np
 import pytest
 
 from attm_companion.world.accompaniment import PATTERNS, accompany, best_triad, drum_pattern
-from attm_companion.world.arrangement import (
-    TEMPO_RANGES_BPM,
-    Player,
-    arrange,
-    fit_range,
-)
+from attm_companion.world.arrangement import TEMPO_RANGES_BPM, Player, arrange, fit_range
 from attm_companion.world.config import SPLITS
 from attm_companion.world.segments import assign_splits, choose_window, cut
 from attm_companion.world.sheet_music import Piece, make_piece

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attm_core.codec.mel import (
-    MEL_16K_MINI,
-    MEL_44K,
-    LogMel,
-    MelConfig,
-    mel_filterbank,
-)
+from attm_core.codec.mel import MEL_16K_MINI, MEL_44K, LogMel, MelConfig, mel_filterbank
 from attm_core.errors import InputError
 
 

@@ -68,8 +68,7 @@ def test_score_by_hand_through_batchnorm_and_relu():
 
 
 @pytest.mark.parametrize(
-    ("name", "widths"),
-    [("CLAP audio", (4, 5, 3)), ("MERT", (3, 4, 3)), ("CLAP text", (3, 5, 2))],
+    ("name", "widths"), [("CLAP audio", (4, 5, 3)), ("MERT", (3, 4, 3)), ("CLAP text", (3, 5, 2))]
 )
 def test_a_wrong_width_is_named(name, widths):
     with pytest.raises(InputError, match=f"{name} features have shape"):

@@ -5,13 +5,7 @@ from scipy.integrate import quad
 from torch import nn
 
 from attm_core.errors import CheckpointError, ConfigError
-from attm_core.training.ema import (
-    PowerEma,
-    _profile_products,
-    _synthesize,
-    gamma_of,
-    load_ema,
-)
+from attm_core.training.ema import PowerEma, _profile_products, _synthesize, gamma_of, load_ema
 
 N_STEPS = 240
 
