@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -27,35 +28,20 @@ TOGETHER = {
 }
 
 
-class Watched:
-    """Paper and audit that remember which keys a check asked for."""
+def spied(kind: type, name: str) -> Any:
+    """A method that works as ever and remembers its calls."""
+    return patch.object(kind, name, autospec=True, side_effect=getattr(kind, name))
 
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence, self.cells, self.paths = evidence, set[str](), set[str]()
 
-    @property
-    def paper(self) -> Paper:
-        cells, source = self.cells, self.evidence.paper
-
-        class Asked(Paper):
-            def cell(self, key: str) -> Cell:
-                cells.add(key)
-                return super().cell(key)
-
-            def column(self, prefix: str, name: str) -> dict[str, Cell]:
-                found = super().column(prefix, name)
-                cells.update(f"{prefix}.{row}.{name}" for row in found)
-                return found
-
-        return Asked(source.cells, source.labels)
-
-    @property
-    def audit(self) -> "Watched":
-        return self
-
-    def __getitem__(self, path: str) -> Any:
-        self.paths.add(path)
-        return self.evidence.audit[path]
+def asked_for(claim: Claim, evidence: Evidence) -> tuple[set[str], set[str]]:
+    """The printed numbers and the figures of the audit that a check reads."""
+    printed, column, figure = (Paper, "cell"), (Paper, "column"), (Audit, "__getitem__")
+    with spied(*printed) as cell, spied(*column) as column, spied(*figure) as figure:
+        run_check(claim, evidence)
+    keys = {call.args[1] for call in cell.call_args_list}
+    for _, prefix, name in (call.args for call in column.call_args_list):
+        keys |= {f"{prefix}.{row}.{name}" for row in evidence.paper.column(prefix, name)}
+    return keys, {call.args[1] for call in figure.call_args_list}
 
 
 def leaves(path: str, node: Any) -> Iterator[tuple[str, Any]]:
@@ -112,16 +98,15 @@ def verdict(claim: Claim, evidence: Evidence) -> str | None:
 
 def changes(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
     """Each change of one number that the check reads, and the declared joint ones."""
-    watched = Watched(evidence)
-    run_check(claim, watched)
+    cells, paths = asked_for(claim, evidence)
     if together := TOGETHER.get(claim.id):
         said = " and ".join(f"{key} = {value}" for key, value in together.items())
         yield said, with_figures(evidence, together)
-    others = {evidence.paper[key] for key in watched.cells}
-    for key in sorted(watched.cells):
+    others = {evidence.paper[key] for key in cells}
+    for key in sorted(cells):
         for printed in reprinted(evidence.paper.cell(key), others):
             yield f"{key} = {printed}", with_figures(evidence, {key: printed})
-    for path in sorted(watched.paths):
+    for path in sorted(paths):
         for leaf, value in leaves(path, evidence.audit[path]):
             parent = evidence.audit[leaf.rpartition(".")[0]].values()
             siblings = [v for v in parent if isinstance(value, int) and isinstance(v, int)]
