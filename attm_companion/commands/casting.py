@@ -1,7 +1,7 @@
 """The networks of a profile for generating and scoring: trained by the study, or untrained."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Generator
 
 from attm_companion.study import frozen as mini
 from attm_companion.study import paper_frozen as published
-from attm_companion.study.chain import Weights, flux_config
+from attm_companion.study.chain import Weights
 from attm_companion.study.features import latent_shapes
 from attm_companion.study.judges import ClapStage
 from attm_companion.study.sampling import sampling_model
@@ -93,7 +93,7 @@ def given(study: Study, path: Path, forward: HeadName, train: bool = True) -> Lo
     if ours:
         model = cross_load(load_model(path), forward)
     else:
-        config = flux_config(study.profile.backbone, forward, study.features.shapes())
+        config = replace(study.profile.backbone, **study.features.shapes(), score_head=forward)
         model = load_reference_state_dict(path, config)
     return _around(study, model.eval(), f"{path.name}-{sha256_file(path)[:12]}", train)
 
@@ -118,7 +118,7 @@ def untrained(study: Study, head: HeadName) -> Loaded:
     def encode_text(texts: list[str]) -> Conditions:
         return Conditions(text.encode(texts), clap.embed_text(texts))
 
-    config = flux_config(study.profile.backbone, head, latent_shapes(codec, text, clap))
+    config = replace(study.profile.backbone, **latent_shapes(codec, text, clap), score_head=head)
     model = FluxAudio(config, generator("backbone")).eval()
     empty = encode_text([""])
     model.set_null_text(empty.tokens[0], empty.pooled[0])

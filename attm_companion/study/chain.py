@@ -7,7 +7,6 @@ resumes in the stage's folder, in this process or in several (`attm_companion.st
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -35,13 +34,6 @@ if TYPE_CHECKING:
 
 Features = Annotated[FeaturesStage | ShardedFeaturesStage, pydantic.Field(discriminator="kind")]
 RewardColumn = Literal["instrumental_reward_score", "reward_score", "track_reward_score"]
-
-
-def flux_config(
-    size: FluxAudioConfig, head: HeadName, shapes: Mapping[str, int]
-) -> FluxAudioConfig:
-    """The backbone of a profile with a score head and the shapes that the data impose."""
-    return replace(size, **shapes, score_head=head)
 
 
 def first_stage(stage: TrainedStage) -> SFTStage:
@@ -107,7 +99,7 @@ class SFTStage(TrainedStage):
         from attm_core.backbone.flux_audio import FluxAudio
         from attm_core.training.sft import sft, validation_loss
 
-        config = flux_config(self.backbone, self.head, self.features.shapes())
+        config = replace(self.backbone, **self.features.shapes(), score_head=self.head)
         # The same stream of initial weights for every head, so that models differ by the head.
         model = FluxAudio(config, torch_generator(self.seed, "backbone"))
         model.set_null_text(*self.features.null_text())

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from attm_companion.arrays import Array
-from attm_companion.study.chain import Features, RewardColumn, SFTStage, flux_config
+from attm_companion.study.chain import Features, RewardColumn, SFTStage
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.conditions import Evaluator, InferenceProtocol
 from attm_companion.study.features import SPLITS
@@ -117,7 +117,7 @@ class UNetStage(Stage):
 
     def run(self, folder: Path) -> None:
         """As `SFTStage`, but for the class of the backbone; then sample."""
-        config = flux_config(self.backbone, self.head, self.features.shapes())
+        config = replace(self.backbone, **self.features.shapes(), score_head=self.head)
         model = unet_backbone(config, torch_generator(self.seed, "backbone"))
         model.set_null_text(*self.features.null_text())
         train, valid = (self.features.latents(split, self.reward) for split in SPLITS)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -8,7 +9,6 @@ import yaml
 
 from attm_companion.paper_numbers import load_paper, paper_value
 from attm_companion.study import profile as profiles
-from attm_companion.study.chain import flux_config
 from attm_companion.study.study import Study
 from attm_core.backbone.config import FluxAudioConfig
 from attm_core.configuration import SFTConfig
@@ -160,7 +160,7 @@ def test_the_paper_s_backbone_is_the_published_one():
     shapes = {"n_channels": 40, "n_latents": 430, "n_tokens": 77}
     shapes |= {"token_width": 1024, "pooled_width": 512}
     backbone = profiles.load_profile("paper").backbone
-    config = flux_config(backbone, "none", shapes)
+    config = replace(backbone, **shapes, score_head="none")
     assert config == FluxAudioConfig(score_bandwidth=backbone.score_bandwidth)
 
 
