@@ -50,7 +50,8 @@ def read_benchmark(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     path = folder / f"{name}.json"
     if not path.is_file():
         raise ResultError(f"no {path.name} among the benchmarks: run make benchmarks in a checkout")
-    return read_json(path)
+    found: dict[str, Any] = read_json(path)
+    return found
 
 
 def has_reference(run: Run) -> bool:
@@ -120,7 +121,8 @@ def ratios_to_reference(sampling: Run, training: Run, frechet: Run) -> pd.Series
         "": frechet_table(frechet)[1:],  # the first row is the reference's way
     }
     ours = {k: f[RATIO].filter(regex=f"^(?!{REFERENCE})").add_prefix(k) for k, f in tables.items()}
-    return pd.concat(list(ours.values()))
+    all_ratios: pd.Series[Any] = pd.concat(list(ours.values()))
+    return all_ratios
 
 
 def targets(sampling: Run, training: Run, frechet: Run) -> list[Target]:

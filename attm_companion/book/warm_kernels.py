@@ -64,7 +64,8 @@ class _Popen:
         self.kill, self.terminate = process.kill, process.terminate
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        code: int | None = self._process.exitcode
+        return code
 
     def wait(self) -> int | None:
         self._process.join()

@@ -37,7 +37,7 @@ def _look(name: str) -> dict[str, Any]:
 
 
 def _centres(histogram: dict[str, Any]) -> Array:
-    edges = np.array(histogram["edges"])
+    edges: Array = np.array(histogram["edges"])
     return (edges[:-1] + edges[1:]) / 2
 
 

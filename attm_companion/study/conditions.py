@@ -216,7 +216,8 @@ class AnchorStage(Stage):
 
     def embedded(self, name: Literal["reference", "text"]) -> Array:
         """Evaluation-CLAP embeddings (m, P) of reference clips or un-prefixed prompts."""
-        return np.load(self.artefact(f"{name}.npy"))
+        embeddings: Array = np.load(self.artefact(f"{name}.npy"))
+        return embeddings
 
 
 def _save_audio(path: Path, waves: Tensor) -> None:

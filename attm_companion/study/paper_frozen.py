@@ -85,7 +85,8 @@ class FlanT5Stage(AssetStage):
         """The published encoder."""
         from attm_core.encoders.flan_t5 import FlanT5
 
-        return _once(FlanT5.load, asset_folder("flan_t5"), device=work_device())
+        encoder: FlanT5 = _once(FlanT5.load, asset_folder("flan_t5"), device=work_device())
+        return encoder
 
 
 class LaionClapStage(AssetStage):
@@ -106,7 +107,8 @@ class LaionClapStage(AssetStage):
 
         places = (self.role, *map(asset_folder, self.assets))
         named = {"architecture": self.architecture, "device": work_device()}
-        return _once(LaionClap.load, *places, **named)
+        model: LaionClap = _once(LaionClap.load, *places, **named)
+        return model
 
 
 class PublishedMertStage(AssetStage):
@@ -119,7 +121,8 @@ class PublishedMertStage(AssetStage):
         """The published model."""
         from attm_core.encoders.mert import Mert
 
-        return _once(Mert.load, asset_folder("mert"), device=work_device())
+        model: Mert = _once(Mert.load, asset_folder("mert"), device=work_device())
+        return model
 
 
 class MMAudioCodecStage(AssetStage):

@@ -43,7 +43,8 @@ def kernel_distance(
 
 
 def _kernel(a: Matrix, b: Matrix, sigma: float) -> Matrix:
-    return np.exp(-cdist(a, b, "sqeuclidean") / (2 * sigma**2))
+    kernel: Matrix = np.exp(-cdist(a, b, "sqeuclidean") / (2 * sigma**2))
+    return kernel
 
 
 def _mean_of_others(kernel: Matrix) -> float:
@@ -114,7 +115,8 @@ def _clusters(rows: Matrix, k: int, generator: np.random.Generator) -> Rows:
     # The published code has faiss for k-means: the same objective, other starts.
     seed = int(generator.integers(2**31))
     means = KMeans(k, n_init=_N_STARTS, max_iter=_MAX_ITERATIONS, random_state=seed)
-    return means.fit_predict(pca.transform(unit)[:, :width])
+    clusters: Rows = means.fit_predict(pca.transform(unit)[:, :width])
+    return clusters
 
 
 _K = 5  # the authors' choice

@@ -67,7 +67,8 @@ class GriffinLim:
 
     def _analyze(self, waves: Tensor) -> Complex[Tensor, "B L F"]:
         frames = waves.unfold(1, self.mel.n_fft, self.mel.hop)
-        return torch.fft.rfft(frames * self.window)
+        spectrum: Tensor = torch.fft.rfft(frames * self.window)
+        return spectrum
 
     def _synthesize(self, spectrum: Complex[Tensor, "B L F"]) -> Tensor:
         """Least-squares inverse: windowed overlap-add over the summed squared window."""

@@ -51,7 +51,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Float[Tensor, "B C *at"]) -> Float[Tensor, "B C *at"]:
         """X + body(x)."""
-        return x + self.body(x)
+        refined: Tensor = x + self.body(x)
+        return refined
 
 
 def _block(channels: int) -> Residual:

@@ -77,7 +77,8 @@ def tag_fit(tags: Iterable[str]) -> Array:
     sets = [frozenset(filter(None, text.split(", "))) for text in tags]
     names = sorted(frozenset().union(*sets))
     has = np.array([[name in tags_ for name in names] for tags_ in sets], dtype=np.float64)
-    return has @ has.T / np.maximum(has.sum(axis=1, keepdims=True), 1.0)
+    shared: Array = has @ has.T / np.maximum(has.sum(axis=1, keepdims=True), 1.0)
+    return shared
 
 
 def _source_votes(source: VoteSource, table: pd.DataFrame, panel: _Panel) -> pd.DataFrame:
@@ -210,7 +211,8 @@ def _repeat_rate(means: Array, pairs: Rows) -> Array:
     gap = means[:, pairs[:, 0]] - means[:, pairs[:, 1]]
     wins_a = (gap >= listeners.MIN_GAP).sum(axis=0) + 0.5
     wins_b = (gap <= -listeners.MIN_GAP).sum(axis=0) + 0.5
-    return wins_a / (wins_a + wins_b)
+    share: Array = wins_a / (wins_a + wins_b)
+    return share
 
 
 def _piece_splits(pieces: NDArray[np.object_], generator: np.random.Generator) -> NDArray[np.str_]:

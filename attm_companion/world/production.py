@@ -160,7 +160,8 @@ def filter_response(length: int, rate: int, amount: Mapping[str, float]) -> Wave
 
 
 def _low_pass(frequency: Wave, cutoff_hz: float) -> Wave:
-    return 1 / np.sqrt(1 + (frequency / cutoff_hz) ** 8)
+    gain: Wave = 1 / np.sqrt(1 + (frequency / cutoff_hz) ** 8)
+    return gain
 
 
 def room(rate: int, severity: float, generator: np.random.Generator) -> Wave:

@@ -121,4 +121,5 @@ def _decimate(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     n_samples = len(wave) // OVERSAMPLING
     spectrum = rfft(wave)[: n_samples // 2 + 1]
     spectrum[: int(LOWEST_HZ * n_samples / rate) + 1] = 0.0
-    return irfft(spectrum, n_samples) / np.float32(OVERSAMPLING)
+    lower: NDArray[np.float32] = irfft(spectrum, n_samples) / np.float32(OVERSAMPLING)
+    return lower

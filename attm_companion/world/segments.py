@@ -71,7 +71,8 @@ def _activity(piece: Piece) -> tuple[Array, Array]:
 def _window_sums(values: Array, starts: Rows, width: int) -> Array:
     total = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.minimum(starts + width, len(values))
-    return total[ends] - total[starts]
+    sums: Array = total[ends] - total[starts]
+    return sums
 
 
 def cut(notes: Array, start_quarters: float, length_quarters: float) -> Array:
@@ -79,4 +80,5 @@ def cut(notes: Array, start_quarters: float, length_quarters: float) -> Array:
     begin = np.maximum(notes[:, 0] - start_quarters, 0.0)
     end = np.minimum(notes[:, 0] + notes[:, 1] - start_quarters, length_quarters)
     keep = end - begin > 1e-3
-    return np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]
+    kept: Array = np.stack([begin, end - begin, notes[:, 2]], axis=1)[keep]
+    return kept

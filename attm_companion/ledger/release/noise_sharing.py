@@ -39,7 +39,7 @@ def fine_detail(wave: Array, sample_rate_hz: int) -> Array:
         raise InputError(f"{len(wave)} samples are too few to compare noise")
     level = np.log(np.maximum(_band_powers(wave, sample_rate_hz), 1e-7))
     level -= level.mean(axis=0, keepdims=True)
-    detail = (level - uniform_filter1d(level, SMOOTH_FRAMES, axis=1)).ravel()
+    detail: Array = (level - uniform_filter1d(level, SMOOTH_FRAMES, axis=1)).ravel()
     detail -= detail.mean()
     norm = float(np.linalg.norm(detail))
     return detail / norm if norm > 0 else detail
@@ -52,7 +52,8 @@ def _band_powers(wave: Array, sample_rate_hz: int) -> Array:
     edges = 700 * (10 ** (np.linspace(0, np.log10(1 + top / 700), N_BANDS + 1)) - 1)
     starts = np.unique(np.searchsorted(frequency, edges))
     power = np.add.reduceat(np.abs(spectrum) ** 2, starts[:-1], axis=0)
-    return power * N_FFT**2 / np.diff(starts)[:, None]
+    means: Array = power * N_FFT**2 / np.diff(starts)[:, None]
+    return means
 
 
 def correlation_matrix(details: Sequence[Array]) -> Matrix:

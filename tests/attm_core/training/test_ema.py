@@ -33,11 +33,12 @@ def run(path: torch.Tensor, folder, snapshot_every: int = 40) -> PowerEma:
 
 
 @pytest.mark.parametrize(
-    ("sigma_rel", "gamma"), [(0.05, 16.9722), (0.1, 6.9372), (0.2, None), (12**-0.5, 0.0)]
+    ("sigma_rel", "gamma", "within"),
+    [(0.05, 16.9722, 1e-4), (0.1, 6.9372, 1e-4), (0.2, None, None), (12**-0.5, 0.0, 1e-6)],
 )
-def test_gamma_gives_a_profile_of_that_relative_width(sigma_rel, gamma):
+def test_gamma_gives_a_profile_of_that_relative_width(sigma_rel, gamma, within):
     found = gamma_of(sigma_rel)
-    assert gamma is None or found == pytest.approx(gamma, abs=1e-4)
+    assert gamma is None or found == pytest.approx(gamma, abs=within)
     mean = quad(lambda tau: (found + 1) * tau ** (found + 1), 0, 1)[0]
     square = quad(lambda tau: (found + 1) * tau ** (found + 2), 0, 1)[0]
     assert np.sqrt(square - mean**2) == pytest.approx(sigma_rel, rel=1e-6)
