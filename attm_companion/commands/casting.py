@@ -147,4 +147,5 @@ def _untrained(role: Stage, generator: Generator) -> Any:
             return random_networks.random_laion_clap(generator, role.architecture)
         case published.MMAudioCodecStage():
             return MMAudioCodec.random(generator)
-    return random_networks.random_mdx_extra(generator)  # `published.MdxExtraStage`
+    assert isinstance(role, published.MdxExtraStage)
+    return random_networks.random_mdx_extra(generator)
