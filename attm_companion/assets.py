@@ -55,6 +55,10 @@ class AssetFile:
         known = {"sha256": self.sha256, "md5": self.md5, "git_blob": self.git_blob}
         return {name: digest for name, digest in known.items() if digest}
 
+    def is_at(self, path: Path) -> bool:
+        """Whether a file of the right size is there, whatever is in it."""
+        return path.is_file() and self.size in (None, path.stat().st_size)
+
 
 @dataclass(frozen=True)
 class Asset:
@@ -149,7 +153,7 @@ def file_state(file: AssetFile, path: Path) -> State:
     """
     if not path.is_file():
         return "absent"
-    if file.size is not None and path.stat().st_size != file.size:
+    if not file.is_at(path):
         return "wrong size"
     digests = file.digests()
     if not digests:
@@ -181,12 +185,7 @@ def absent_files(asset: Asset) -> list[str] | None:
     folder = asset_folder(asset.name)
     if not asset.files:
         return [] if folder.is_dir() and any(folder.iterdir()) else None
-
-    def is_whole(file: AssetFile) -> bool:
-        path = folder / file.path
-        return path.is_file() and (file.size is None or path.stat().st_size == file.size)
-
-    return [file.path for file in asset.files if not is_whole(file)]
+    return [file.path for file in asset.files if not file.is_at(folder / file.path)]
 
 
 def missing_assets(names: Iterable[str]) -> list[str]:

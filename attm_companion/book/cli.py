@@ -23,8 +23,9 @@ def run_notebooks(arguments: argparse.Namespace) -> int:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"parameter '{twice[0]}' is given twice")
     layout, profile = _layout(arguments.profile)
-    open_study(profile, set=dict(arguments.parameters).get("set", ""))  # an error before any kernel
     runs = execution.plan(layout, arguments.only, dict(arguments.parameters), profile)
+    given = runs[0].parameters
+    open_study(profile, given.get("seed"), given.get("set", ""))  # an error before any kernel
     executed = execution.execute_all(layout, runs, arguments.jobs)
     print(f"{len(executed)} notebook(s) executed, {len(runs) - len(executed)} already current")
     for run in runs:

@@ -9,11 +9,10 @@ import os
 from collections.abc import Mapping
 from multiprocessing import forkserver
 from typing import Any
-from unittest.mock import patch
 
 from jupyter_client.manager import AsyncKernelManager
 
-from attm_companion.study.launch import end_with_parent
+from attm_companion.study.launch import child_environment, end_with_parent
 
 CONTEXT = multiprocessing.get_context("forkserver")
 IMPORTED = [
@@ -33,18 +32,17 @@ BACKEND = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}  # read at
 def warm_up(environment: Mapping[str, str]) -> None:
     """Start the process that kernels are forked from, unless it runs already."""
     CONTEXT.set_forkserver_preload(IMPORTED)
-    with patch.dict(os.environ, {**environment, **BACKEND}):
+    with child_environment({**environment, **BACKEND}):
         forkserver.ensure_running()
 
 
 def manager_class(folder: str, environment: Mapping[str, str]) -> type[AsyncKernelManager]:
     """A class whose kernels are forks that run in ``folder`` with these environment variables."""
-    variables = dict(environment) | BACKEND
 
     class WarmKernelManager(AsyncKernelManager):
         async def _async_launch_kernel(self, kernel_cmd: list[str], **_: Any) -> None:
             given = kernel_cmd[kernel_cmd.index("-f") :]
-            process = CONTEXT.Process(target=_serve, args=(given, folder, variables))
+            process = CONTEXT.Process(target=_serve, args=(given, folder, dict(environment)))
             process.start()
             provisioner: Any = self.provisioner
             provisioner.process = _Popen(process)
@@ -82,7 +80,7 @@ def _serve(arguments: list[str], folder: str, environment: Mapping[str, str]) ->
     os.setsid()  # Ctrl-C at a terminal is not for cells
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update({**environment, **BACKEND})
     end_with_parent()
     # Its client is on this machine, and ends it by an interrupt: nothing of that is news.
     IPKernelApp.launch_instance(argv=[*arguments, "--log-level=CRITICAL"])

@@ -25,8 +25,7 @@ def describe(asset: Asset) -> str:
 
 def run_list(_: argparse.Namespace) -> int:
     """Print the manifest."""
-    for asset in load_manifest().values():
-        print(describe(asset))
+    print(*map(describe, load_manifest().values()), sep="\n")
     return 0
 
 

@@ -190,8 +190,7 @@ def _asset(asset: Asset, level: Literal["note", "problem"]) -> Finding:
 def run_doctor(options: argparse.Namespace) -> int:
     """Print what was found; 1 if something keeps the profile from running."""
     findings = list(examine(options.profile))
-    for finding in findings:
-        print(finding.describe())
+    print(*map(Finding.describe, findings), sep="\n")
     problems = sum(finding.level == "problem" for finding in findings)
     if problems:
         print(f"profile {options.profile} cannot run: {problems} problem(s) above")

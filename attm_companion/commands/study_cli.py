@@ -20,8 +20,7 @@ def run_study(options: argparse.Namespace) -> int:
     if options.only is not None:
         experiments.find_experiment(options.only)
     if options.dry_run:
-        for line in report(study):
-            print(line)
+        print(*report(study), sep="\n")
         return 0
     if options.only is not None:
         experiments.run_experiment(study, options.only, options.jobs)

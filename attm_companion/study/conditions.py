@@ -133,12 +133,10 @@ class ConditionStage(Stage):
 
     def run(self, folder: Path) -> None:
         """Generate and score; keep a few clips to listen to."""
-        protocol = self.protocol
-        clips = protocol.clips(self._model(), self.weights.features)
-        self.evaluator.score(clips.waves, list(clips.prompts), protocol.vocals).save(
-            folder / SCORES
-        )
-        _save_audio(folder / AUDIO, clips.waves[: protocol.n_listening])
+        clips = self.protocol.clips(self._model(), self.weights.features)
+        scores = self.evaluator.score(clips.waves, list(clips.prompts), self.protocol.vocals)
+        scores.save(folder / SCORES)
+        _save_audio(folder / AUDIO, clips.waves[: self.protocol.n_listening])
 
     @property
     def s(self) -> float | None:

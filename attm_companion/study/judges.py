@@ -87,14 +87,31 @@ class SpectrogramStage(Stage):
         return torch.cat(mels), rows
 
 
-class ClapStage(Stage):
+class EncoderStage(Stage):
+    """A judge that turns sound into embeddings, and those of every version of the clips."""
+
+    spectrograms: SpectrogramStage
+    seed: int
+
+    def embedded(self) -> dict[str, Tensor]:
+        """Embeddings (n, P) of every version of the clips."""
+        return load_tensors(self.artefact(EMBEDDED))
+
+    def _embed_all(self, encoder: MiniClap | MiniMert) -> dict[str, Tensor]:
+        """Write the encoder's embeddings of every version, for all that read them."""
+        embedded: dict[str, Tensor] = {
+            version: encoder.embed_mels(self.spectrograms.mels(version)) for version in VERSIONS
+        }
+        save_tensors(self.folder / EMBEDDED, embedded)
+        return embedded
+
+
+class ClapStage(EncoderStage):
     """A two-tower CLAP stand-in; the study trains two, for conditioning and for evaluation."""
 
     kind: Literal["clap"] = "clap"
-    spectrograms: SpectrogramStage
     text: TextStage
     config: MiniClapConfig
-    seed: int
 
     def run(self, folder: Path) -> None:
         """Train on all versions of the training clips; measure on those of validation."""
@@ -104,13 +121,9 @@ class ClapStage(Stage):
         mels, captions = self._captioned("train", VERSIONS)
         clap = train_mini_clap(mels, captions, self.text.encoder(), self.config, generator)
         save_module(folder / WEIGHTS, clap, clap.config)
-        _embed_all(clap, self.spectrograms, folder)
+        self._embed_all(clap)
         held_out = self._captioned("valid", ("instrumental",))
         write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
-
-    def embedded(self) -> dict[str, Tensor]:
-        """Audio embeddings (n, P) of every version of the clips."""
-        return load_tensors(self.artefact(EMBEDDED))
 
     def _captioned(self, split: str, versions: Sequence[Version]) -> tuple[Tensor, list[str]]:
         mels, rows = self.spectrograms.of_split(split, versions)
@@ -124,13 +137,11 @@ class ClapStage(Stage):
         return load_module(self.artefact(WEIGHTS), MiniClapConfig, make)[0]
 
 
-class MertStage(Stage):
+class MertStage(EncoderStage):
     """A self-supervised MERT stand-in, trained on training audio without labels."""
 
     kind: Literal["mert"] = "mert"
-    spectrograms: SpectrogramStage
     config: MiniMertConfig
-    seed: int
 
     def run(self, folder: Path) -> None:
         """Train, and probe how well the embedding tells the hidden production quality."""
@@ -139,18 +150,13 @@ class MertStage(Stage):
         mels, _ = self.spectrograms.of_split("train", ("mix", "round_trip"))
         mert = train_mini_mert(mels, self.config, torch_generator(self.seed, "mert"))
         save_module(folder / WEIGHTS, mert, mert.config)
-        embedded = _embed_all(mert, self.spectrograms, folder)
-        write_json(folder / QUALITY, self._probe(embedded["mix"]))
+        write_json(folder / QUALITY, self._probe(self._embed_all(mert)["mix"]))
 
     def model(self) -> MiniMert:
         """The trained model."""
         from attm_companion.world.mini_mert import MiniMert
 
         return load_module(self.artefact(WEIGHTS), MiniMertConfig, MiniMert)[0]
-
-    def embedded(self) -> dict[str, Tensor]:
-        """Embeddings (n, M) of every version of the clips."""
-        return load_tensors(self.artefact(EMBEDDED))
 
     def _probe(self, embedded: Tensor) -> dict[str, float]:
         """Linear probe of the hidden quality: fitted on training clips, read on held-out ones."""
@@ -165,17 +171,6 @@ class MertStage(Stage):
             "r2": probe_r2(embedded.numpy()[rows], quality, len(train)),
             "r2_log_mel": probe_r2(bands.numpy(), quality, len(train)),
         }
-
-
-def _embed_all(
-    encoder: MiniClap | MiniMert, heard: SpectrogramStage, folder: Path
-) -> dict[str, Tensor]:
-    """Write the encoder's embeddings of every version, for all that read them."""
-    embedded: dict[str, Tensor] = {
-        version: encoder.embed_mels(heard.mels(version)) for version in VERSIONS
-    }
-    save_tensors(folder / EMBEDDED, embedded)
-    return embedded
 
 
 class OracleStage(Stage):

@@ -14,12 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from unittest.mock import patch
 
 from pebble import ProcessExpired, ProcessPool
 
 from attm_companion.assets import missing_assets
-from attm_companion.study.launch import end_with_parent
+from attm_companion.study.launch import child_environment, end_with_parent
 from attm_companion.study.stage import Stage, StageError, ancestry, cache_root, run_stage
 from attm_core.errors import AssetError, ConfigError
 
@@ -52,7 +51,7 @@ def ensure(stages: Iterable[Stage], jobs: int | None = None, threads: int = 1) -
     jobs = min(jobs or os.cpu_count() or 1, len(waiting))
     context = multiprocessing.get_context("spawn")
     # Workers see the number of threads; a killed run leaves none of them.
-    each = patch.dict(os.environ, dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    each = child_environment(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     with each, ProcessPool(jobs, initializer=end_with_parent, context=context) as pool:
         try:
             _run_in_order(pool, waiting, jobs)
