@@ -449,6 +449,7 @@ OTHERS = {
     "notebooks --only head-sweep -p seed x": "'seed' is a int",
     "notebooks --only head-sweep -p sede 7": "sede", "nothing": "invalid choice",
     "notebooks --only head-sweep -p set beta=2": "did you mean",
+    "notebooks --only head-sweep -p seed -1": "seed -1 is not in",
     "notebooks --only head-sweep -p beta 2": "numbers of the profile go into 'set'",
 }  # fmt: skip
 
