@@ -113,9 +113,3 @@ def test_a_file_that_is_not_the_published_one_stops_its_stage(published, monkeyp
     with pytest.raises(AssetError, match=r"run `attm assets fetch vae`\n.*v1-44.pth is wrong"):
         run_stage(stage)
     assert not stage.done
-
-
-def test_absent_assets_are_named_with_what_fetches_them(tmp_path, monkeypatch):
-    monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path))
-    with pytest.raises(AssetError, match=r"`attm assets fetch mert`[\s\S]*config.json is absent"):
-        run_stage(Study(paper_world.tiny_profile()).frozen.mert)

@@ -78,7 +78,7 @@ def test_a_profile_of_one_s_own_is_read_from_its_path_and_does_not_change(tmp_pa
 
 
 @pytest.mark.parametrize("name", profiles.profile_names())
-def test_sizes_of_a_profile_fit_each_other(name):
+def test_parts_of_a_profile_fit_each_other_and_every_training_run_can_be_resumed(name):
     profile: profiles.Profile = profiles.load_profile(name)
     expert, crpo, generation = profile.expert, profile.crpo, profile.generation
     assert expert.polish.batch_size <= expert.n_keep
@@ -90,68 +90,52 @@ def test_sizes_of_a_profile_fit_each_other(name):
     assert profile.sweep.scores == tuple(sorted(set(profile.sweep.scores)))
     assert generation.s in profile.sweep.scores
     assert profile.backbone.score_bandwidth not in profile.sweep.bandwidths
-
-
-@pytest.mark.parametrize("name", profiles.profile_names())
-def test_every_training_run_can_be_resumed_and_validated(name):
-    profile = profiles.load_profile(name)
-    expert, crpo = profile.expert, profile.crpo
     runs: list[SFTConfig] = [profile.sft, expert.finetune, expert.polish, crpo.training]
-    for run in runs:
-        assert run.n_steps % run.save_every == 0
+    assert not any(run.n_steps % run.save_every for run in runs)
     # The rates of later stages stand to that of Stage 1 as in the paper.
     keys = ("stage1.lr", "stage2.lr", "stage2.polish_lr", "stage3.lr")
     printed = [paper_value(f"hyper.{key}") for key in keys]
     assert [run.lr / runs[0].lr for run in runs] == pytest.approx([p / printed[0] for p in printed])
-    assert profile.crpo.training.precision == "fp32"
+    assert crpo.training.precision == "fp32"
+
+
+# Where a profile has each number that the paper states: all of them these ...
+TAKEN = {
+    "expert.s": "stage2.s", "expert.oversample": "stage2.oversampling",
+    "crpo.beta": "stage3.beta", "crpo.lambda_fm": "stage3.lambda_fm",
+    "generation.w": "inference.w", "generation.s": "inference.s",
+    "generation.sub2_seed": "inference.seed_sub2",
+}  # fmt: skip
+# ... and the paper's own these, too.
+PUBLISHED = TAKEN | {
+    "cast.windows.window_s": "data.clip_duration_s", "cast.windows.n_valid": "data.heldout_tracks",
+    "backbone.width": "backbone.score_embedding_width", "sft.lr": "stage1.lr",
+    "sft.warmup_steps": "stage1.warmup_steps", "sft.batch_size": "stage1.batch_size",
+    "sft.n_steps": "stage1.updates", "expert.n_samples": "stage2.n_samples",
+    "expert.n_keep": "stage2.n_kept", "expert.finetune.n_steps": "stage2.updates",
+    "expert.finetune.lr": "stage2.lr", "expert.polish.n_steps": "stage2.polish_updates",
+    "expert.polish.lr": "stage2.polish_lr", "crpo.n_prompts": "stage3.n_pairs",
+    "crpo.training.lr": "stage3.lr", "crpo.training.n_steps": "stage3.updates",
+    "generation.n_steps": "inference.n_steps",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", profiles.profile_names())
 def test_what_a_profile_takes_from_the_paper_is_as_printed(name):
     profile = profiles.load_profile(name)
+    values = dict(profiles.places(profile.model_dump()))
+    keys = PUBLISHED if name == "paper" else TAKEN
+    printed = {place: paper_value(f"hyper.{key}") for place, key in keys.items()}
+    assert {place: values[place] for place in keys} == printed
+    assert profile.generation.seeds[0] == paper_value("hyper.inference.seed_sub1")
+    assert profile.generation.prefix == load_paper().label("hyper.inference.prefix")
     if isinstance(profile.cast, profiles.MiniCast):
         assert profile.cast.ranker.reward_mean == paper_value("text.reward_mean")
         assert profile.cast.ranker.reward_std == paper_value("text.reward_std")
-    assert profile.expert.s == paper_value("hyper.stage2.s")
-    assert profile.expert.oversample == paper_value("hyper.stage2.oversampling")
-    assert profile.crpo.beta == paper_value("hyper.stage3.beta")
-    assert profile.crpo.lambda_fm == paper_value("hyper.stage3.lambda_fm")
-    generation = profile.generation
-    assert generation.w == paper_value("hyper.inference.w")
-    assert generation.s == paper_value("hyper.inference.s")
-    assert generation.seeds[0] == paper_value("hyper.inference.seed_sub1")
-    assert generation.sub2_seed == paper_value("hyper.inference.seed_sub2")
-    assert generation.prefix == load_paper().label("hyper.inference.prefix")
-
-
-def test_the_paper_s_profile_is_the_published_system():
-    """Every number that the paper states, read from its own table of them."""
-    profile = profiles.load_profile("paper")
-    cast, expert, crpo = profile.cast, profile.expert, profile.crpo
-    assert isinstance(cast, profiles.PaperCast)
-    said = {
-        "data.clip_duration_s": cast.windows.window_s,
-        "data.heldout_tracks": cast.windows.n_valid,
-        "backbone.score_embedding_width": profile.backbone.width,
-        "stage1.lr": profile.sft.lr,
-        "stage1.warmup_steps": profile.sft.warmup_steps,
-        "stage1.batch_size": profile.sft.batch_size,
-        "stage1.updates": profile.sft.n_steps,
-        "stage2.n_samples": expert.n_samples,
-        "stage2.n_kept": expert.n_keep,
-        "stage2.updates": expert.finetune.n_steps,
-        "stage2.lr": expert.finetune.lr,
-        "stage2.polish_updates": expert.polish.n_steps,
-        "stage2.polish_lr": expert.polish.lr,
-        "stage3.n_pairs": crpo.n_prompts,
-        "stage3.lr": crpo.training.lr,
-        "stage3.updates": crpo.training.n_steps,
-        "inference.n_steps": profile.generation.n_steps,
-    }
-    assert said == {key: paper_value(f"hyper.{key}") for key in said}
-    rate = paper_value("hyper.backbone.sample_rate_hz")
-    assert cast.n_samples == rate * cast.windows.window_s
-    assert cast.windows.max_windows == paper_value("public.windows_per_track")
+        return
+    windows, rate = profile.cast.windows, paper_value("hyper.backbone.sample_rate_hz")
+    assert profile.cast.n_samples == rate * windows.window_s
+    assert windows.max_windows == paper_value("public.windows_per_track")
     assert profile.generation.n_prompts == paper_value("table2.n")
     assert profile.sft.schedule == "as_written"
 

@@ -11,7 +11,6 @@ import pytest
 from attm_companion.study import result_files
 from attm_companion.study.results import Result
 from attm_core.errors import ResultError
-from attm_core.evaluation.statistics import paired_t_test
 
 
 def example(experiment: str = "toy") -> Result:
@@ -64,18 +63,6 @@ def test_a_query_names_one_line():
 def test_a_query_that_names_none_or_several_is_an_error(query, message):
     with pytest.raises(ResultError, match=message):
         example()[query]
-
-
-def test_a_test_brings_its_interval_and_p():
-    result, before = Result("toy", "test"), np.array([0.0, 1.0, 2.0, 3.0])
-    after = np.array([1.0, 2.5, 2.5, 4.0])
-    test = paired_t_test(before, after, alternative="greater")
-    result.add_test("new", "old", "reward", test, "reward", verdict="†")
-    line = result["reward of new against old"]
-    assert (line.value, line.n, line.over) == (1.0, 4, "prompts")
-    assert line.test == "paired t, greater"
-    assert line.p == test.p
-    assert line.low < 1.0 < line.high
 
 
 def test_a_table_of_the_same_values_keeps_its_provenance():

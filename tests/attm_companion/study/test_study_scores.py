@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from studies import N_PROMPTS, cloud, noise, scores
 
-from attm_companion.paper_numbers import paper_value
 from attm_companion.study import condition_scores
-from attm_companion.study.results import Result
 
 
 def test_fad_of_a_shifted_copy_is_the_squared_shift():
@@ -21,20 +19,6 @@ def test_fad_of_a_shifted_copy_is_the_squared_shift():
     assert first == again
     assert other.estimate == first.estimate
     assert (other.low, other.high) != (first.low, first.high)
-
-
-def test_a_row_stands_beside_the_papers():
-    result = Result("toy", "test")
-    reference, facts = cloud(0.0, "reference"), {"s": 5.0, "generation_seed": 42}
-    paper = condition_scores.paper_row("table2.row4")
-    condition_scores.add_row(result, "mine", scores(0.3, 0.5, 2.0), reference, paper, **facts)
-    for metric, estimate in {"fad": 4.0, "clap": 0.3, "reward": 0.5}.items():
-        value = result[f"{metric} of mine"]
-        assert value.value == pytest.approx(estimate)
-        assert value.paper == paper_value(f"table2.row4.{metric}")
-        assert (value.n, value.generation_seed, value.s) == (N_PROMPTS, 42, 5.0)
-        assert value.low <= value.value + 1e-12
-        assert value.high >= value.value - 1e-12
 
 
 def test_scores_survive_a_file_and_what_was_not_measured_is_no_column(tmp_path):

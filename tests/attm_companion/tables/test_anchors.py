@@ -19,23 +19,18 @@ def draw(asked: Asked):
 
 
 @pytest.fixture(scope="module")
-def study():
+def result():
     known = KnownStudy(draw)
     known.reference = lambda protocol: np.eye(N_PROMPTS)
     known.anchor_scores = {
         "noise": scores(clap=0.0, embeddings=np.zeros((N_PROMPTS, N_PROMPTS))),
         "real": scores(clap=0.5, reward=noise("real"), embeddings=np.eye(N_PROMPTS)),
     }
-    return known
+    return tabulate(known)
 
 
-@pytest.fixture(scope="module")
-def result(study):
-    return tabulate(study)
-
-
-def test_every_trained_kind_of_model_is_looked_at(study):
-    asked = conditions(study)
+def test_every_trained_kind_of_model_is_looked_at():
+    asked = conditions(KnownStudy(draw))
     assert {f"sft_v{n}" for n in range(1, 6)} <= set(asked)
     assert {item.stage for item in asked.values()} == {"sft", "expert", "crpo"}
     assert asked["baseline"].s is None

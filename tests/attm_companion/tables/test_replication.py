@@ -1,13 +1,21 @@
 import pytest
-from test_summary import add_deciding
 
 from attm_companion.study.result_files import read_run, write_result
-from attm_companion.study.results import Result
+from attm_companion.study.results import QUERY, Result
 from attm_companion.tables.replication import agreement, mechanisms, pairs
-from attm_companion.tables.summary import MECHANISMS
+from attm_companion.tables.summary import MECHANISMS, Mechanism
 from attm_core.errors import ResultError
 
 Z_95 = 1.959964
+
+
+def add_deciding(result: Result, mechanism: Mechanism, value: float, half: float) -> None:
+    """Add the line that a mechanism is decided by."""
+    match = QUERY.match(mechanism.query)
+    s = float(match["s"]) if match["s"] else None
+    facts = {"against": match["against"] or "", "s": s, "n": 100}
+    ends = {"low": value - half, "high": value + half}
+    result.add(match["row"], match["metric"], value, "1", **facts, **ends)
 
 
 def run(shift: float = 0.0, half: float = Z_95) -> dict[str, Result]:
@@ -50,6 +58,8 @@ def test_mechanisms_stand_side_by_side():
     assert list(table.index) == [mechanism.name for mechanism in MECHANISMS]
     signed = [mechanism.name for mechanism in MECHANISMS if mechanism.direction]
     assert (table.loc[signed, "same"] == "no").all()
+    intervals = table.loc["expert iteration lifts Reward"].filter(like="95")
+    assert intervals.tolist() == ["[3.040, 6.960]", "[-6.960, -3.040]"]
     assert (mechanisms(run(5.0), run(5.0))["same"] == "yes").all()
 
 

@@ -1,7 +1,6 @@
 import re
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -30,17 +29,21 @@ ROWS = sorted({row for pair in PAIRS for row in pair} - {"experts.sampling", "ex
 LEVEL = {"v1": 0.5, "experts": 0.5, "control": 0.9, "v1_v2": 0.1, "v1.high": 1.0, "v1.low": 0.2}
 
 
-def condition(seed: int, row: str, noise: float) -> Scores:
+def condition(seed: int, row: str, noise: float, level: float) -> Scores:
     rng = np.random.default_rng([seed, ROWS.index(row)])
     prompts = np.random.default_rng(0).normal(size=N)
-    reward = prompts + LEVEL.get(row, 0.0) + noise * rng.normal()
+    reward = prompts + level + noise * rng.normal()
     shift = 0.2 if row == "experts" else 0.0
     points = rng.normal(size=(N, 4)) + shift
     return Scores(0.3 + 0 * prompts, reward, points, np.full(N, np.nan))
 
 
-def table(seeds: range, noise: float = 0.01) -> Result:
-    scored = {seed: {row: condition(seed, row, noise) for row in ROWS} for seed in seeds}
+def world(seeds: int = 8, noise: float = 0.01, **levels: float) -> Result:
+    """A table of seeds whose conditions have these Rewards beyond that of the baseline."""
+    scored = {
+        seed: {row: condition(seed, row, noise, levels.get(row, 0.0)) for row in ROWS}
+        for seed in range(1, seeds + 1)
+    }
     protocol = SimpleNamespace(config=SimpleNamespace(s=2.0), seed=42)
     stages = {
         seed: {row: Heard(scores, protocol, None) for row, scores in rows.items()}
@@ -55,7 +58,7 @@ def table(seeds: range, noise: float = 0.01) -> Result:
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return table(range(1, 9))
+    return world(**LEVEL)
 
 
 def test_contrasts_by_hand(result: Result) -> None:
@@ -97,13 +100,13 @@ def test_p_values_are_adjusted_for_the_family_alone(result: Result) -> None:
 
 
 def test_noise_makes_verdicts_undecided_and_says_how_many_seeds_they_take() -> None:
-    noisy = conclude(table(range(1, 5), noise=1.0))
+    noisy = conclude(world(4, noise=1.0, **LEVEL))
     line = noisy.loc["CRPO changes no Reward"]
     assert line["verdict"] == "undecided"
     assert line["seeds_needed"] > 100
     assert line["detectable"] > 0.5
     with pytest.raises(ResultError, match="fewer than two training seeds"):
-        table(range(1, 2))
+        world(seeds=1)
 
 
 def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
@@ -111,12 +114,6 @@ def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
     assert found.loc["score conditioning lifts Reward", "agree"]
     assert list(found["second half"]) == list(conclude(result, [5, 6, 7, 8])["verdict"][:15])
     assert list(conclude(result, [1, 2, 3, 4])["seeds"].unique()) == [4]
-
-
-def world(noise: float = 0.01, seeds: int = 8, **levels: float) -> Result:
-    """A table of seeds whose conditions have these Rewards beyond the baseline."""
-    with patch.dict(LEVEL, levels, clear=True):
-        return table(range(1, seeds + 1), noise)
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,6 @@ def test_words_and_a_template_by_hand() -> None:
     assert text == "Violin and cello play softly an urgent piece with a choir."
 
 
-@pytest.mark.parametrize("template", captions.TEMPLATES)
-def test_every_template_names_instruments_mood_and_voices(template: str) -> None:
-    text = captions.fill_template(template, WORDS).lower()
-    assert "violin and cello" in text and "urgent" in text and "with a choir" in text
-    assert text.endswith(".") and "{" not in text and "  " not in text
-
-
 @pytest.mark.parametrize("has_voice", [True, False])
 def test_captions_say_what_was_arranged_and_not_how_it_was_produced(scale, has_voice):
     for seed in range(60):
@@ -48,6 +41,7 @@ def test_captions_say_what_was_arranged_and_not_how_it_was_produced(scale, has_v
         caption = captions.write_caption(scale, arrangement, numpy_generator(seed, "caption"))
         text = caption.text.lower()
         assert all(word in text for word in (*arrangement.words, caption.mood))
+        assert text.endswith(".") and "{" not in text and "  " not in text
         assert not FAULT_TALK.search(text), text
         assert bool(re.search("choir|singing|synthetic voice", text)) == has_voice
         assert arrangement.singer is None or arrangement.singer.word in text
