@@ -13,7 +13,14 @@ from attm_core.files import read_json, write_json
 LOG_VARIABLE = "TOY_LOG"
 
 
-class NumberStage(Stage):
+class ToyStage(Stage):
+    """A stage whose result is one file."""
+
+    def out(self) -> dict:
+        return read_json(self.artefact("out.json"))
+
+
+class NumberStage(ToyStage):
     kind: Literal["number"] = "number"
     value: int = 1
     sleep_s: float = 0.0
@@ -28,9 +35,6 @@ class NumberStage(Stage):
     @property
     def label(self) -> str:
         return f"number {self.value}"
-
-    def out(self) -> dict:
-        return read_json(self.artefact("out.json"))
 
 
 class Pair(pydantic.BaseModel, extra="forbid"):
@@ -47,7 +51,7 @@ class Basket(pydantic.BaseModel, extra="forbid"):
     name: str = "basket"
 
 
-class SumStage(Stage):
+class SumStage(ToyStage):
     kind: Literal["sum"] = "sum"
     basket: Basket
 
@@ -57,11 +61,8 @@ class SumStage(Stage):
         total = pair.left.out()["value"] + pair.right.out()["value"]
         write_json(folder / "out.json", {"value": total})
 
-    def out(self) -> dict:
-        return read_json(self.artefact("out.json"))
 
-
-class DoubleStage(Stage):
+class DoubleStage(ToyStage):
     kind: Literal["double"] = "double"
     start: SumStage
     extra: NumberStage
@@ -70,9 +71,6 @@ class DoubleStage(Stage):
         note(self.label)
         value = 2 * self.start.out()["value"] + self.extra.out()["value"]
         write_json(folder / "out.json", {"value": value})
-
-    def out(self) -> dict:
-        return read_json(self.artefact("out.json"))
 
 
 class FragileStage(Stage):

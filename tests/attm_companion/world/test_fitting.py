@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from torch import nn
 
 from attm_companion.world.config import FitConfig
-from attm_companion.world.fitting import crop_at, fit, random_crops, shuffled_batches
+from attm_companion.world.fitting import crop_at, random_crops, shuffled_batches
 from attm_core.errors import InputError
 from attm_core.randomness import torch_generator
 
@@ -34,19 +33,3 @@ def test_crops_are_windows_of_their_items() -> None:
     starts = random_crops(items.repeat(50, 1, 1), 9, torch_generator(0))[:, 0, 0] % 10
     assert set(starts.tolist()) == {0, 1}
     assert torch.equal(random_crops(items, 10, torch_generator(0)), items)
-
-
-def test_fit_solves_a_regression() -> None:
-    inputs = torch.randn(64, 3, generator=torch_generator(0))
-    targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5]])
-    module = nn.Linear(3, 1)
-    nn.init.zeros_(module.weight)
-    nn.init.zeros_(module.bias)
-    config = FitConfig(steps=200, batch_size=16, learning_rate=0.1, weight_decay=0.0, bf16=False)
-
-    def loss(rows: torch.Tensor) -> torch.Tensor:
-        return (module(inputs[rows]) - targets[rows]).square().mean()
-
-    fit(module, loss, 64, config, torch_generator(1), "test")
-    assert module.weight.detach().tolist()[0] == pytest.approx([1.0, -2.0, 0.5], abs=0.01)
-    assert not module.training

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from toy_instruments import toy_clips
 
 from attm_companion.world import mini_codec
 from attm_companion.world.config import FitConfig, MiniCodecConfig
@@ -24,18 +25,9 @@ CONFIG = MiniCodecConfig(
 )
 
 
-def melodies(n_clips: int, seed: int) -> Tensor:
-    """(n, 16384): four decaying notes a clip."""
-    generator = torch.Generator().manual_seed(seed)
-    pitches = 220 * 2 ** (torch.randint(24, (n_clips, 4, 1), generator=generator) / 12)
-    time = torch.arange(4096) / 16_000
-    notes = torch.exp(-6 * time) * torch.sin(2 * math.pi * pitches * time)
-    return 0.5 * notes.flatten(1)
-
-
 @pytest.fixture(scope="module")
 def trained() -> mini_codec.MiniCodec:
-    return mini_codec.train_mini_codec(melodies(64, 0), CONFIG, torch_generator(0))
+    return mini_codec.train_mini_codec(toy_clips(64, 0)[0], CONFIG, torch_generator(0))
 
 
 def mel_error(codec: mini_codec.MiniCodec, waves: Tensor) -> float:
@@ -60,7 +52,7 @@ def test_principal_components_of_an_ellipse() -> None:
 
 
 def test_training_beats_the_linear_start_and_follows_its_generator() -> None:
-    waves, errors = melodies(64, 0), []
+    waves, errors = toy_clips(64, 0)[0], []
     for steps, seed in ((60, 0), (1, 0), (1, 0), (1, 1)):
         config = replace(CONFIG, fit=FitConfig(steps=steps, batch_size=16))
         codec = mini_codec.train_mini_codec(waves, config, torch_generator(seed))
@@ -72,7 +64,7 @@ def test_training_beats_the_linear_start_and_follows_its_generator() -> None:
 def test_file_round_trip_and_shapes(trained: mini_codec.MiniCodec, tmp_path: Path) -> None:
     path = save_module(tmp_path / "codec.safetensors", trained, CONFIG)
     loaded, _ = load_module(path, MiniCodecConfig, mini_codec.MiniCodec)
-    waves = melodies(3, 1)[:, None]
+    waves = toy_clips(3, 1)[0][:, None]
     mean, std = trained.encode(waves)
     assert mean.shape == std.shape == (3, trained.n_latents, trained.n_channels) == (3, 8, 8)
     assert (std > 0).all()
