@@ -10,16 +10,8 @@ from attm_companion.book import seed_views
 from attm_companion.study.condition_scores import Scores
 from attm_companion.study.open_stages import Heard
 from attm_companion.study.results import Result
-from attm_companion.tables.training_seeds import (
-    MECHANISMS,
-    PAIRS,
-    add_conditions,
-    add_contrasts,
-    by_seed,
-    conclude,
-    contrast_of,
-    halves,
-)
+from attm_companion.tables import training_seeds
+from attm_companion.tables.training_seeds import MECHANISMS, PAIRS, by_seed, conclude, contrast_of
 from attm_core.errors import ResultError
 from attm_core.evaluation.statistics import holm
 
@@ -51,8 +43,8 @@ def world(seeds: int = 8, noise: float = 0.01, **levels: float) -> Result:
     }
     result = Result("training_seeds", "smoke", provenance={"by": "test"})
     reference = np.random.default_rng(1).normal(size=(60, 4))
-    add_conditions(result, stages, lambda protocol: reference)
-    add_contrasts(result, scored)
+    training_seeds.add_conditions(result, stages, lambda protocol: reference)
+    training_seeds.add_contrasts(result, scored)
     return result
 
 
@@ -110,7 +102,7 @@ def test_noise_makes_verdicts_undecided_and_says_how_many_seeds_they_take() -> N
 
 
 def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
-    found = halves(result)
+    found = training_seeds.halves(result)
     assert found.loc["score conditioning lifts Reward", "agree"]
     assert list(found["second half"]) == list(conclude(result, [5, 6, 7, 8])["verdict"][:15])
     assert list(conclude(result, [1, 2, 3, 4])["seeds"].unique()) == [4]

@@ -8,20 +8,11 @@ import pytest
 import torch
 from toy_instruments import toy_clips
 
+from attm_companion.world import oracle
 from attm_companion.world.config import FitConfig, MelTowerConfig, OracleConfig
 from attm_companion.world.listeners import ListenerConfig
 from attm_companion.world.mel_tower import listen
-from attm_companion.world.oracle import (
-    CONCEPTS,
-    HIDDEN,
-    Opinion,
-    Oracle,
-    Taste,
-    concept_table,
-    concepts_of,
-    oracle_quality,
-    train_oracle,
-)
+from attm_companion.world.oracle import CONCEPTS, HIDDEN, Opinion, Oracle, concepts_of
 from attm_core.randomness import torch_generator
 from attm_core.weights import load_module, save_module
 
@@ -46,11 +37,11 @@ def toy_table(hiss: torch.Tensor) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def trained() -> Oracle:
     waves, _, hiss = toy_clips(96, seed=0)
-    return train_oracle(listen(waves, 16_000), toy_table(hiss), CONFIG, torch_generator(0))
+    return oracle.train_oracle(listen(waves, 16_000), toy_table(hiss), CONFIG, torch_generator(0))
 
 
 def test_concepts_of_a_caption() -> None:
-    held = concept_table(toy_table(torch.zeros(2)))
+    held = oracle.concept_table(toy_table(torch.zeros(2)))
     names = [{name for name, has in zip(CONCEPTS, row, strict=True) if has} for row in held]
     expected = {"electric piano", "fretless bass", "electric piano trio", "slow", "major, slow"}
     assert names == [expected | {"voices"}, expected]
@@ -72,7 +63,7 @@ def test_figures_by_hand() -> None:
     hidden[:, HIDDEN.index("hiss")] = [0.0, 0.2, 0.4, 0.2]  # the last is 0.4 off
     concepts = np.zeros((4, len(CONCEPTS)))
     concepts[:, CONCEPTS.index("voices")] = [0.9, 0.1, 0.2, 0.1]  # clips 0 and 2 have it
-    quality = oracle_quality(Opinion(hidden, concepts, np.full(len(CONCEPTS), 0.3)), table)
+    quality = oracle.oracle_quality(Opinion(hidden, concepts, np.full(len(CONCEPTS), 0.3)), table)
     assert quality["r2"]["hiss"] == pytest.approx(1 - 0.16 / 0.2)
     assert quality["accuracy"] == {"voices": pytest.approx((1 / 2 + 2 / 2) / 2)}
 
@@ -81,7 +72,7 @@ def test_utility_by_hand() -> None:
     # Two ordinary training clips of quality 0 and 1 that share one of three tags with each other:
     # fit 1 twice and 1/3 twice, mean 2/3, deviation 1/3.
     table = pd.DataFrame({"split": "train", "quality": [0.0, 1.0], "tags": ["a, b, c", "a, d, e"]})
-    taste = Taste.of(table, ListenerConfig(quality_weight=2.0, fit_weight=3.0))
+    taste = oracle.Taste.of(table, ListenerConfig(quality_weight=2.0, fit_weight=3.0))
     assert taste.utility(np.array([1.0]), np.array([1.0])) == pytest.approx([2.0 + 3.0])
     assert taste.utility(np.array([0.5]), np.array([2 / 3])) == pytest.approx([0.0])
 

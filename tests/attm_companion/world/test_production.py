@@ -3,15 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attm_companion.world.production import (
-    FAULTS,
-    Produced,
-    draw_faults,
-    filter_response,
-    produce,
-    quality_of,
-    rms,
-)
+from attm_companion.world import production
+from attm_companion.world.production import draw_faults, filter_response, produce, quality_of, rms
 from attm_core.errors import InputError
 from attm_core.randomness import numpy_generator
 
@@ -27,7 +20,7 @@ def _music() -> tuple[np.ndarray, np.ndarray]:
     return noise, 0.7 * tone
 
 
-def _produce(**severities: float) -> Produced:
+def _produce(**severities: float) -> production.Produced:
     return produce(*_music(), severities, (LEVEL, RATE), numpy_generator(2, "chain"))
 
 
@@ -37,7 +30,7 @@ def _band_db(wave: np.ndarray, low_hz: float, high_hz: float) -> float:
     return float(10 * np.log10(power[(frequency >= low_hz) & (frequency < high_hz)].sum() + 1e-12))
 
 
-@given(st.sampled_from(FAULTS), st.floats(0, 1), st.floats(0, 1))
+@given(st.sampled_from(production.FAULTS), st.floats(0, 1), st.floats(0, 1))
 def test_quality_is_in_range_and_falls_with_severity(fault: str, a: float, b: float) -> None:
     low, high = sorted((a, b))
     assert 0 <= quality_of({fault: high}) <= quality_of({fault: low}) <= 1
@@ -52,7 +45,7 @@ def test_a_clean_clip_keeps_its_sound_and_takes_the_level() -> None:
     np.testing.assert_allclose(produced.vocals, gain * vocals, atol=1e-12)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "clipping"])
+@pytest.mark.parametrize("fault", [fault for fault in production.FAULTS if fault != "clipping"])
 def test_mix_is_instruments_and_voice_unless_overdriven(fault: str) -> None:
     produced = _produce(**{fault: 0.7})
     np.testing.assert_allclose(produced.mix - produced.instrumental, produced.vocals, atol=1e-9)
@@ -60,7 +53,7 @@ def test_mix_is_instruments_and_voice_unless_overdriven(fault: str) -> None:
 
 def test_filters_by_hand_and_in_a_clip() -> None:
     bins = 8_000  # of 1 Hz
-    none = dict.fromkeys(FAULTS, 0.0)
+    none = dict.fromkeys(production.FAULTS, 0.0)
     gains = {f: filter_response(2 * bins, RATE, {**none, f: 1.0}) for f in ("mud", "telephone")}
     gains["dull"] = filter_response(2 * bins, RATE, {**none, "dull": 0.4})
     decibels = {fault: 20 * np.log10(gain + 1e-12) for fault, gain in gains.items()}

@@ -6,15 +6,8 @@ from published_files import SMALL_CLAP, SMALL_MERT, SMALL_T5
 from vae_weights import TINY
 from vocoder_settings import TINY_BIGVGAN
 
-from attm_companion.world.random_networks import (
-    FLAN_T5_LARGE,
-    MERT_V1_330M,
-    SEGMENT_S,
-    random_flan_t5,
-    random_laion_clap,
-    random_mdx_extra,
-    random_mert,
-)
+from attm_companion.world import random_networks
+from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mdx_extra
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mmaudio_vae import random_mmaudio_vae
 from attm_core.generation.separation import _mdx_extra_bag, remove_vocals
@@ -38,9 +31,9 @@ def test_published_sizes() -> None:
     # 32,128 × 1024 words; 24 layers of attention, gated feed-forward and two norms; the table of
     # relative positions; the last norm.
     layer = 4 * 1024**2 + 3 * 1024 * 2816 + 2 * 1024
-    t5 = T5Config(**FLAN_T5_LARGE)
+    t5 = T5Config(**random_networks.FLAN_T5_LARGE)
     assert n_parameters(lambda: T5EncoderModel(t5)) == 32_128 * 1024 + 24 * layer + 32 * 16 + 1024
-    mert = HubertConfig(**MERT_V1_330M)
+    mert = HubertConfig(**random_networks.MERT_V1_330M)
     assert n_parameters(lambda: HubertModel(mert)) == 315_427_968 + 1024  # a vector that masks
     # 83.6 million, as torchaudio's documentation of the same network says.
     assert round(n_parameters(lambda: HDemucs(SOURCES, emb_smooth=False)) / 1e5) == 836
@@ -51,7 +44,7 @@ def test_published_sizes() -> None:
     [
         lambda source: random_flan_t5(source, SMALL_T5 | {"vocab_size": 256})._model,
         lambda source: random_laion_clap(source, SMALL_CLAP)._network,
-        lambda source: random_mert(source, SMALL_MERT)._model,
+        lambda source: random_networks.random_mert(source, SMALL_MERT)._model,
         lambda source: random_bigvgan(TINY_BIGVGAN, source),
         lambda source: random_mmaudio_vae(source, TINY),
     ],
@@ -84,7 +77,8 @@ def test_the_bag_is_the_published_one() -> None:
     files, segment = _mdx_extra_bag()
     bag = random_mdx_extra(torch_generator(0), SMALL_DEMUCS).model
     assert len(bag.models) == len(files)
-    assert [model.segment for model in bag.models] == [segment] * 4 == [SEGMENT_S] * 4
+    assert segment == random_networks.SEGMENT_S
+    assert [model.segment for model in bag.models] == [segment] * 4
     assert bag.sources == SOURCES
     assert bag.audio_channels == 2
     assert [model.cac for model in bag.models] == [True, True, False, False]
