@@ -26,8 +26,7 @@ from extraction_toys import hours_of_silence
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from training_toys import tiny_model
-from vae_weights import TINY, formula_state
-from vocoder_settings import TINY_BIGVGAN
+from vae_weights import TINY, TINY_BIGVGAN, formula_state
 
 from attm_companion import assets
 from attm_companion.assets import load_manifest

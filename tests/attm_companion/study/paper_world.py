@@ -10,8 +10,7 @@ import published_files as published
 import soundfile
 import torch
 from torch import Tensor
-from vae_weights import TINY
-from vocoder_settings import TINY_BIGVGAN
+from vae_weights import TINY, TINY_BIGVGAN
 
 from attm_companion.study.profile import Profile, load_profile
 from attm_companion.world.random_networks import random_mdx_extra

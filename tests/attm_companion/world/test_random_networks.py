@@ -3,8 +3,7 @@
 import pytest
 import torch
 from published_files import SMALL_CLAP, SMALL_MERT, SMALL_T5
-from vae_weights import TINY
-from vocoder_settings import TINY_BIGVGAN
+from vae_weights import TINY, TINY_BIGVGAN
 
 from attm_companion.world import random_networks
 from attm_companion.world.random_networks import random_flan_t5, random_laion_clap, random_mdx_extra

@@ -1,6 +1,6 @@
 """FluxAudio: the published structure, the reference's numbers, the initial state, bad input.
 
-The golden files come from ``python tests/attm_core/backbone/make_golden.py REFERENCE``.
+The golden files come from ``python tests/attm_core/make_golden.py``.
 """
 
 import json
@@ -56,6 +56,11 @@ def test_keys_and_parameter_counts_of_the_published_sizes(config, keys, paramete
         assert {key: list(value.shape) for key, value in state.items()} == golden
     assert len(state) == keys
     assert sum(value.numel() for value in state.values()) == parameters
+
+
+def test_hidden_width_rounds_up_as_in_the_reference():
+    assert FLUX_AUDIO_S_44K.ffn_hidden == 1280  # ⅔ · 1792 = 1194
+    assert FluxAudioConfig(width=96, n_heads=3).ffn_hidden == 256  # exactly
 
 
 def test_initial_velocity_is_exactly_zero_and_blocks_are_identities(generator, inputs):

@@ -26,15 +26,6 @@ def test_adjacent_pairs_of_the_reference_turn_by_the_angle():
     assert torch.allclose(out[0, :, 1, 0, 1], 2**0.5 * position.sin(), atol=1e-6)
 
 
-def test_scores_depend_on_the_distance_alone():
-    generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(1, 1, 2, 3, 8, generator=generator).expand(1, 6, 2, 3, 8)
-    q, k = rotate(vectors, rotary_table(6, 8))[0].unbind(1)
-    scores = torch.einsum("nhd,mhd->hnm", q, k)
-    assert torch.allclose(scores[:, 1, 0], scores[:, 5, 4], atol=1e-5)
-    assert not torch.allclose(scores[:, 1, 0], scores[:, 2, 0], atol=1e-2)
-
-
 def test_gradient_agrees_with_finite_differences():
     generator = torch.Generator().manual_seed(1)
     table = rotary_table(3, 4)

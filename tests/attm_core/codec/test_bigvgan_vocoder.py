@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from vocoder_settings import TINY_BIGVGAN
+from vae_weights import TINY_BIGVGAN
 
 from attm_core.codec import bigvgan_vocoder
 from attm_core.codec.mel import MEL_44K

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from vae_weights import TINY, formula_state
-from vocoder_settings import TINY_BIGVGAN
+from vae_weights import TINY, TINY_BIGVGAN, formula_state
 
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mel import MEL_44K, LogMel

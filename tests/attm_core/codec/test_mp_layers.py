@@ -30,13 +30,6 @@ def test_unit_magnitude_and_sum_by_hand() -> None:
     assert total.item() == pytest.approx((0.7 + 0.6) / math.sqrt(0.49 + 0.09))
 
 
-def test_effective_weight_has_unit_rows_whatever_the_stored_scale() -> None:
-    raw = normal(5, 7, 3)
-    weight = mp_layers.effective_weight(raw)
-    assert weight.flatten(1).norm(dim=1).tolist() == pytest.approx([1.0] * 5, rel=3e-4)
-    assert torch.allclose(mp_layers.effective_weight(30 * raw), weight, rtol=3e-4)
-
-
 @pytest.mark.parametrize(
     "output",
     [
@@ -50,25 +43,3 @@ def test_effective_weight_has_unit_rows_whatever_the_stored_scale() -> None:
 )
 def test_magnitude_is_preserved(output: Tensor) -> None:
     assert output.square().mean().sqrt().item() == pytest.approx(1.0, abs=0.1)
-
-
-def test_attention_over_equal_frames_passes_values_through() -> None:
-    # All keys alike: every query sees the mean of equal values, that is v of that frame.
-    module = with_random_weights(mp_layers.SelfAttention(8))
-    x = normal(1, 8, 1).expand(1, 8, 5)
-    v = (module.qkv.weight[2::3, :, 0] @ x[0, :, 0])[None, :, None]
-    v = mp_layers._unit_magnitude(v, dim=1)
-    expected = mp_layers._mp_sum(x, module.proj_out(v.expand(1, 8, 5)))
-    assert torch.allclose(module(x), expected, atol=1e-6)
-    x = normal(2, 8, 6)  # and it does not know their order
-    assert torch.allclose(module(x.flip(-1)), module(x).flip(-1), atol=1e-6)
-
-
-def test_rates_by_hand() -> None:
-    down, up = mp_layers.Downsample(1), mp_layers.Upsample(1)
-    for parameter in down.parameters():
-        parameter.data = torch.ones(1, 1, 1)
-    up.conv.weight.data = torch.tensor([[[0.0, 1.0, 0.0]]])
-    x = torch.tensor([[[1.0, 3.0, 5.0, 9.0, 100.0]]])
-    assert down(x).flatten().tolist() == [2.0, 7.0]
-    assert up(torch.tensor([[[2.0, 7.0]]])).flatten().tolist() == [2.0, 2.0, 7.0, 7.0]

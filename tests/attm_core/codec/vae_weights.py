@@ -1,14 +1,22 @@
-"""Weights and inputs of a tiny mel VAE from a formula, the same for the reference and for us."""
+"""A tiny mel VAE, its weights and inputs from a formula, the same for the reference and for us."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K
 from attm_core.configuration import MMAudioVAEConfig
 
 TINY = MMAudioVAEConfig(n_mels=128, n_channels=3, width=8)
+# A small BigVGAN of the real class with the real spectrogram, rates and options.
+TINY_BIGVGAN: dict[str, Any] = BIGVGAN_V2_44K | {
+    "upsample_initial_channel": 64,
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1, 3, 5]],
+}
 
 
 def chirp(shape: tuple[int, ...], phase: float) -> Tensor:

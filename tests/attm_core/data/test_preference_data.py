@@ -1,6 +1,7 @@
 """The four data sets from tiny files in their published forms; ratings to pairs; split files."""
 
 import json
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,20 +82,6 @@ def test_aime_joins_answers_with_tracks_and_numbers_them(tmp_path):
     assert table["winner"].tolist() == ["model_b", "tie"]
 
 
-@pytest.mark.parametrize(
-    ("answer", "message"),
-    [
-        ({"a_id": "1", "b_id": "9", "winner": "a"}, r"compares \['9'\], which .* does not list"),
-        ({"a_id": "1", "b_id": "3", "winner": "a"}, "different descriptions"),
-        ({"a_id": "1", "winner": "a"}, "row 0 has no field b_id"),
-        ({"a_id": "1", "b_id": "2", "winner": "first"}, "unknown winner 'first'"),
-    ],
-)
-def test_malformed_aime_answers_are_refused(tmp_path, answer, message):
-    with pytest.raises(InputError, match=message):
-        preferences.read_aime(*aime_files(tmp_path, [answer]))
-
-
 def test_songeval_ratings_become_pairs_without_prompt(tmp_path):
     songs = [song("low", 1, 2), song("middle", 2, 2), song("high", 5, 4)]
     songs[0]["annotation"][0] = dict(
@@ -121,36 +108,43 @@ def test_songeval_pairs_follow_the_seed_and_the_gap(tmp_path):
         preferences.read_songeval(path, 5000)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"vote": "C"}, "unknown vote 'C'"),
-        ({"vote": None}, "unknown vote (None|nan)"),
-        ({"battle_uuid": "uuid-0"}, "'uuid-0' occurs twice"),
-        ({"battle_uuid": None}, "row 1 has no pair_id"),
-        ({"a_audio": ...}, r"row 1 has no field a_audio; it has \['b_audio'"),
-    ],
-)
-def test_malformed_battles_are_refused(tmp_path, change, message):
-    changed = {name: value for name, value in (battle(1, "B") | change).items() if value != ...}
-    with pytest.raises(InputError, match=message):
-        preferences.read_music_arena(write(tmp_path / "battles.json", [battle(0, "A"), changed]))
+def read_last(folder: Path, kind: str, record: dict[str, Any]) -> pd.DataFrame:
+    """What is read of a record after good ones, where ids must differ."""
+    if kind == "aime":
+        return preferences.read_aime(*aime_files(folder, [record]))
+    if kind == "songeval":
+        return preferences.read_songeval(write(folder / "metadata.jsonl", [record]), 1)
+    return preferences.read_music_arena(write(folder / "battles.json", [BATTLES[0], record]))
 
 
-@pytest.mark.parametrize(
-    ("annotation", "message"),
-    [
-        ([], "must be there and finite"),
-        ({"Coherence": 3}, "a rating is missing"),
-        ([{"Coherence": 3}], "a rating is missing"),
-        ([dict.fromkeys(preferences.AXES, "good")], "not a number"),
-        ([dict.fromkeys(preferences.AXES, float("nan"))], "must be there and finite"),
-    ],
-)
-def test_malformed_ratings_are_refused(tmp_path, annotation, message):
-    rows = [{"song_id": "s", "annotation": annotation}]
+def rated(*annotation: object) -> dict[str, Any]:
+    return {"song_id": "s", "annotation": list(annotation)}
+
+
+MUTE = {name: value for name, value in battle(1, "B").items() if name != "a_audio"}
+ANSWER = {"a_id": "1", "b_id": "2", "winner": "a"}
+MALFORMED = [
+    (ANSWER | {"b_id": "9"}, "aime", r"compares \['9'\], which .* does not list"),
+    (ANSWER | {"b_id": "3"}, "aime", "different descriptions"),
+    ({"a_id": "1", "winner": "a"}, "aime", "row 0 has no field b_id"),
+    (ANSWER | {"winner": "first"}, "aime", "unknown winner 'first'"),
+    (battle(1, "C"), "battles", "unknown vote 'C'"),
+    (battle(1, None), "battles", "unknown vote (None|nan)"),
+    (battle(0, "B"), "battles", "'uuid-0' occurs twice"),
+    (battle(1, "B") | {"battle_uuid": None}, "battles", "row 1 has no pair_id"),
+    (MUTE, "battles", r"row 1 has no field a_audio; it has \['b_audio'"),
+    (rated(), "songeval", "must be there and finite"),
+    (rated({"Coherence": 3}), "songeval", "a rating is missing"),
+    ({"song_id": "s", "annotation": {"Coherence": 3}}, "songeval", "a rating is missing"),
+    (rated(dict.fromkeys(preferences.AXES, "good")), "songeval", "not a number"),
+    (rated(dict.fromkeys(preferences.AXES, math.nan)), "songeval", "must be there and finite"),
+]
+
+
+@pytest.mark.parametrize(("record", "kind", "message"), MALFORMED)
+def test_malformed_records_are_refused(tmp_path, record, kind, message):
     with pytest.raises(InputError, match=message):
-        preferences.read_songeval(write(tmp_path / "metadata.jsonl", rows), 1)
+        read_last(tmp_path, kind, record)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])

@@ -1,7 +1,8 @@
 import errno
+import itertools
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from training_toys import same_weights, tiny_model, tiny_train
 
 from attm_core.data import extraction
 from attm_core.data.extraction import read_windows
@@ -22,10 +22,6 @@ from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import REWARD_COLUMNS
 from attm_core.training.data import LatentSet
-from attm_core.training.run import Run
-from attm_core.training.sft import sft
-
-SCRIPT = Path(__file__).with_name("killed_extraction.py")
 
 
 @pytest.fixture
@@ -46,21 +42,37 @@ def done(audio: Path, table: pd.DataFrame, tmp_path: Path) -> Path:
     return tmp_path / "done"
 
 
-def run_apart(audio: Path, folder: Path, after: int = 0, where: str = "codec") -> list[str]:
-    """The command of an extraction in a process of its own."""
-    return [sys.executable, str(SCRIPT), str(audio), str(folder), str(after), where]
+def extract_mortally(audio: Path, folder: Path, after: int, where: str) -> None:
+    """Die at the ``after``-th call of the codec or in the middle of the ``after``-th file."""
+    calls, codec = itertools.count(1), toys.ToyCodec()
+
+    def counted(plain):
+        def call(*given):
+            if next(calls) == after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return plain(*given)
+
+        return call
+
+    if where == "codec":
+        codec.encode = counted(codec.encode)
+    else:
+        os.replace = counted(os.replace)
+    table = pd.read_parquet(audio / "windows.parquet")
+    extract(table, audio, toys.toy_cast(codec=codec), folder, toys.CONFIG)
+
+
+def apart(*given: object) -> multiprocessing.Process:
+    """``extract_mortally`` in a process of its own."""
+    process = multiprocessing.get_context("spawn").Process(target=extract_mortally, args=given)
+    process.start()
+    return process
 
 
 def in_memory(clips: LatentSet) -> LatentSet:
-    rows = torch.arange(len(clips))
-    texts = torch.arange(len(clips.tokens))
-    return replace(
-        clips,
-        mean=clips.mean[rows],
-        std=clips.std[rows],
-        tokens=clips.tokens[texts],
-        pooled=clips.pooled[texts],
-    )
+    rows, texts = torch.arange(len(clips)), torch.arange(len(clips.tokens))
+    clips = replace(clips, mean=clips.mean[rows], std=clips.std[rows])
+    return replace(clips, tokens=clips.tokens[texts], pooled=clips.pooled[texts])
 
 
 def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
@@ -107,36 +119,26 @@ def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
     assert torch.equal(tokens, toys.ToyText().encode(table["caption"].tolist()))
 
 
-def test_the_trainers_take_it(done: Path) -> None:
-    stage, models = tiny_train(4, batch_size=4, sigma_rels=()), [tiny_model(), tiny_model()]
-    for model, prepare in zip(models, (lambda clips: clips, in_memory), strict=True):
-        train, valid = (prepare(open_latents(done, split)) for split in ("train", "valid"))
-        log = sft(model, train, valid, stage, Run()).log
-        assert np.isfinite(log["loss"]).all()
-    assert same_weights(*models)
-
-
 @pytest.mark.parametrize(("after", "where"), [(5, "codec"), (9, "file")])
 def test_a_killed_extraction_ends_with_the_same_files(audio, table, done, tmp_path, after, where):
     folder = tmp_path / "killed"
-    killed = subprocess.run(run_apart(audio, folder, after, where), capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    killed = apart(audio, folder, after, where)
+    killed.join(300)
+    assert killed.exitcode == -signal.SIGKILL
     assert len(toys.contents(folder)) > 0 and toys.contents(folder) != toys.contents(done)
     with pytest.raises(AssetError, match="is not finished"):
         open_latents(folder)
     extract(table, audio, toys.toy_cast(), folder, toys.CONFIG)
     assert toys.contents(folder) == toys.contents(done)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    extract(
-        table, audio, toys.toy_cast(codec=None), folder, toys.CONFIG
-    )  # finished: nobody is asked again
+    extract(table, audio, toys.toy_cast(codec=None), folder, toys.CONFIG)  # nobody is asked again
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
 
 
 def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Path) -> None:
-    command = run_apart(audio, tmp_path / "shared")
-    with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
-        assert one.wait(300) == other.wait(300) == 0
+    for process in [apart(audio, tmp_path / "shared", 0, "codec") for _ in range(2)]:
+        process.join(300)
+        assert process.exitcode == 0
     assert toys.contents(tmp_path / "shared") == toys.contents(done)
 
 

@@ -1,17 +1,26 @@
-"""The score head: names, counts, feature order, initialisation, dropout stream."""
+"""The score head: names, counts, feature order, initialisation, dropout stream, files."""
 
 import math
 
 import pytest
 import torch
 
-from attm_core.errors import InputError
+from attm_core.errors import CheckpointError, InputError
+from attm_core.files import save_tensors
 from attm_core.randomness import torch_generator
-from attm_core.ranker.tunejury import ClipFeatures, TuneJuryHead, _StreamDropout
+from attm_core.ranker.tunejury import (
+    ClipFeatures,
+    FeatureWidths,
+    TuneJuryHead,
+    _StreamDropout,
+    load_head,
+    save_head,
+)
 
 
-def small_head(seed: int = 0, **options: object) -> TuneJuryHead:
-    return TuneJuryHead(3, 5, (8, 4), generator=torch_generator(seed, "head"), **options)
+def small_head(clap: int = 3, mert: int = 5, text: int = 3, seed: int = 0) -> TuneJuryHead:
+    generator = torch_generator(seed, "head")
+    return TuneJuryHead(clap, mert, (8, 4), text_width=text, generator=generator)
 
 
 def features(n: int, seed: int = 0, widths: tuple[int, int, int] = (3, 5, 3)) -> ClipFeatures:
@@ -37,7 +46,7 @@ def test_weights_are_kaiming_normal_by_fan_out_with_zero_biases():
     assert float(weight.mean()) == pytest.approx(0.0, abs=1e-3)
     assert not head.state_dict()["net.0.bias"].any()
     state = torch.get_rng_state()
-    first, again, other = small_head(0), small_head(0), small_head(1)
+    first, again, other = small_head(), small_head(), small_head(seed=1)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(first.net[0].weight, again.net[0].weight)
     assert not torch.equal(first.net[0].weight, other.net[0].weight)
@@ -90,3 +99,43 @@ def test_dropout_draws_from_its_generator_and_keeps_the_mean():
     assert torch.equal(layer.eval()(dropped), dropped)
     with pytest.raises(InputError, match="set_dropout_generator"):
         small_head().train().score(features(4))
+
+
+def test_safetensors_round_trip_keeps_weights_widths_and_scores(tmp_path):
+    head = small_head(3, 5, 2).eval()
+    loaded = load_head(save_head(head, tmp_path / "head.safetensors"))
+    assert loaded.feature_widths == (3, 5, 2)
+    assert loaded.hidden == (8, 4)
+    inputs = torch.randn(6, 3), torch.randn(6, 5), torch.randn(6, 2)
+    assert torch.equal(head(*inputs), loaded(*inputs))
+
+
+@pytest.mark.parametrize("widths", [(512, 1024, 512), (512, 0, 0)])
+def test_released_layouts_are_known_from_their_number_of_inputs(tmp_path, widths):
+    torch.save({"state_dict": small_head(*widths).state_dict()}, tmp_path / "tunejury.pt")
+    loaded = load_head(tmp_path / "tunejury.pt")
+    assert loaded.feature_widths == widths
+    assert not loaded.training
+
+
+def test_encoder_swap_head_has_other_names_and_needs_its_widths(tmp_path):
+    head = small_head(6, 0, 6).state_dict()
+    state = {name.replace("net.", "score."): value for name, value in head.items()}
+    torch.save(state, tmp_path / "muq.pt")
+    with pytest.raises(CheckpointError, match=r"12 inputs and does not say how they divide"):
+        load_head(tmp_path / "muq.pt")
+    assert load_head(tmp_path / "muq.pt", FeatureWidths(6, 0, 6)).hidden == (8, 4)
+    with pytest.raises(CheckpointError, match="add up to 11"):
+        load_head(tmp_path / "muq.pt", FeatureWidths(6, 0, 5))
+
+
+def test_other_models_are_refused(tmp_path):
+    save_tensors(tmp_path / "other.safetensors", {"encoder.weight": torch.zeros(2, 2)})
+    with pytest.raises(CheckpointError, match=r"holds a tensor 'encoder\.weight'"):
+        load_head(tmp_path / "other.safetensors")
+    save_tensors(tmp_path / "short.safetensors", {"net.0.weight": torch.zeros(2, 512)})
+    with pytest.raises(CheckpointError, match="no chain of linear layers"):
+        load_head(tmp_path / "short.safetensors")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(CheckpointError, match="no state dict of tensors, but a list"):
+        load_head(tmp_path / "list.pt")

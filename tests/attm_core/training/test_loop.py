@@ -1,7 +1,6 @@
+import multiprocessing
+import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,50 +14,53 @@ from attm_core.training.loop import fit
 from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective, sft
 
-KILLED = Path(__file__).with_name("killed_run.py")
-
 
 class Stopped(SFTObjective):
-    """The objective until a step, of which an interrupt stands for a kill."""
+    """The objective until a step, which kills the process or is interrupted."""
 
-    at = None
+    at, kills = None, False
 
     def draw(self, step: int):
+        if step == self.at and self.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
         if step == self.at:
             raise KeyboardInterrupt
         return super().draw(step)
 
 
-def run(model, clips, train, folder, stop: int | None = None):
+def run(model, clips, train, folder, stop: int | None = None, kills: bool = False):
     model.set_latent_statistics(*clips.statistics())
-    objective = Stopped(model, clips, train)
-    objective.at, weight = stop, model.t_embed.mlp[0].weight
+    objective, weight = Stopped(model, clips, train), model.t_embed.mlp[0].weight
+    objective.at, objective.kills = stop, kills
     return fit(model, objective, train, Run(folder), validate=lambda: float(weight.sum()))
 
 
-@pytest.mark.parametrize("stop", [2, 5, 9])
+def killed(folder):
+    run(tiny_model(), tiny_set(), tiny_train(), folder, stop=7, kills=True)
+
+
+@pytest.mark.parametrize("stop", [2, 5, "kill", 9])
 def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop):
     whole, resumed, clips = tiny_model(), tiny_model(), tiny_set()
     wanted = run(whole, clips, tiny_train(), tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        run(tiny_model(), clips, tiny_train(), tmp_path / "cut", stop=stop)
+    if stop == "kill":
+        process = multiprocessing.get_context("spawn").Process(
+            target=killed, args=[tmp_path / "cut"]
+        )
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny_model(), clips, tiny_train(), tmp_path / "cut", stop=stop)
+    assert not (tmp_path / "cut" / "log.csv").exists()
+    assert (tmp_path / "cut" / "state.safetensors").exists() == (stop != 2)
     got = run(resumed, clips, tiny_train(), tmp_path / "cut")
     assert same_weights(whole, resumed)
     pd.testing.assert_frame_equal(got.log, wanted.log, check_exact=True)
     for sigma_rel in (0.05, 0.1):
         averages = [_synthesize(result.folder / "ema", sigma_rel) for result in (got, wanted)]
         assert all(torch.equal(averages[0][name], averages[1][name]) for name in averages[0])
-
-
-def test_a_run_killed_with_sigkill_resumes_to_the_same_bits(tmp_path):
-    command = [sys.executable, str(KILLED), str(tmp_path / "cut"), "7"]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-    assert (tmp_path / "cut" / "state.safetensors").exists()
-    assert not (tmp_path / "cut" / "log.csv").exists()
-    whole, resumed, clips = tiny_model(), tiny_model(), tiny_set()
-    run(whole, clips, tiny_train(), tmp_path / "whole")
-    run(resumed, clips, tiny_train(), tmp_path / "cut")
-    assert same_weights(whole, resumed)
 
 
 def test_a_finished_run_is_loaded_not_trained_with_its_log_of_losses_and_norms(tmp_path):
