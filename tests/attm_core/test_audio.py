@@ -12,8 +12,6 @@ from extraction_toys import hours_of_silence
 from attm_core.audio import clipped_share, level_dbfs, load_audio, resample, save_audio
 from attm_core.errors import InputError
 
-MIB_IN_KIB = 1 << 10
-
 
 @pytest.mark.parametrize("n_channels", [1, 2, 8])
 @pytest.mark.parametrize("n_frames", [1, 500])
@@ -42,7 +40,7 @@ def test_hours_of_audio_are_refused_by_their_header(
     with pytest.raises(InputError, match=said):
         load_audio(path)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 16 * MIB_IN_KIB
+    assert grown < 16 << 10, "KiB"
 
 
 def test_nothing_is_written_of_audio_that_is_refused(tmp_path: Path) -> None:

@@ -3,11 +3,6 @@ import torch
 from attm_core.backbone.rotary import normalize_and_rotate, rotary_table, split_order
 
 
-def rotate(q_k: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    ones = torch.ones(q_k.shape[-1])
-    return normalize_and_rotate(q_k, (ones, ones), table)
-
-
 def test_order_and_table_by_hand():
     # 1 head of 4 channels: the reference's rows are q0 k0 v0 q1 k1 v1 q2 k2 v2 q3 k3 v3.
     assert split_order(1, 4).tolist() == [0, 6, 3, 9, 1, 7, 4, 10, 2, 5, 8, 11]
@@ -20,7 +15,7 @@ def test_order_and_table_by_hand():
 def test_adjacent_pairs_of_the_reference_turn_by_the_angle():
     # A head of 2: pair (x0, x1) = (1, 0), RMS 1/√2, so it becomes √2·(cos p, sin p).
     x = torch.tensor([1.0, 0.0]).expand(1, 3, 2, 1, 2)
-    out = rotate(x, rotary_table(3, 2))
+    out = normalize_and_rotate(x, (torch.ones(2), torch.ones(2)), rotary_table(3, 2))
     position = torch.arange(3.0)
     assert torch.allclose(out[0, :, 0, 0, 0], 2**0.5 * position.cos(), atol=1e-6)
     assert torch.allclose(out[0, :, 1, 0, 1], 2**0.5 * position.sin(), atol=1e-6)

@@ -69,13 +69,6 @@ def test_full_size_has_the_published_number_of_parameters() -> None:
     assert sum(value.numel() for value in vocoder.parameters()) == 122_152_752
 
 
-def rewrite(folder: Path, **changes: object) -> None:
-    settings = {**TINY_BIGVGAN, **changes}
-    (folder / "config.json").write_text(
-        json.dumps({name: value for name, value in settings.items() if value is not None})
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -89,7 +82,9 @@ def rewrite(folder: Path, **changes: object) -> None:
     ],
 )
 def test_other_configurations_are_refused(folder, changes, message):
-    rewrite(folder, **changes)
+    settings = (TINY_BIGVGAN | changes).items()
+    stated = {name: value for name, value in settings if value is not None}
+    (folder / "config.json").write_text(json.dumps(stated))
     with pytest.raises(CheckpointError, match=message):
         bigvgan_vocoder.load_bigvgan(folder, MEL_44K)
 

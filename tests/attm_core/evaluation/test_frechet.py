@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy import linalg
 
 from attm_core.errors import InputError
 from attm_core.evaluation.frechet import (
@@ -12,10 +11,11 @@ from attm_core.evaluation.frechet import (
 
 
 def by_square_root(a: np.ndarray, b: np.ndarray) -> float:
+    """The trace of the root by its eigenvalues, since a product may be singular."""
     s1, s2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    root = linalg.sqrtm(s1 @ s2)
+    root = np.sqrt(np.clip(np.linalg.eigvals(s1 @ s2).real, 0, None)).sum()
     delta = a.mean(axis=0) - b.mean(axis=0)
-    return float(delta @ delta + np.trace(s1) + np.trace(s2) - 2 * np.trace(root).real)
+    return float(delta @ delta + np.trace(s1) + np.trace(s2) - 2 * root)
 
 
 def draws(n: int, d: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -30,21 +30,11 @@ def test_by_hand_in_one_dimension() -> None:
     assert frechet_distance(a, b) == pytest.approx(11.0, rel=1e-14)
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(80, 120, 24), (60, 25, 24), (300, 40, 16)])
+@pytest.mark.parametrize(("n", "m", "d"), [(80, 120, 24), (60, 25, 24), (10, 30, 64)])
 def test_equals_the_matrix_square_root(n: int, m: int, d: int) -> None:
     a, b = draws(n, d, 0), draws(m, d, 1, shift=0.3)
     assert frechet_distance(a, b) == pytest.approx(by_square_root(a, b), rel=1e-6)
     assert frechet_distance(a, ReferenceStatistics.of(b)) == pytest.approx(frechet_distance(a, b))
-
-
-def test_works_with_fewer_items_than_dimensions() -> None:
-    a, b = draws(10, 64, 0), draws(30, 64, 1)
-    # The square root of the singular product is taken by its eigenvalues here.
-    product = np.cov(a, rowvar=False) @ np.cov(b, rowvar=False)
-    root = np.sqrt(np.clip(np.linalg.eigvals(product).real, 0, None)).sum()
-    traces = a.var(axis=0, ddof=1).sum() + b.var(axis=0, ddof=1).sum()
-    expected = np.square(a.mean(0) - b.mean(0)).sum() + traces - 2 * root
-    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-5)
 
 
 def test_symmetric_invariant_zero_on_itself_and_never_negative() -> None:

@@ -1,33 +1,14 @@
 import pytest
 import torch
-from torch import Tensor
+from toy_networks import ToyBackbone
 
-from attm_core.backbone.config import Conditions as Text
+from attm_core.backbone.config import Conditions
 from attm_core.errors import ConfigError, InputError
 from attm_core.generation.guidance import guide, joint_guidance, separate_guidance
 
 
-class LinearField:
-    """v = x + t + pooled + s, with a log of the batch sizes it was asked for."""
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def project(self, conditions: Text) -> Text:
-        return conditions
-
-    def velocity(self, x_t: Tensor, t: Tensor, conditions: Text, s: Tensor | None) -> Tensor:
-        self.batches.append(len(conditions))
-        x_t = x_t.repeat(len(conditions) // len(x_t), 1, 1)
-        score = 0 if s is None else s[:, None, None]
-        return x_t + t[:, None, None] + conditions.pooled[:, :1, None] + score
-
-    def null_conditions(self, batch: int) -> Text:
-        return text(batch, -1.0)
-
-
-def text(batch: int, value: float) -> Text:
-    return Text(torch.full((batch, 2, 3), value), torch.full((batch, 3), value))
+def text(batch: int, value: float) -> Conditions:
+    return Conditions(torch.full((batch, 1, 1), value), torch.full((batch, 3), value))
 
 
 X = torch.zeros(2, 4, 1)
@@ -54,17 +35,17 @@ def test_equal_weights_on_text_and_score_are_the_joint_guidance_of_the_paper() -
 )
 def test_branches_by_hand(negative: float | None, w_score: float | None, expected: float) -> None:
     other = None if negative is None else text(2, negative)
-    guided = guide(LinearField(), text(2, 2.0), S, 4.0, other, w_score)
+    guided = guide(ToyBackbone(), text(2, 2.0), S, 4.0, other, w_score)
     assert guided(X, 0.5)[0, 0, 0].item() == pytest.approx(expected)
-    without_head = guide(LinearField(), text(2, 2.0), None, 4.0)
+    without_head = guide(ToyBackbone(), text(2, 2.0), None, 4.0)
     assert without_head(X, 0.0)[0, 0, 0].item() == pytest.approx(-1 + 4 * 3)
 
 
 @pytest.mark.parametrize(("w", "batch"), [(4.0, 4), (1.0, 2), (0.0, 2)])
 def test_runs_no_branch_without_weight(w: float, batch: int) -> None:
-    model = LinearField()
+    model = ToyBackbone()
     guided = guide(model, text(2, 2.0), S, w)
-    near = guide(LinearField(), text(2, 2.0), S, w + 1e-7)(X, 0.5)
+    near = guide(ToyBackbone(), text(2, 2.0), S, w + 1e-7)(X, 0.5)
     torch.testing.assert_close(guided(X, 0.5), near, atol=1e-5, rtol=0)
     assert model.batches == [batch]
     assert guided.projected[0] is guided.projected[0]  # once for all steps
@@ -72,8 +53,8 @@ def test_runs_no_branch_without_weight(w: float, batch: int) -> None:
 
 def test_bad_requests_are_refused() -> None:
     with pytest.raises(ConfigError, match="w_score needs a score"):
-        guide(LinearField(), text(2, 2.0), None, 4.0, None, 1.0)
+        guide(ToyBackbone(), text(2, 2.0), None, 4.0, None, 1.0)
     with pytest.raises(InputError, match="batch size"):
-        guide(LinearField(), text(2, 2.0), S, 4.0, text(3, 0.0))
+        guide(ToyBackbone(), text(2, 2.0), S, 4.0, text(3, 0.0))
     with pytest.raises(InputError, match="batch size"):
-        guide(LinearField(), text(2, 2.0), S[:1], 4.0)
+        guide(ToyBackbone(), text(2, 2.0), S[:1], 4.0)

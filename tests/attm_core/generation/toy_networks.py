@@ -1,7 +1,5 @@
 """Networks whose answers are known: what each got is kept, and nothing is trained."""
 
-from dataclasses import dataclass, field
-
 import torch
 
 from attm_core.backbone.config import Conditions
@@ -13,23 +11,25 @@ SHAPE = (4, 2)
 WIDTH = 3
 
 
-@dataclass
 class ToyBackbone:
-    """Velocity = mean of the pooled text, so that latents tell which conditions they came from."""
+    """v = x + t + c + s with c the mean of the pooled text, −1 for the null text."""
 
-    scores: list[float | None] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.scores: list[float | None] = []
+        self.batches: list[int] = []
 
     def project(self, conditions):
         return conditions
 
     def velocity(self, x_t, t, projected, s):
         self.scores.append(None if s is None else float(s[-1]))
-        copies = len(projected) // len(x_t)
-        zeros = torch.zeros_like(x_t).repeat(copies, 1, 1)
-        return zeros + projected.pooled.mean(dim=1)[:, None, None]
+        self.batches.append(len(projected))
+        x_t = x_t.repeat(len(projected) // len(x_t), 1, 1)
+        score = 0 if s is None else s[:, None, None]
+        return x_t + t[:, None, None] + projected.pooled.mean(dim=1)[:, None, None] + score
 
     def null_conditions(self, batch):
-        return Conditions(torch.zeros(batch, 1, 1), torch.zeros(batch, WIDTH))
+        return Conditions(-torch.ones(batch, 1, 1), -torch.ones(batch, WIDTH))
 
     def unnormalize(self, latents):
         return latents

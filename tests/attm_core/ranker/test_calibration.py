@@ -1,9 +1,8 @@
 """Accuracy, reliability bins and ECE: by hand, in limits, and against the released file."""
 
-import math
-
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from attm_core.errors import InputError
 from attm_core.files import read_json
@@ -15,15 +14,11 @@ from attm_core.ranker.calibration import (
 )
 
 
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
 def drawn_votes(n: int, scale: float = 1.0) -> tuple[np.ndarray, list[str]]:
     """Margins, and votes drawn with probability σ(scale · margin)."""
     generator = np.random.default_rng(0)
     margin = generator.normal(0, 2, n)
-    a_wins = generator.random(n) < 1 / (1 + np.exp(-scale * margin))
+    a_wins = generator.random(n) < expit(scale * margin)
     return margin, ["model_a" if a else "model_b" for a in a_wins]
 
 
@@ -33,7 +28,7 @@ def test_ece_by_hand():
     first, second = calibration_report(margin, winner, n_bins=2).bins
     assert (first.n, first.margin_lo, first.margin_hi) == (2, 0.1, 0.2)
     assert first.empirical_winrate == 0.5
-    confidence = [(sigmoid(0.1) + sigmoid(0.2)) / 2, (sigmoid(1.0) + sigmoid(2.0)) / 2]
+    confidence = [(expit(0.1) + expit(0.2)) / 2, (expit(1.0) + expit(2.0)) / 2]
     assert first.mean_confidence == pytest.approx(confidence[0])
     assert second.mean_abs_margin == pytest.approx(1.5)
     expected = (abs(confidence[0] - 0.5) + abs(confidence[1] - 1.0)) / 2

@@ -1,9 +1,12 @@
 import pytest
 import torch
+from beartype import beartype
+from jaxtyping import TypeCheckError, jaxtyped
 from training_toys import tiny_model, tiny_set
 
 from attm_core.configuration import NullConfig
 from attm_core.randomness import torch_generator
+from attm_core.training.crpo import crpo_loss, preference_logit
 from attm_core.training.flow_matching import (
     draw_nulls,
     flow_matching_loss,
@@ -62,3 +65,22 @@ def test_tokens_and_pooled_text_are_nulled_together_and_the_null_score_is_zero()
     assert nulled is not None
     assert nulled.tolist() == [0.0, 1.5]
     assert null_score(tiny_model("none"), score, dropped) is None
+
+
+BOX, ONE, SHORT = torch.zeros(2, 4, 3), torch.zeros(2), torch.zeros(3)
+
+
+@pytest.mark.parametrize(
+    ("function", "right", "wrong"),
+    [
+        (interpolate, (BOX, BOX, ONE), (BOX, BOX, SHORT)),
+        (flow_matching_loss, (BOX, BOX, BOX), (BOX, BOX, BOX[:, :2])),
+        (preference_logit, (ONE, ONE, ONE, ONE), (ONE, ONE, ONE, SHORT)),
+        (crpo_loss, (ONE, ONE), (ONE, SHORT)),
+    ],
+)
+def test_annotated_shapes_hold_and_are_looked_at(function, right, wrong):
+    checked = jaxtyped(typechecker=beartype)(function)
+    checked(*right)
+    with pytest.raises(TypeCheckError, match=r"type-?checking|Type-check"):
+        checked(*wrong)
