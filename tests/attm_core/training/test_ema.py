@@ -5,7 +5,7 @@ from scipy.integrate import quad
 from torch import nn
 
 from attm_core.errors import CheckpointError, ConfigError
-from attm_core.training.ema import PowerEma, _synthesize, gamma_of, load_ema
+from attm_core.training.ema import PowerEma, _profile_products, _synthesize, gamma_of, load_ema
 
 N_STEPS = 240
 
@@ -52,6 +52,15 @@ def test_tracked_average_is_the_weighted_mean_of_the_path(tmp_path):
     for index, gamma in enumerate(ema.gammas):
         wanted = weights_by_hand(N_STEPS, gamma) @ path.double().numpy()
         np.testing.assert_allclose(ema.tensors()[f"{index}.weight"][0], wanted, atol=1e-5)
+
+
+def test_profile_products_are_the_integrals():
+    def profile(tau: float, t: float, gamma: float) -> float:
+        return (gamma + 1) * tau**gamma / t ** (gamma + 1) if tau <= t else 0.0
+
+    got = _profile_products(*(np.array([v]) for v in (80.0, 7.0, 100.0, 17.0)))[0, 0]
+    wanted = quad(lambda tau: profile(tau, 80, 7) * profile(tau, 100, 17), 0, 80)[0]
+    assert got == pytest.approx(wanted, rel=1e-8)
 
 
 @pytest.mark.parametrize(("sigma_rel", "step"), [(0.07, 240), (0.15, 240), (0.08, 200)])
