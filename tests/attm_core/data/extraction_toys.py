@@ -87,19 +87,15 @@ def hours_of_silence(path: Path, rate: int, hours: float = 3.0, n_channels: int 
     os.truncate(path, 44 + n_bytes)
 
 
-def write_tracks(root: Path, n: int = 8) -> list[Caption]:
-    """Tracks of 1.5 s and one of 0.3 s; two rates."""
+def toy_table(root: Path) -> pd.DataFrame:
+    """Windows of tracks of 1.5 s and one of 0.3 s; two rates."""
     captions = []
-    for number in range(n):
+    for number in range(8):
         path = f"{number % 3:02d}/{number}.wav"
         seconds, rate = (0.3, RATE_HZ) if number == 5 else (1.5, (1 + number % 2) * RATE_HZ)
         write_track(root / path, seconds, 100.0 + 20 * number, rate)
         captions.append(Caption(path, f"A tone of {100 + 20 * number} Hz" + "!" * number))
-    return captions
-
-
-def toy_table(root: Path, n: int = 8) -> pd.DataFrame:
-    return window_table(write_tracks(root, n), root, WINDOWS)
+    return window_table(captions, root, WINDOWS)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -5,9 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_toys import SAMPLING, awake, same_weights, tiny_model, tiny_set
+from training_toys import (
+    SAMPLING,
+    awake,
+    interrupted,
+    same_weights,
+    tiny_model,
+    tiny_set,
+    tiny_train,
+)
 
-from attm_core.configuration import CRPOConfig, NullConfig, SFTConfig
+from attm_core.configuration import CRPOConfig, NullConfig
 from attm_core.errors import InputError
 from attm_core.files import load_tensors
 from attm_core.precision import fast_autocast
@@ -25,10 +33,9 @@ def policy():
 
 
 def settings(n_steps: int = 12, beta: float = 2000.0, **changes) -> CRPOConfig:
-    training = {"lr": 1e-2, "warmup_steps": 3, "precision": "fp32", "batch_size": 8}
-    sizes = {"n_prompts": 8, "n_per_prompt": 3, "s": 2.0}
-    training = SFTConfig(n_steps, **{**training, "save_every": 4, **changes})
-    return CRPOConfig(**sizes, beta=beta, training=training)
+    return CRPOConfig(
+        n_prompts=8, n_per_prompt=3, s=2.0, beta=beta, training=tiny_train(n_steps, **changes)
+    )
 
 
 @pytest.fixture
@@ -135,19 +142,11 @@ def test_the_stage_samples_ranks_pairs_and_trains_unless_all_fit_alike(policy, t
     assert not torch.equal(before.final_layer.conv.weight, policy.final_layer.conv.weight)
 
 
-def test_a_stopped_stage_keeps_its_samples_and_ends_the_same(policy, tmp_path, monkeypatch):
+def test_a_stopped_stage_keeps_its_samples_and_ends_the_same(policy, tmp_path):
     config = settings(beta=50.0)
     whole, cut, resumed = policy, copy.deepcopy(policy), copy.deepcopy(policy)
     wanted = crpo(whole, SAMPLING, None, config, Run(tmp_path / "whole"))
-    draw = CRPOObjective.draw
-
-    def until(self, step):
-        if step == 8:
-            raise KeyboardInterrupt
-        return draw(self, step)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(CRPOObjective, "draw", until)
+    with interrupted(8):
         crpo(cut, SAMPLING, None, config, Run(tmp_path / "cut"))
     deaf = replace(SAMPLING, generate=None, judge=None)
     got = crpo(resumed, deaf, None, config, Run(tmp_path / "cut"))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_toys import SAMPLING, same_weights, tiny_model, tiny_set, tiny_train
+from training_toys import SAMPLING, interrupted, same_weights, tiny_model, tiny_set, tiny_train
 
 from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import ExpertIterationConfig
@@ -17,7 +17,6 @@ from attm_core.training.expert_iteration import (
     z_scores,
 )
 from attm_core.training.run import Run
-from attm_core.training.sft import SFTObjective
 
 ARMS, LABELS = ("none", "top", "random"), ("own", "sampling", "null")
 
@@ -85,18 +84,11 @@ def test_the_stage_samples_judges_keeps_and_trains(tmp_path):
     assert start != result.logs["finetune"]["validation_loss"].dropna().iloc[0]
 
 
-def test_a_stopped_stage_goes_on_with_the_same_experts(tmp_path, monkeypatch):
-    train, config, draw = tiny_set(), settings(), SFTObjective.draw
+def test_a_stopped_stage_goes_on_with_the_same_experts(tmp_path):
+    train, config = tiny_set(), settings()
     whole, cut, resumed = stage_1(), stage_1(), stage_1()
     expert_iteration(whole, SAMPLING, train, None, config, Run(tmp_path / "whole"))
-
-    def until(self, step):
-        if step == 6 and self.config.batch_size == 4:
-            raise KeyboardInterrupt
-        return draw(self, step)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SFTObjective, "draw", until)
+    with interrupted(6, batch_size=4):
         expert_iteration(cut, SAMPLING, train, None, config, Run(tmp_path / "cut"))
     deaf = replace(SAMPLING, generate=None, judge=None)
     expert_iteration(resumed, deaf, train, None, config, Run(tmp_path / "cut"))

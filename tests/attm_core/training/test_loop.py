@@ -1,12 +1,11 @@
 import multiprocessing
-import os
 import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training_toys import same_weights, tiny_model, tiny_set, tiny_train
+from training_toys import interrupted, same_weights, tiny_model, tiny_set, tiny_train
 
 from attm_core.errors import CheckpointError, ConfigError, TrainingError
 from attm_core.training.ema import _synthesize
@@ -15,44 +14,29 @@ from attm_core.training.run import Run
 from attm_core.training.sft import SFTObjective, sft
 
 
-class Stopped(SFTObjective):
-    """The objective until a step, which kills the process or is interrupted."""
-
-    at, kills = None, False
-
-    def draw(self, step: int):
-        if step == self.at and self.kills:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if step == self.at:
-            raise KeyboardInterrupt
-        return super().draw(step)
-
-
-def run(model, clips, train, folder, stop: int | None = None, kills: bool = False):
+def run(model, clips, train, folder):
     model.set_latent_statistics(*clips.statistics())
-    objective, weight = Stopped(model, clips, train), model.t_embed.mlp[0].weight
-    objective.at, objective.kills = stop, kills
+    objective, weight = SFTObjective(model, clips, train), model.t_embed.mlp[0].weight
     return fit(model, objective, train, Run(folder), validate=lambda: float(weight.sum()))
 
 
-def killed(folder):
-    run(tiny_model(), tiny_set(), tiny_train(), folder, stop=7, kills=True)
+def stopped(folder, stop, kills):
+    with interrupted(stop, kills=kills):
+        run(tiny_model(), tiny_set(), tiny_train(), folder)
 
 
-@pytest.mark.parametrize("stop", [2, 5, "kill", 9])
-def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop):
+@pytest.mark.parametrize(("stop", "kills"), [(2, False), (5, False), (7, True), (9, False)])
+def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop, kills):
     whole, resumed, clips = tiny_model(), tiny_model(), tiny_set()
     wanted = run(whole, clips, tiny_train(), tmp_path / "whole")
-    if stop == "kill":
-        process = multiprocessing.get_context("spawn").Process(
-            target=killed, args=[tmp_path / "cut"]
-        )
+    given = (tmp_path / "cut", stop, kills)
+    if kills:
+        process = multiprocessing.get_context("spawn").Process(target=stopped, args=given)
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
     else:
-        with pytest.raises(KeyboardInterrupt):
-            run(tiny_model(), clips, tiny_train(), tmp_path / "cut", stop=stop)
+        stopped(*given)
     assert not (tmp_path / "cut" / "log.csv").exists()
     assert (tmp_path / "cut" / "state.safetensors").exists() == (stop != 2)
     got = run(resumed, clips, tiny_train(), tmp_path / "cut")
@@ -63,10 +47,11 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path, stop):
         assert all(torch.equal(averages[0][name], averages[1][name]) for name in averages[0])
 
 
-def test_a_finished_run_is_loaded_not_trained_with_its_log_of_losses_and_norms(tmp_path):
+def test_a_finished_run_is_loaded_with_its_losses_and_norms(tmp_path, monkeypatch):
     clips = tiny_set()
     first = run(tiny_model(), clips, tiny_train(), tmp_path)
-    again = run(tiny_model(), clips, tiny_train(), tmp_path, stop=0)
+    monkeypatch.setattr(SFTObjective, "draw", None)
+    again = run(tiny_model(), clips, tiny_train(), tmp_path)
     pd.testing.assert_frame_equal(first.log, again.log, check_exact=True)
     stored = pd.read_csv(tmp_path / "log.csv", float_precision="round_trip")
     pd.testing.assert_frame_equal(first.log, stored, check_exact=True)

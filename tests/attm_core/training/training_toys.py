@@ -1,7 +1,12 @@
 """A tiny backbone and clips to train it on in milliseconds."""
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
+import pytest
 import torch
 
 from attm_core.backbone.config import Conditions, FluxAudioConfig
@@ -10,6 +15,7 @@ from attm_core.configuration import SFTConfig
 from attm_core.randomness import torch_generator
 from attm_core.training.data import LatentSet
 from attm_core.training.own_samples import Sampling
+from attm_core.training.sft import SFTObjective
 
 SHAPE = {"n_channels": 3, "n_latents": 4, "n_tokens": 2, "token_width": 5, "pooled_width": 6}
 SIZE = {
@@ -68,6 +74,23 @@ def tiny_sampling(n: int = 10) -> Sampling:
 
 
 SAMPLING = tiny_sampling()
+
+
+@contextmanager
+def interrupted(at: int, batch_size: int = 8, kills: bool = False) -> Iterator[None]:
+    """A training of that batch size is interrupted at a step, or its process killed."""
+    draw = SFTObjective.draw
+
+    def until(self, step):
+        if (step, self.config.batch_size) == (at, batch_size):
+            if kills:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt
+        return draw(self, step)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SFTObjective, "draw", until)
+        yield
 
 
 def same_weights(one: FluxAudio, other: FluxAudio) -> bool:
