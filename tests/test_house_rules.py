@@ -53,17 +53,13 @@ def tracked_files() -> list[Path]:
     return [ROOT / name for name in listing.split("\0") if name and (ROOT / name).is_file()]
 
 
-def dotted(node: ast.expr) -> str:
-    return ast.unparse(node) if isinstance(node, ast.Attribute | ast.Name) else ""
-
-
 def unseeded(tree: ast.AST) -> list[str]:
     """Calls that draw from, or set, a global random state or another global switch of torch."""
     found = []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        name = dotted(node.func)
+        name = ast.unparse(node.func) if isinstance(node.func, ast.Attribute | ast.Name) else ""
         last = name.rpartition(".")[2]
         seeded = any(keyword.arg == "generator" for keyword in node.keywords)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
