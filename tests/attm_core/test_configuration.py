@@ -71,4 +71,5 @@ def test_the_published_stages_are_the_defaults():
     stages = ExpertIterationConfig().finetune, ExpertIterationConfig().polish, CRPOConfig().training
     runs = [(stage.n_steps, stage.lr, stage.batch_size) for stage in stages]
     assert runs == [(30_000, 1e-5, 64), (5_000, 1e-6, 64), (5_000, 1e-6, 8)]
+    assert [stage.precision for stage in stages] == ["bf16", "bf16", "fp32"]
     assert (CRPOConfig().beta, GenerationConfig().s, GenerationConfig().w) == (2000, 5, 4)

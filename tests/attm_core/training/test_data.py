@@ -53,6 +53,13 @@ def test_the_digest_follows_the_contents():
 
 def test_sets_that_do_not_fit_are_refused():
     clips = tiny_set(4)
+    with pytest.raises(InputError, match="factor ≥ 1"):
+        Mixture((clips,), (0,))
+    narrow = replace(clips, mean=clips.mean[..., :2], std=clips.std[..., :2])
+    with pytest.raises(InputError, match="one shape"):
+        Mixture((clips, narrow), (1, 1))
+    with pytest.raises(InputError, match="empty set"):
+        RowSampler(tiny_set(0), 2, seed=0)
     with pytest.raises(InputError, match="must both be"):
         replace(clips, std=clips.std[:2])
     with pytest.raises(InputError, match="need a caption_index"):
@@ -86,14 +93,3 @@ def test_a_mixture_oversamples_its_parts_and_gathers_in_the_order_asked():
         assert torch.equal(batch.latents[place], alone.latents[0])
         assert torch.equal(batch.conditions.tokens[place], alone.conditions.tokens[0])
         assert batch.score[place] == alone.score[0]
-
-
-def test_bad_mixtures_and_empty_sets_are_refused():
-    clips = tiny_set(4)
-    with pytest.raises(InputError, match="factor ≥ 1"):
-        Mixture((clips,), (0,))
-    narrow = replace(clips, mean=clips.mean[..., :2], std=clips.std[..., :2])
-    with pytest.raises(InputError, match="one shape"):
-        Mixture((clips, narrow), (1, 1))
-    with pytest.raises(InputError, match="empty set"):
-        RowSampler(tiny_set(0), 2, seed=0)

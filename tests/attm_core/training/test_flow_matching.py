@@ -17,14 +17,10 @@ from attm_core.training.flow_matching import (
 )
 
 
-def test_time_runs_from_data_to_noise_with_the_velocity_as_its_slope():
+def test_time_runs_from_data_to_noise():
     data, noise = torch.full((3, 2, 2), 10.0), torch.full((3, 2, 2), -2.0)
     path = interpolate(data, noise, torch.tensor([0.0, 0.25, 1.0]))
     assert path[:, 0, 0].tolist() == [10.0, 7.0, -2.0]
-    data, noise = torch.randn(2, 4, 5, 3, generator=torch_generator(0, "path"))
-    t = torch.linspace(0.1, 0.8, 4)
-    slope = (interpolate(data, noise, t + 0.1) - interpolate(data, noise, t)) / 0.1
-    torch.testing.assert_close(slope, noise - data, atol=1e-5, rtol=1e-5)
 
 
 def test_loss_by_hand_is_a_mean_over_time_and_channels_of_each_sample():

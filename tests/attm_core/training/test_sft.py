@@ -1,8 +1,6 @@
-from dataclasses import replace
-
 import pytest
 import torch
-from training_toys import same_weights, tiny_model, tiny_set, tiny_train
+from training_toys import tiny_model, tiny_set, tiny_train
 
 from attm_core.configuration import SFTConfig
 from attm_core.errors import ConfigError
@@ -40,15 +38,6 @@ def test_the_untrained_loss_is_that_of_zero_velocity():
     x_0 = model.normalize(clips.at(draw.rows, draw.epsilon).latents)
     wanted = (draw.noise - x_0).square().mean(dim=(1, 2))
     torch.testing.assert_close(objective.losses(model, draw)["loss"], wanted)
-
-
-def test_the_baseline_ignores_the_scores(tmp_path):
-    clips = tiny_set()
-    other = replace(clips, score=clips.score + 3)
-    models = [tiny_model("none"), tiny_model("none")]
-    for index, (model, train) in enumerate(zip(models, (clips, other), strict=True)):
-        sft(model, train, None, tiny_train(6), Run(tmp_path / str(index)))
-    assert same_weights(*models)
 
 
 def test_a_score_head_learns_from_the_scores(tmp_path):
