@@ -143,25 +143,16 @@ class MakesFolder:
 
 def write_audio_language_model(path: Path, words: list[str]) -> Path:
     """A tiny Qwen2-Audio with random weights, saved the way the real one is."""
+    import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        PreTrainedTokenizerFast,
-        Qwen2AudioConfig,
-        Qwen2AudioForConditionalGeneration,
-        Qwen2AudioProcessor,
-        WhisperFeatureExtractor,
-    )
 
     special = ["<unk>", "<pad>", "<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "Yes", "yes"]
     vocabulary = {word: i for i, word in enumerate([*special, "No", "no", *words])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        unk_token="<unk>",
-        pad_token="<pad>",
-        additional_special_tokens=special[2:5],
-        model_input_names=["input_ids", "attention_mask"],
+    tokens = {"unk_token": "<unk>", "pad_token": "<pad>", "additional_special_tokens": special[2:5]}
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_input_names=["input_ids", "attention_mask"], **tokens
     )
     layers = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 16}
     audio = {"d_model": 8, "num_mel_bins": 16, "max_source_positions": 1500, **layers}
@@ -170,10 +161,11 @@ def write_audio_language_model(path: Path, words: list[str]) -> Path:
         "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "num_key_value_heads": 2,
     }  # fmt: skip
-    config = Qwen2AudioConfig(audio, text, audio_token_index=vocabulary["<|AUDIO|>"])
+    config = transformers.Qwen2AudioConfig(audio, text, audio_token_index=vocabulary["<|AUDIO|>"])
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = Qwen2AudioForConditionalGeneration(config)
+        model = transformers.Qwen2AudioForConditionalGeneration(config)
     model.save_pretrained(path)
-    Qwen2AudioProcessor(WhisperFeatureExtractor(feature_size=16), tokenizer).save_pretrained(path)
+    extractor = transformers.WhisperFeatureExtractor(feature_size=16)
+    transformers.Qwen2AudioProcessor(extractor, tokenizer).save_pretrained(path)
     return path
