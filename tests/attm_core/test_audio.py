@@ -1,7 +1,6 @@
 """Audio files: what is read, and what is refused before it takes memory."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from attm_core.errors import InputError
 
 @pytest.mark.parametrize("n_channels", [1, 2, 8])
 @pytest.mark.parametrize("n_frames", [1, 500])
-def test_what_was_saved_comes_back(tmp_path: Path, n_channels: int, n_frames: int) -> None:
+def test_what_was_saved_comes_back(tmp_path, n_channels, n_frames):
     wave = torch.full((n_channels, n_frames), 0.25)
     again, rate = load_audio(save_audio(tmp_path / "a.wav", wave, 8_000, "FLOAT"))
     assert rate == 8_000
@@ -36,7 +35,7 @@ def test_hours_of_audio_are_refused_by_their_header(
         load_audio(path)
 
 
-def test_nothing_is_written_of_audio_that_is_refused(tmp_path: Path) -> None:
+def test_nothing_is_written_of_audio_that_is_refused(tmp_path):
     for wave in (torch.zeros(1, 0), torch.full((1, 9), torch.nan), torch.zeros(9, 4)):
         with pytest.raises(InputError, match="audio to save"):
             save_audio(tmp_path / "a.wav", wave, 8_000)
@@ -47,13 +46,13 @@ def test_nothing_is_written_of_audio_that_is_refused(tmp_path: Path) -> None:
     ("from_hz", "to_hz", "said"),
     [(47_999, 48_000, "is no usual rate"), (0, 48_000, "cannot resample"), (-1, 8_000, "cannot")],
 )
-def test_rates_that_would_fill_the_memory_are_refused(from_hz: int, to_hz: int, said: str) -> None:
+def test_rates_that_would_fill_the_memory_are_refused(from_hz, to_hz, said):
     assert resample(torch.zeros(1, 4_410), 44_100, 48_000).shape == (1, 4_800)
     with pytest.raises(InputError, match=said):
         resample(torch.zeros(1, 10), from_hz, to_hz)
 
 
-def test_level_and_clipped_share_by_hand() -> None:
+def test_level_and_clipped_share_by_hand():
     square = torch.tensor([1.0, -1.0, 0.1, -0.1]).repeat(2, 1, 100)
     waves = torch.stack([square[0], torch.zeros(1, 400)])
     level = level_dbfs(waves)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import zipfile
-from pathlib import Path
 
 import pytest
 import torch
@@ -32,7 +31,7 @@ class Net(nn.Module):
         self.linear = nn.Linear(config.inner.width, 2)
 
 
-def test_weights_come_from_the_generator_alone() -> None:
+def test_weights_come_from_the_generator_alone():
     state = torch.random.get_rng_state()
     first, second = (build(lambda: nn.Linear(50, 40), torch_generator(0)) for _ in range(2))
     assert torch.equal(first.weight, second.weight)
@@ -42,7 +41,7 @@ def test_weights_come_from_the_generator_alone() -> None:
     assert not first.bias.detach().any()
 
 
-def test_round_trip_with_nested_configuration(tmp_path: Path) -> None:
+def test_round_trip_with_nested_configuration(tmp_path):
     config = Config(Inner(5), (3,))
     net = build(lambda: Net(config), torch_generator(0))
     path = save_module(tmp_path / "net.safetensors", net, config)
@@ -63,7 +62,7 @@ GOOD = dataclasses.asdict(Config())
         ("Other", GOOD, "holds a Other, not a Net"),
     ],
 )
-def test_another_configuration_or_class_is_refused(tmp_path, name, config, message) -> None:
+def test_another_configuration_or_class_is_refused(tmp_path, name, config, message):
     metadata = {"class": name, "config": json.dumps(config, sort_keys=True)}
     path = save_tensors(tmp_path / "a.safetensors", Net(Config()).state_dict(), metadata)
     with pytest.raises(CheckpointError, match=message):
@@ -86,7 +85,7 @@ TENSORS = {"a": torch.arange(4000.0), "b": torch.ones(2, 3)}
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_both_formats_of_torch_save_are_read_and_no_other_archive(tmp_path, zipped) -> None:
+def test_both_formats_of_torch_save_are_read_and_no_other_archive(tmp_path, zipped):
     path = tmp_path / "w.pth"
     torch.save({"generator": TENSORS, "steps": 3}, path, _use_new_zipfile_serialization=zipped)
     assert read_state_dict(path, inner_key="generator").keys() == TENSORS.keys()
@@ -102,13 +101,13 @@ def test_both_formats_of_torch_save_are_read_and_no_other_archive(tmp_path, zipp
     ("content", "inner_key"),
     [([1, 2], None), ({"a": 1}, None), ({"a": TENSORS}, "generator"), ([1], "generator")],
 )
-def test_other_content_is_refused(tmp_path: Path, content: object, inner_key: str | None) -> None:
+def test_other_content_is_refused(tmp_path, content, inner_key):
     torch.save(content, tmp_path / "w.pth")
     with pytest.raises(CheckpointError, match="no state dict"):
         read_state_dict(tmp_path / "w.pth", inner_key)
 
 
-def test_all_problems_are_counted_and_five_shown() -> None:
+def test_all_problems_are_counted_and_five_shown():
     wanted = {f"layer.{i}": torch.empty(1, device="meta") for i in range(7)}
     require_fit(wanted, {name: torch.ones(1) for name in wanted}, "w.pth")
     with pytest.raises(CheckpointError, match=r"w\.pth does not fit, 8 .*4 is missing …\. Fetch"):

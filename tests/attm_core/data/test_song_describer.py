@@ -108,24 +108,19 @@ def test_the_centre_of_short_waves() -> None:
     assert song_describer.centre(wave, 6).tolist() == [[0.0, 1.0, 2.0, 3.0, 0.0, 0.0]]
 
 
-@pytest.mark.parametrize(
-    ("files", "match"),
-    [
-        (["../100.mp3"], "leads out"),
-        (["audio/../../100.mp3"], "leads out"),
-        (["/etc/100.mp3"], "leads out"),
-        (["a/100.2min.mp3", "b/100.2min.mp3"], "holds track 100 twice"),
-    ],
-)
-def test_unusable_names_are_refused(tmp_path: Path, files: list[str], match: str) -> None:
-    with pytest.raises(InputError, match=match):
-        write_zip(tmp_path / "audio.zip", dict.fromkeys(files, b"x"))
-        song_describer.SongDescriberAudio(tmp_path / "audio.zip")
+@pytest.mark.parametrize("name", ["../100.mp3", "audio/../../100.mp3", "/etc/100.mp3"])
+def test_names_that_lead_out_of_the_archive_are_refused(tmp_path, name):
+    path = write_zip(tmp_path / "audio.zip", {name: b"x"})
+    with pytest.raises(InputError, match="leads out"):
+        song_describer.SongDescriberAudio(path)
 
 
 def test_tracks_that_cannot_be_read_are_named(tmp_path, monkeypatch):
     path = write_zip(tmp_path / "a.zip", {"1/1.mp3": b"no music", "2/2.flac": encoded(ramp(1.0))})
     audio = song_describer.SongDescriberAudio(path)
+    twice = write_zip(tmp_path / "twice.zip", {"a/100.2min.mp3": b"x", "b/100.2min.mp3": b"x"})
+    with pytest.raises(InputError, match="holds track 100 twice"):
+        song_describer.SongDescriberAudio(twice)
     with pytest.raises(InputError, match=r"lacks 1 tracks, such as '3'"):
         audio.clips(["3"], RATE)
     with pytest.raises(InputError, match=r"1/1\.mp3 in .* cannot be read as audio"):

@@ -30,7 +30,9 @@ def test_by_hand_in_one_dimension() -> None:
     assert frechet_distance(a, b) == pytest.approx(11.0, rel=1e-14)
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(80, 120, 24), (60, 25, 24), (10, 30, 64)])
+@pytest.mark.parametrize(
+    ("n", "m", "d"), [(80, 120, 24), (60, 25, 24), (300, 40, 16), (10, 30, 64)]
+)
 def test_equals_the_matrix_square_root(n: int, m: int, d: int) -> None:
     a, b = draws(n, d, 0), draws(m, d, 1, shift=0.3)
     assert frechet_distance(a, b) == pytest.approx(by_square_root(a, b), rel=1e-6)

@@ -1,5 +1,4 @@
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ THREE = ("drums", "bass", "vocals")
 WAVE = torch.randn(1, 1, 6000, generator=torch.Generator().manual_seed(0))
 
 
-def test_three_passes_by_hand_and_each_brought_to_its_peak_as_released() -> None:
+def test_three_passes_by_hand_and_each_brought_to_its_peak_as_released():
     separator = ToySeparator()
     torch.testing.assert_close(separation.remove_vocals(WAVE, separator), WAVE / 8)
     assert separator.calls == 3
@@ -26,7 +25,7 @@ def test_three_passes_by_hand_and_each_brought_to_its_peak_as_released() -> None
 
 @pytest.mark.parametrize("variant", ["as_written", "as_released"])
 @pytest.mark.parametrize("channels", [1, 2])
-def test_batch_equals_one_by_one(variant: str, channels: int) -> None:
+def test_batch_equals_one_by_one(variant, channels):
     separator = separation.DemucsSeparator(tiny_demucs(*THREE, channels=channels))
     waves = torch.cat([WAVE, WAVE.flip(2) * 0.3])
     separate = partial(separation.remove_vocals, separator=separator, variant=variant)
@@ -49,7 +48,7 @@ def test_keeps_all_but_the_vocals_or_the_mixture_less_the_voice(sources, channel
     assert separation.DemucsSeparator(model).no_vocals(stereo).shape == stereo.shape
 
 
-def test_bad_requests_are_refused() -> None:
+def test_bad_requests_are_refused():
     with pytest.raises(ConfigError, match="separation variant"):
         separation.remove_vocals(WAVE, ToySeparator(), variant="thrice")
     with pytest.raises(ConfigError, match="needs 'vocals'"):
@@ -70,7 +69,7 @@ def test_mdx_extra_names_its_files(tmp_path):
         separation.load_mdx_extra(tmp_path)
 
 
-def test_bag_loads_from_hashed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bag_loads_from_hashed_files(tmp_path, monkeypatch):
     names = []
     for _ in "12":
         part = write_demucs(tmp_path / "part.th", "drums", "bass", "other", "vocals")

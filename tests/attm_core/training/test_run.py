@@ -9,20 +9,15 @@ import torch
 from training_toys import tiny_model, tiny_set, tiny_train
 
 from attm_core.errors import CheckpointError
-from attm_core.files import load_tensors
+from attm_core.files import load_tensors, save_tensors
 from attm_core.training.run import Run, launched_accelerator
 from attm_core.training.sft import sft
 
-SCRIPT = Path(__file__).with_name("launched_run.py")
 
-
-def launch(folder: Path, accumulation: int) -> None:
-    """Run the script under the real launcher, two processes on the CPU (gloo)."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [*launcher, "--nproc_per_node", "2", str(SCRIPT), str(folder), str(accumulation)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+def train(run: Run, accumulation: int) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
+    model, stage = tiny_model(), tiny_train(accumulation=accumulation)
+    log = sft(model, tiny_set(), tiny_set(8, seed=1), stage, run).log
+    return model.state_dict(), log
 
 
 def test_one_process_is_a_world_of_its_own(monkeypatch):
@@ -50,12 +45,22 @@ def test_what_is_made_once_is_read_back_and_of_one_run_only(tmp_path):
 
 @pytest.mark.slow
 def test_two_launched_processes_of_two_parts_train_as_one(tmp_path):
-    launch(tmp_path / "two", accumulation=2)
-    model = tiny_model()
-    alone = sft(model, tiny_set(), tiny_set(8, seed=1), tiny_train(), Run(tmp_path / "one"))
+    """This file is what the real launcher starts, two processes on the CPU (gloo)."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command = [*launcher, "--nproc_per_node", "2", __file__, str(tmp_path / "two")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    weights, wanted = train(Run(tmp_path / "one"), accumulation=1)
     ranks = [load_tensors(tmp_path / "two" / f"rank{index}.safetensors") for index in (0, 1)]
-    for name, weight in model.state_dict().items():
+    for name, weight in weights.items():
         assert torch.equal(ranks[0][name], ranks[1][name])
         torch.testing.assert_close(ranks[0][name], weight, atol=1e-4, rtol=1e-3)
     log = pd.read_csv(tmp_path / "two" / "log.csv")
-    pd.testing.assert_frame_equal(log, alone.log, rtol=1e-3)
+    pd.testing.assert_frame_equal(log, wanted, rtol=1e-3)
+
+
+if __name__ == "__main__":
+    run = Run(Path(sys.argv[1]), accelerator=launched_accelerator())
+    save_tensors(run.folder / f"rank{run.index}.safetensors", train(run, accumulation=2)[0])
+    torch.distributed.destroy_process_group()
