@@ -32,15 +32,10 @@ def draw(asked: Asked):
     return scores(clap=0.3 + drawn, reward=noise("prompts") + drawn)
 
 
-@pytest.fixture
-def study(monkeypatch):
-    known = KnownStudy(draw)
+def test_p_values_come_out_again_from_the_file(monkeypatch):
+    study = KnownStudy(draw)
     captions = [f"a tune, number {number}" for number in range(N_PROMPTS)]
-    monkeypatch.setattr(type(known.evaluation), "captions", lambda protocol, frozen: captions)
-    return known
-
-
-def test_p_values_come_out_again_from_the_file(study):
+    monkeypatch.setattr(type(study.evaluation), "captions", lambda protocol, frozen: captions)
     write_result(cumulative.tabulate(study))
     asked = cumulative.conditions(study)
     rows = [(row, cell) for row, cells in asked.items() for cell in cells.values()]

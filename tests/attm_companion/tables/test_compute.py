@@ -10,18 +10,14 @@ from attm_companion.tables.compute import tabulate
 COSTS = {"number 1": (10.0, 100), "number 2": (20.0, 300), "Sum": (30.0, 50), "Double": (3540.0, 1)}
 
 
-@pytest.fixture
-def result(monkeypatch):
+def test_stages_are_counted_once_and_summed_by_kind_and_in_all(monkeypatch):
     def record(stage: Stage) -> dict:
         cpu, memory = COSTS[stage.label]
         return {"label": stage.label, "cpu_s": cpu, "wall_s": 2 * cpu, "peak_memory_mb": memory}
 
     monkeypatch.setattr(stage_module.Stage, "record", record)
     stages = [chain(), chain().start, NumberStage(value=1, sleep_s=1.0)]
-    return tabulate(KnownStudy(lambda asked: scores()), stages)
-
-
-def test_stages_are_counted_once_and_summed_by_kind_and_in_all(result):
+    result = tabulate(KnownStudy(lambda asked: scores()), stages)
     cost = result.frame.pivot(index="row", columns="metric", values="value")
     assert cost.loc["number 1"].to_dict() == {"processor_time": 20.0, "peak_memory": 100.0}
     assert result["processor_time of number 1"].n == 2

@@ -21,18 +21,14 @@ def draw(asked: Asked):
     )
 
 
-@pytest.fixture(scope="module")
-def result():
-    return tabulate(KnownStudy(draw))
-
-
 def test_every_condition_stands_once():
     cells = conditions(KnownStudy(draw)).values()
     places = [(c.weights.uid, c.forward, c.s, repr(c.protocol)) for c in cells]
     assert len(set(places)) == len(places) > 15
 
 
-def test_a_metric_that_is_utility_follows_it(result):
+def test_a_metric_that_is_utility_follows_it():
+    result = tabulate(KnownStudy(draw))
     assert result["reward of over conditions against utility"].value == pytest.approx(1.0)
     assert result["fad of over conditions against utility"].value > 0.9
     assert result["reward of within a condition against utility"].value == pytest.approx(1.0)

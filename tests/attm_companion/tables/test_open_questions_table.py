@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+from studies import KnownStudy
 
 from attm_companion.book import open_views
 from attm_companion.book.tables import HtmlView
@@ -53,11 +54,6 @@ def result() -> Result:
     return table
 
 
-class Known(Study):
-    def result(self, experiment: str) -> Result:
-        return Result(experiment, self.profile.name, provenance={"by": "test"})
-
-
 def test_differences_are_means_over_seeds_and_prompts(result: Result) -> None:
     line = result["reward of best of 7 against best of 1"]
     by_hand = [scores(k, "best of 7").reward - scores(k, "best of 1").reward for k in (1, 2)]
@@ -100,7 +96,7 @@ def test_the_page_answers_every_question_with_live_numbers(result, monkeypatch, 
     write_result(result)
     grid = {reading: 0.1 * number for number, reading in enumerate(GRID)}
     monkeypatch.setattr(selection, "distances", lambda study: grid)
-    write_result(selection.tabulate(Known("mini"), GRID[0]))
+    write_result(selection.tabulate(KnownStudy(None, "mini"), GRID[0]))
     sweep = Result("score_sweep", "mini", provenance={"by": "test"})
     for row, s in product(("sft", "bandwidth 0.25", "bandwidth 2"), (2.0, 5.0)):
         sweep.add(row, "reward", 0.5, "reward", s=s)

@@ -71,13 +71,9 @@ def test_sound_does_not_depend_on_what_was_rendered_before() -> None:
     np.testing.assert_array_equal(render(violin, 3 * RATE, RATE), first)
 
 
-def _hz(key: float) -> float:
-    return float(440 * 2 ** ((key - 69) / 12))
-
-
 def _cents_off(wave: np.ndarray, key: int) -> tuple[float, float]:
     """Of a steady tone against ``key``: coarsely by its period, finely by its strongest partial."""
-    wanted, sound = _hz(key), wave.astype(float)
+    wanted, sound = librosa.midi_to_hz(key), wave.astype(float)
     limits = {"fmin": wanted / 1.6, "fmax": 1.6 * wanted, "sr": FINE}
     frame = max(2048, 2 * int(1.7 * FINE / wanted))
     period_hz = np.median(librosa.yin(sound, frame_length=frame, hop_length=1024, **limits))

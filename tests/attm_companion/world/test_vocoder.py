@@ -10,10 +10,6 @@ from attm_core.codec.mel import MEL_16K_MINI, LogMel
 TONES, _, _ = toy_clips(3, seed=0)
 
 
-def distance(waves: torch.Tensor, log_mel: torch.Tensor) -> float:
-    return float((LogMel(MEL_16K_MINI)(waves) - log_mel).abs().mean())
-
-
 def test_synthesis_inverts_analysis() -> None:
     vocoder = GriffinLim(MEL_16K_MINI)
     back = vocoder._synthesize(vocoder._analyze(TONES))
@@ -31,11 +27,10 @@ def test_linear_magnitude_reproduces_the_mel() -> None:
 
 def test_iterations_bring_the_mel_closer() -> None:
     target = LogMel(MEL_16K_MINI)(TONES)
-    errors = [
-        distance(GriffinLim(MEL_16K_MINI, GriffinLimConfig(n_iterations=n))(target), target)
-        for n in (0, 16)
-    ]
-    assert errors[1] < 0.9 * errors[0]
+    vocoders = (GriffinLim(MEL_16K_MINI, GriffinLimConfig(n_iterations=n)) for n in (0, 16))
+    mels = (LogMel(MEL_16K_MINI)(vocoder(target)) for vocoder in vocoders)
+    without, after = (float((mel - target).abs().mean()) for mel in mels)
+    assert after < 0.9 * without
 
 
 def test_range_and_determinism_and_no_influence_of_companions() -> None:

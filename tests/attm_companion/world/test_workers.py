@@ -11,7 +11,9 @@ from attm_companion.world.workers import run_tasks
 from attm_core.errors import ConfigError, RenderError
 
 
-def _misbehave(how: str, number: int) -> int:
+def _misbehave(folder: Path, how: str, number: int) -> int:
+    if number == 1:
+        (folder / "pid").write_text(str(os.getpid()))
     if number == 1 and how == "sleep":
         time.sleep(3600)
     if number == 1 and how == "die":
@@ -19,22 +21,6 @@ def _misbehave(how: str, number: int) -> int:
     if number == 1 and how == "raise":
         raise ValueError("one is not playable")
     return number * number
-
-
-def _note_pid(folder: Path, number: int) -> int:
-    if number == 0:
-        (folder / "pid").write_text(str(os.getpid()))
-        time.sleep(3600)
-    return number
-
-
-def test_a_hung_process_is_killed(tmp_path: Path) -> None:
-    results = dict(run_tasks(partial(_note_pid, tmp_path), [0, 1], 1, 1.0))
-    assert results[1] == 1
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
-    with pytest.raises(ConfigError, match="workers must be at least 1"):
-        next(run_tasks(partial(_misbehave, ""), [1], 0, 1.0))
 
 
 def test_a_script_without_guard_is_told_so(tmp_path: Path) -> None:
@@ -54,8 +40,12 @@ def test_a_script_without_guard_is_told_so(tmp_path: Path) -> None:
     ("how", "said"),
     [("sleep", "no answer within 2 s"), ("die", "died"), ("raise", "ValueError: one is not")],
 )
-def test_a_task_that_fails_is_given_up_and_the_others_are_done(how: str, said: str) -> None:
-    results = dict(run_tasks(partial(_misbehave, how), [0, 1, 2, 3], 1, 2.0))
+def test_a_task_that_fails_is_given_up_and_the_others_are_done(tmp_path, how, said) -> None:
+    results = dict(run_tasks(partial(_misbehave, tmp_path, how), [0, 1, 2, 3], 1, 2.0))
     assert [results[i] for i in (0, 2, 3)] == [0, 4, 9]
     assert isinstance(results[1], RenderError)
     assert said in str(results[1])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    with pytest.raises(ConfigError, match="workers must be at least 1"):
+        next(run_tasks(partial(_misbehave, tmp_path, how), [1], 0, 1.0))
