@@ -43,14 +43,10 @@ def test_detectable_effect_by_hand_and_by_simulation() -> None:
 def test_two_way_bootstrap_sees_both_levels() -> None:
     rng = np.random.default_rng(1)
     seeds, prompts = rng.normal(0, 0.3, (8, 1)), rng.normal(0, 0.5, (1, 40))
-    width = {
-        name: (lambda found: found.high - found.low)(conclusions.two_way_bootstrap(table, rng))
-        for name, table in {
-            "seeds": seeds + np.zeros((8, 40)),
-            "prompts": prompts + np.zeros((8, 40)),
-            "both": seeds + prompts,
-        }.items()
-    }
+    none = np.zeros((8, 40))
+    tables = {"seeds": seeds + none, "prompts": prompts + none, "both": seeds + prompts}
+    found = {name: conclusions.two_way_bootstrap(table, rng) for name, table in tables.items()}
+    width = {name: interval.high - interval.low for name, interval in found.items()}
     # A percentile interval is 2 · 1.96 · sd(population)/√n wide, up to its own noise.
     assert width["seeds"] == pytest.approx(3.92 * seeds.std() / math.sqrt(8), rel=0.15)
     assert width["prompts"] == pytest.approx(3.92 * prompts.std() / math.sqrt(40), rel=0.15)

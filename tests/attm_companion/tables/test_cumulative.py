@@ -70,6 +70,7 @@ def test_a_gain_has_its_size_and_interval(result):
     gains = [GAIN + noise(f"row2-{s}", 0.05) - noise(f"row1-{s}", 0.05) for s in SEEDS]
     for line, gain in ((step, gains[0]), (over_all, np.mean(gains, axis=0))):  # by prompt
         assert (line.value, line.n) == (pytest.approx(GAIN), N_PROMPTS)
+        assert line.over == "prompts"
         half = 2.000995 * gain.std(ddof=1) / np.sqrt(N_PROMPTS)
         assert line.high - line.value == pytest.approx(half, rel=1e-5)
 
