@@ -79,7 +79,7 @@ def test_no_stage_is_ready_before_its_parents():
     assert scheduler._ready([last, last.start, right], [left]) == [right]
     assert scheduler._ready([last, last.start], [right]) == []
     assert scheduler._ready([last, last.start], []) == [last.start]
-    assert scheduler._ready([last, left], []) == [left]  # a damaged one below a sound one
+    assert scheduler._ready([last, right], []) == [right]  # a damaged one below a sound one
 
 
 def test_what_another_process_makes_is_waited_for_and_made_once(toy_log, capsys):

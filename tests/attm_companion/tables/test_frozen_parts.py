@@ -39,25 +39,6 @@ def rewards(stage) -> pd.DataFrame:
     return pd.DataFrame({"instrumental_reward_score": stem, "reward_score": stem + gain})
 
 
-@pytest.fixture
-def result(monkeypatch):
-    study = KnownStudy(lambda asked: scores())
-    study.anchor_scores = {
-        "real": scores(clap=0.5 + noise("real", 0.1)),
-        "round_trip": scores(clap=0.4),
-        "noise": scores(clap=0.05),
-    }
-    monkeypatch.setattr(CorpusStage, "store", lambda stage: Store)
-    monkeypatch.setattr(RankerStage, "rewards", rewards)
-    known = {"separator": {"sdr_db": 7.5}, "ranker": REPORT, "oracle": ORACLE}
-    parts = ("conditioning_clap", "evaluation_clap", "mert", "separator", "ranker", "oracle")
-    for name in parts:
-        stage = conditions(study)[name]
-        write_json(stage.folder / QUALITY, known.get(name, {"recall": 0.5, "unknown": None}))
-        stage.seal()
-    return tabulate(study)
-
-
 # Name of a line: its value, the number of things that it is over, the paper's number beside it.
 WANTED = {
     "recall of mert": (0.5, None, None),
@@ -80,7 +61,22 @@ WANTED = {
 }
 
 
-def test_each_part_shows_its_own_figures_in_their_units_beside_the_papers(result):
+def test_each_part_shows_its_own_figures_in_their_units_beside_the_papers(monkeypatch):
+    study = KnownStudy(lambda asked: scores())
+    study.anchor_scores = {
+        "real": scores(clap=0.5 + noise("real", 0.1)),
+        "round_trip": scores(clap=0.4),
+        "noise": scores(clap=0.05),
+    }
+    monkeypatch.setattr(CorpusStage, "store", lambda stage: Store)
+    monkeypatch.setattr(RankerStage, "rewards", rewards)
+    known = {"separator": {"sdr_db": 7.5}, "ranker": REPORT, "oracle": ORACLE}
+    parts = ("conditioning_clap", "evaluation_clap", "mert", "separator", "ranker", "oracle")
+    for name in parts:
+        stage = conditions(study)[name]
+        write_json(stage.folder / QUALITY, known.get(name, {"recall": 0.5, "unknown": None}))
+        stage.seal()
+    result = tabulate(study)
     found = {name: result[name] for name in WANTED}
     values = {name: line.value for name, line in found.items()}
     assert values == pytest.approx({name: value for name, (value, _, _) in WANTED.items()})

@@ -1,12 +1,39 @@
+"""What the study says of each mechanism, and whether two runs say the same."""
+
 import pytest
 
 from attm_companion.study.result_files import read_run, write_result
-from attm_companion.study.results import QUERY, Result
+from attm_companion.study.results import QUERY, Result, Value
 from attm_companion.tables.replication import agreement, mechanisms, pairs
-from attm_companion.tables.summary import MECHANISMS, Mechanism
+from attm_companion.tables.summary import MECHANISMS, Mechanism, verdict
 from attm_core.errors import ResultError
 
 Z_95 = 1.959964
+
+
+def difference(value: float, half: float) -> Value:
+    low, high = value - half, value + half
+    return Value(row="a", metric="reward", value=value, unit="reward", n=100, low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "direction", "expected"),
+    [
+        (0.3, 0.1, 1, "shows"),
+        (0.3, 0.1, -1, "contradicts"),
+        (-0.3, 0.1, -1, "shows"),
+        (0.1, 0.2, 1, "not seen"),
+        (-0.1, 0.2, 1, "not seen"),
+        (0.1, 0.2, 0, "consistent"),
+        (0.3, 0.1, 0, "contradicts"),
+    ],
+)
+def test_the_interval_alone_decides(value, half, direction, expected):
+    assert verdict(difference(value, half), direction) == expected
+
+
+def test_a_value_without_interval_decides_nothing():
+    assert verdict(Value(row="a", metric="fad", value=0.3, unit="FAD"), 1) == "no interval"
 
 
 def add_deciding(result: Result, mechanism: Mechanism, value: float, half: float) -> None:
@@ -58,8 +85,9 @@ def test_mechanisms_stand_side_by_side():
     assert list(table.index) == [mechanism.name for mechanism in MECHANISMS]
     signed = [mechanism.name for mechanism in MECHANISMS if mechanism.direction]
     assert (table.loc[signed, "same"] == "no").all()
-    intervals = table.loc["expert iteration lifts Reward"].filter(like="95")
-    assert intervals.tolist() == ["[3.040, 6.960]", "[-6.960, -3.040]"]
+    line = table.loc["expert iteration lifts Reward"]
+    assert line.filter(like="95").tolist() == ["[3.040, 6.960]", "[-6.960, -3.040]"]
+    assert line.filter(like="says").tolist() == ["shows", "contradicts"]
     assert (mechanisms(run(5.0), run(5.0))["same"] == "yes").all()
 
 
