@@ -29,10 +29,8 @@ def result():
     return tabulate(known)
 
 
-def test_every_trained_kind_of_model_is_looked_at():
+def test_models_are_looked_at_under_one_protocol():
     asked = conditions(KnownStudy(draw))
-    assert {f"sft_v{n}" for n in range(1, 6)} <= set(asked)
-    assert {item.stage for item in asked.values()} == {"sft", "expert", "crpo"}
     assert asked["baseline"].s is None
     assert len({item.protocol for item in asked.values()}) == 1
 
@@ -45,7 +43,7 @@ def test_floor_and_ceiling_rows(result):
 
 
 def test_models_that_follow_their_prompts_are_told_from_those_that_do_not(result):
-    for name in ("sft_v1", "baseline", "crpo"):
+    for name in (*(f"sft_v{n}" for n in range(1, 6)), "baseline", "crpo"):
         value = result[f"clap of {name} against shuffled prompts"]
         assert value.verdict == "follows prompts"
         assert value.value == pytest.approx(0.6)

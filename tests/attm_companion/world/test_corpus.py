@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,9 +36,7 @@ def _fail_clip_0_once(task: ClipTask) -> Clip:
 
 def _copy_pieces(source: Path, target: Path) -> Path:
     """A folder whose scores are read already."""
-    (target / "pieces").mkdir(parents=True)
-    for path in (source / "pieces").iterdir():
-        (target / "pieces" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(source / "pieces", target / "pieces")
     return target
 
 

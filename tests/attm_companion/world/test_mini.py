@@ -24,11 +24,6 @@ CONFIG = MiniCodecConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def trained() -> mini_codec.MiniCodec:
-    return mini_codec.train_mini_codec(toy_clips(64, 0)[0], CONFIG, torch_generator(0))
-
-
 def test_kl_by_hand() -> None:
     assert mini_codec.kl_divergence(torch.zeros(3), torch.zeros(3)) == 0
     # N(3, e): ½(9 + e − 1 − 1).
@@ -55,7 +50,8 @@ def test_training_beats_the_linear_start_and_follows_its_generator() -> None:
     assert errors[1] == errors[2] != errors[3]
 
 
-def test_file_round_trip_and_shapes(trained: mini_codec.MiniCodec, tmp_path: Path) -> None:
+def test_file_round_trip_and_shapes(tmp_path: Path) -> None:
+    trained = mini_codec.train_mini_codec(toy_clips(64, 0)[0], CONFIG, torch_generator(0))
     path = save_module(tmp_path / "codec.safetensors", trained, CONFIG)
     loaded, _ = load_module(path, MiniCodecConfig, mini_codec.MiniCodec)
     waves = toy_clips(3, 1)[0][:, None]
