@@ -1,3 +1,5 @@
+"""Stages in worker processes, and a stage in several (what they train: test_smoke_chain.py)."""
+
 import os
 import signal
 import subprocess
@@ -11,8 +13,10 @@ from pebble import ProcessExpired
 from toy_stages import FragileStage, NumberStage, chain
 
 from attm_companion.study import scheduler
+from attm_companion.study.launch import Launch, launch_processes
 from attm_companion.study.scheduler import ensure
 from attm_companion.study.stage import LOCK_NAME, StageError, run_stage
+from attm_core.errors import TrainingError
 from attm_core.files import file_lock
 
 HERE = Path(__file__).parent
@@ -123,3 +127,14 @@ def test_workers_of_a_killed_run_end_and_a_second_run_completes(toy_log, tmp_pat
     quick = chain()
     ensure([quick], jobs=1)
     assert quick.done
+
+
+def cross_the_wires(accelerator) -> None:
+    raise ValueError("the wires are crossed")
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_is_an_error_of_ours(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with pytest.raises(TrainingError, match=r"one of 2 processes failed: [\s\S]*wires are crossed"):
+        launch_processes(cross_the_wires, Launch(processes=2), on_gpu=False)

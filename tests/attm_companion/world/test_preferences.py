@@ -1,11 +1,13 @@
-"""Simulated votes: shapes and sizes of the four sources, honest probabilities, reproducibility."""
+"""Simulated votes: shapes and sizes of the four sources, honest probabilities, features."""
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from attm_companion.world.listeners import ListenerConfig, PreferenceConfig
 from attm_companion.world.preferences import bayes_ceiling, simulate_votes, tag_fit
+from attm_companion.world.vote_features import gather_pairs
 from attm_core.errors import ConfigError, InputError
 
 N_CLIPS = 400
@@ -135,3 +137,34 @@ def test_a_tiny_corpus_has_fewer_song_pairs_but_works(seed):
     counts = votes["source"].value_counts()
     assert counts["AIME"] == 172 + 21 + 21
     assert 34 <= counts["SongEval"] <= 34 + 3 + 3
+
+
+VOTES = pd.DataFrame(
+    {
+        "row_a": [0, 2, 1],
+        "kind_a": ["mix", "instrumental", "mix"],
+        "row_b": [1, 2, 0],
+        "kind_b": ["mix", "mix", "instrumental"],
+        "prompt": ["calm", "", "calm"],
+        "winner": ["model_a", "tie", "model_b"],
+    }
+)
+CLAP = {
+    "mix": torch.tensor([[0.0], [1.0], [2.0]]),
+    "instrumental": torch.tensor([[10.0], [11.0], [12.0]]),
+}
+MERT = {kind: torch.cat([table, -table], dim=1) for kind, table in CLAP.items()}
+
+
+def test_each_side_gets_the_features_of_its_row_and_kind():
+    pairs = gather_pairs(VOTES, CLAP, MERT, {"calm": torch.tensor([7.0])})
+    assert pairs.a.clap_audio[:, 0].tolist() == [0.0, 12.0, 1.0]
+    assert pairs.b.clap_audio[:, 0].tolist() == [1.0, 2.0, 10.0]
+    assert pairs.b.mert.tolist() == [[1.0, -1.0], [2.0, -2.0], [10.0, -10.0]]
+    assert pairs.a.clap_text[:, 0].tolist() == [7.0, 0.0, 7.0]
+    assert torch.equal(pairs.a.clap_text, pairs.b.clap_text)
+    assert pairs.target.tolist() == [1.0, 0.5, 0.0]
+    with pytest.raises(InputError, match="BOTH_BAD"):
+        gather_pairs(VOTES.assign(winner="BOTH_BAD"), CLAP, MERT, {"calm": torch.zeros(1)})
+    with pytest.raises(InputError, match="1 prompts have no embedding, the first 'calm'"):
+        gather_pairs(VOTES, CLAP, MERT, {})
