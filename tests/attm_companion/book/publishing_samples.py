@@ -18,10 +18,10 @@ chapters:
   - file: book/generated/execution
 """
 PAGE = (
-    "# First page\n\nOurs is {num}`table: fad of row | .2f`, theirs "
-    "{num}`table: fad of row @ paper`; $x_0$.\n"
+    "# First page\n\nOurs {says}`table: fad of row | rises | falls | stays`: "
+    "{num}`table: fad of row | .2f`, theirs is {num}`table: fad of row @ paper`; $x_0$.\n"
 )
-CODE = '"""Code."""\n\nrate = 2  # PAPER-SILENT: the rate is ours\n'
+CODE = '"""Code <b>."""\n\nrate = 2  # PAPER-SILENT: the rate is ours\n'
 
 
 def write_results(folder: Path, experiment: str = "table", profile: str = "smoke") -> Path:

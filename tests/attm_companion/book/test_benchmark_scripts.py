@@ -1,6 +1,6 @@
 """The benchmark scripts: a run without the reference does not lose the last one that had it."""
 
-import importlib.util
+import importlib
 import json
 import subprocess
 from pathlib import Path
@@ -14,10 +14,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def side_by_side(monkeypatch, tmp_path):
-    path = ROOT / "benchmarks" / "side_by_side.py"
-    spec = importlib.util.spec_from_file_location("side_by_side", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    module = importlib.import_module("side_by_side")
     monkeypatch.setattr(module, "RESULTS", tmp_path)
     monkeypatch.setattr(module, "machine", lambda: {"threads": 1})
     return module

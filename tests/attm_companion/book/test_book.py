@@ -4,6 +4,7 @@ from publishing_samples import pretend_executed
 
 from attm_companion.book import PublishingError
 from attm_companion.book.book import build_book
+from attm_companion.commands.cli import main
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -13,7 +14,7 @@ PICTURE = {"image/png": {"alt": "A single dot", "caption": "A dot"}}
 
 
 @pytest.mark.slow
-def test_a_book_is_built_checked_and_kept(project):
+def test_a_book_is_built_checked_and_kept(project, monkeypatch, capsys):
     sound = (
         '<figure><audio controls preload="none" aria-label="A" src="static/a.mp3"></audio></figure>'
     )
@@ -24,17 +25,29 @@ def test_a_book_is_built_checked_and_kept(project):
     (project.executed / "static").mkdir(parents=True)
     (project.executed / "static" / "a.mp3").write_bytes(b"x")
     pretend_executed(project, *outputs)
-    index = build_book(project)
+    monkeypatch.chdir(project.root)
+    assert main(["book", "--profile", "smoke"]) == 0
+    assert "_build/html/index.html" in capsys.readouterr().out
+    index = project.html / "index.html"
     page = (project.html / "book" / "index.html").read_text()
-    assert "−0.42" in page
+    for part in (
+        ">−0.42 [−0.50, −0.30]<", '<sup class="attm-level">A</sup>', 'role="tooltip" id="num-0"',
+        'tabindex="0" aria-describedby="num-0"', "Ours falls:",
+        'href="../source/results/smoke/table.csv.html#L-2"',
+        "table: fad of row; profile smoke; n 100; generation seed 42;",
+    ):  # fmt: skip
+        assert part in page
     assert "mathjax/tex-svg-full.js" in page
     assert 'alt="A single dot"' in (project.html / "notebooks" / "demo.html").read_text()
     assert (project.html / "notebooks" / "static" / "a.mp3").is_file()
     built = index.stat().st_mtime_ns
     assert build_book(project).stat().st_mtime_ns == built, "nothing changed, nothing to build"
 
-    (project.prose / "index.md").write_text("# First\n\n{num}`table: nothing of row`\n")
-    with pytest.raises(PublishingError, match="has no 'nothing of row'"):
+    (project.prose / "index.md").write_text(
+        "{num}`table: nothing of row` {says}`table: fad of row|a`\n"
+    )
+    message = "has no 'nothing of row'[\\s\\S]*says: .* an interval and three phrases"
+    with pytest.raises(PublishingError, match=message):
         build_book(project)
     assert "−0.42" in (project.html / "book" / "index.html").read_text(), "the old book stays"
 

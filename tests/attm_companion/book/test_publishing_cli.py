@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from publishing_samples import pretend_executed
 
 from attm_companion.book import execution
 from attm_companion.commands.cli import build_parser
@@ -38,12 +37,3 @@ def test_a_profile_by_its_path_has_the_folders_of_its_name(run, project, monkeyp
     assert run("notebooks", "--profile", "mine.yaml") == 0
     assert ran[0].parameters == {"profile": str(own)}
     assert ran[0].output.parent == project.root / "_build" / "notebooks" / "own"
-
-
-def test_book_prints_where_it_is(run, project, monkeypatch, capsys):
-    pretend_executed(project)
-    monkeypatch.setattr(
-        "attm_companion.book.book.build_book", lambda layout: layout.html / "index.html"
-    )
-    assert run("book", "--profile", "smoke") == 0
-    assert "_build/html/index.html" in capsys.readouterr().out

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
@@ -136,103 +135,71 @@ class Listener:
         buttons.nth(prefer(self.state("room.asked"))).click()
 
 
-def play_through(browser, page):
-    """All that a listener does; returns what was seen."""
-    seen = SimpleNamespace(requests=[])
-    tab = browser.new_page()
-    tab.on("request", lambda request: seen.requests.append(request.url))
+@pytest.fixture
+def listener(browser, page):
+    """At the page in a tab of its own, from which no request leaves the machine."""
+    tab, requests = browser.new_page(), []
+    tab.on("request", lambda request: requests.append(request.url))
     tab.on("pageerror", lambda error: pytest.fail(str(error)))
     tab.goto(page.as_uri())
-    listener = Listener(tab)
-    listen(tab, listener, seen)
-    turn(tab, listener, seen)
+    yield Listener(tab)
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+
+
+def test_versions_switch_at_once_in_step_and_at_one_loudness(listener):
+    listener.room.get_by_role("button", name="Play").press("Enter")
+    playing = "document.querySelector('.attm-room').attmRoom.audio.currentTime > 0.3"
+    listener.page.wait_for_function(playing)
+    before = listener.state("room.audio.currentTime")
+    listener.keyboard.press("2")
+    jump = listener.state("room.audio.currentTime") - before
+    assert -0.1 < jump < 1.5, "the new sound goes on where the old one was"
+    audible = listener.state("room.sounds.map((a) => !a.muted && !a.paused)")
+    assert audible == [False, True, False]
+    assert listener.state("room.audio.volume") == pytest.approx(0.5, rel=0.1)
+    reading = listener.room.locator("output.attm-reading").first.inner_text()
+    assert reading.startswith("SFT: Reward 1.00, CLAP 0.30;")
+    assert "played at −6." in reading
+    listener.room.get_by_label("SFT", exact=True).press("ArrowRight")
+    assert listener.state("room.names[room.current]") == "CRPO"
+    listener.room.locator(".attm-wave").focus()
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert listener.page.evaluate(outline) == "solid"
+    listener.keyboard.press(" ")
+    assert listener.state("room.sounds.every((a) => a.paused)")
+
+
+def test_the_knob_moves_sound_and_scores(listener):
+    listener.page.get_by_label("s", exact=True).press("End")
+    assert listener.state("room.choices[room.current][0]", nth=1) == "s = 5, w = 1"
+    cells = listener.page.locator(".attm-grid td[aria-current]")
+    assert cells.all_inner_texts() == ["6.00", "0.30"]
+
+
+def test_votes_are_blind_outlive_a_reload_and_can_be_taken_along(listener, browser):
     listener.mode("blind: A or B")
-    seen.blind = listener.room.inner_text()
+    blind = listener.room.inner_text()
+    assert "Still to hear: A and B" in blind
+    assert not any(f"{name}:" in blind for name in NAMES)
     for _ in range(2):
         listener.vote(lambda asked: int(asked["b"] > asked["a"]))  # the higher Reward
     listener.mode("blind: is X A or B?")
     listener.vote(lambda asked: int(asked["x"] == asked["b"]))  # the right answer
-    tab.reload()
+    listener.page.reload()
     listener.room.locator("summary").click()
-    seen.results = listener.room.locator(".attm-results").inner_text()
+    own = listener.state("room.votes.list")
+    assert [vote[0] for vote in own] == [0, 0, 1]
+    results = listener.room.locator(".attm-results").inner_text()
+    for words in ("ABX: 1 of 1 right, p = 0.5000", "the higher Reward in 2 of 2 votes (p = 0.5000",
+                  "the higher CLAP in 0 of 2 votes", "Bradley–Terry"):  # fmt: skip
+        assert words in results
     saved = listener.room.locator(".attm-export").get_attribute("href")
-    seen.saved = json.loads(unquote(saved.partition(",")[2]))
-    link = listener.room.locator(".attm-results input").input_value()
+    saved = json.loads(unquote(saved.partition(",")[2]))
+    assert [vote["kind"] for vote in saved["votes"]] == ["ab", "ab", "abx"]
+    assert {"prompt", "version", "reward", "clap", "lufs", "gain_db"} == set(saved["scores"][0])
     other = browser.new_context().new_page()  # another reader's browser
-    other.goto(link)
-    seen.linked = other.evaluate("document.querySelector('.attm-room').attmRoom.votes.list")
-    seen.own = listener.state("room.votes.list")
-    return seen
-
-
-def listen(tab, listener, seen):
-    """Versions by digit and by radio button while they play."""
-    listener.room.get_by_role("button", name="Play").press("Enter")
-    tab.wait_for_function("document.querySelector('.attm-room').attmRoom.audio.currentTime > 0.3")
-    before = listener.state("room.audio.currentTime")
-    listener.keyboard.press("2")
-    seen.jump = listener.state("room.audio.currentTime") - before
-    seen.audible = listener.state("room.sounds.map((a) => !a.muted && !a.paused)")
-    seen.volume = listener.state("room.audio.volume")
-    seen.reading = listener.room.locator("output.attm-reading").first.inner_text()
-    listener.room.get_by_label("SFT", exact=True).press("ArrowRight")
-    seen.after_arrow = listener.state("room.names[room.current]")
-    listener.room.locator(".attm-wave").focus()
-    seen.outline = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-    listener.keyboard.press(" ")
-    seen.paused = listener.state("room.sounds.every((a) => a.paused)")
-
-
-def turn(tab, listener, seen):
-    """The knob: sound, Reward and CLAP change together."""
-    slider = tab.get_by_label("s", exact=True)
-    slider.press("End")
-    seen.knob = listener.state("room.choices[room.current][0]", nth=1)
-    seen.cells = tab.locator(".attm-grid td[aria-current]").all_inner_texts()
-
-
-@pytest.fixture(scope="module")
-def seen(browser, page):
-    return play_through(browser, page)
-
-
-def test_versions_switch_at_once_in_step_and_at_one_loudness(seen):
-    assert seen.audible == [False, True, False]
-    assert seen.volume == pytest.approx(0.5, rel=0.1)
-    assert seen.reading.startswith("SFT: Reward 1.00, CLAP 0.30;")
-    assert "played at −6." in seen.reading
-    assert -0.1 < seen.jump < 1.5, "the new sound goes on where the old one was"
-    assert (seen.after_arrow, seen.paused, seen.outline) == ("CRPO", True, "solid")
-
-
-def test_the_knob_moves_sound_and_scores(seen):
-    assert seen.knob == "s = 5, w = 1"
-    assert seen.cells == ["6.00", "0.30"]
-
-
-def test_blind_names_nothing(seen):
-    assert "Still to hear: A and B" in seen.blind
-    assert not any(f"{name}:" in seen.blind for name in NAMES)
-
-
-def test_votes_outlive_a_reload_and_are_counted(seen):
-    assert [vote[0] for vote in seen.own] == [0, 0, 1]
-    assert "ABX: 1 of 1 right, p = 0.5000" in seen.results
-    assert "the higher Reward in 2 of 2 votes (p = 0.5000" in seen.results
-    assert "the higher CLAP in 0 of 2 votes" in seen.results
-    assert "Bradley–Terry" in seen.results
-
-
-def test_votes_can_be_taken_along(seen):
-    assert [vote["kind"] for vote in seen.saved["votes"]] == ["ab", "ab", "abx"]
-    assert {"prompt", "version", "reward", "clap", "lufs", "gain_db"} == set(
-        seen.saved["scores"][0]
-    )
-    assert seen.linked == seen.own
-
-
-def test_no_request_leaves_the_machine(seen):
-    assert [url for url in seen.requests if not url.startswith(("file:", "data:"))] == []
+    other.goto(listener.room.locator(".attm-results input").input_value())
+    assert other.evaluate("document.querySelector('.attm-room').attmRoom.votes.list") == own
 
 
 POISON = (

@@ -4,7 +4,6 @@ from nbformat.v4 import new_output
 from publishing_samples import code_cell, make_notebook, pretend_executed
 
 from attm_companion.book import PublishingError, staged_notebooks, staging
-from attm_companion.book.staged_notebooks import answer_first
 from attm_companion.strict_yaml import read_yaml
 from attm_core.errors import ConfigError
 
@@ -20,6 +19,7 @@ def test_everything_is_staged(project):
     stale = project.book_source / "book" / "stale.md"
     stale.parent.mkdir(parents=True)
     stale.write_text("of an older book")
+    (project.root / "attm_core" / "facts.yaml").write_text("a: 1\nb: 2\n")
     source = staging.stage(project)
     assert not stale.exists()
     config = read_yaml(source / "_config.yml")
@@ -30,7 +30,10 @@ def test_everything_is_staged(project):
         assert (source / name).is_file(), name
     extra = source.with_name("book-extra")
     assert (extra / "mathjax" / staging.MATHJAX_FILE).stat().st_size > 1_000_000
-    assert "L-3" in (extra / "source" / "attm_core" / "code.py.html").read_text()
+    code = (extra / "source" / "attm_core" / "code.py.html").read_text()
+    for words in ('<html lang="en">', 'id="L-1"', 'id="L-3"', "&lt;b&gt;"):
+        assert words in code
+    assert 'id="L-2"' in (extra / "source" / "attm_core" / "facts.yaml.html").read_text()
 
 
 def test_launch_buttons_appear_where_the_repository_is_known(project, monkeypatch):
@@ -62,26 +65,34 @@ def test_what_is_no_sound_book_is_refused(project):
         staging.stage(project)
 
 
-def test_texts_of_pictures_go_where_the_renderer_reads_them(project):
+def test_a_page_has_its_answer_first_parameters_once_levels_texts_and_the_time(project):
     words = {"image/png": {"alt": "A rising line", "caption": "Reward"}}
-    picture = new_output("display_data", {"image/png": "AAAA"}, metadata=words)
-    notebook = pretend_executed(project, picture)
-    staged_notebooks.describe_pictures(notebook, "B")
-    options = notebook.cells[2].metadata["mystnb"]
-    assert options == {
+    html = '<table class="attm-table"><caption>Rewards</caption></table><table><caption>x</caption>'
+    outputs = [new_output("stream", name=name, text=name) for name in ("stderr", "stdout")]
+    outputs.append(new_output("display_data", {"image/png": "AAAA"}, metadata=words))
+    outputs.append(new_output("display_data", {"text/html": html}))
+    notebook, source = pretend_executed(project, *outputs), make_notebook()
+    said = new_output("display_data", {"text/html": "<p>It is so.</p>"})
+    notebook.cells.append(code_cell("say()", ["hide-input", "answer"], [said]))
+    notebook.cells.insert(2, code_cell("# Parameters\nseed = 7", ["injected-parameters"]))
+    source.metadata["attm"] = {"level": "B"}
+    staged_notebooks.prepare(notebook, source)
+    nbformat.validate(notebook)
+
+    title, parameters, shown, answer, time = notebook.cells
+    assert title.source.endswith("\n\n<p>It is so.</p>") and answer.outputs == []
+    assert parameters.source == "# Parameters\nseed = 7"
+    assert "hide-input" in parameters.metadata.tags
+    assert time.source == "*This page took 2 s to run with `profile = 'smoke'`.*"
+    printed, _, table = shown.outputs
+    assert printed.name == "stdout"
+    assert shown.metadata["mystnb"] == {
         "image": {"alt": "A rising line", "classes": "attm-picture"},
         "figure": {"caption": "Level B. Reward"},
     }
-    nbformat.validate(notebook)
-
-
-def test_every_table_says_its_level(project):
-    html = '<table class="attm-table"><caption>Rewards</caption></table><table><caption>x</caption>'
-    notebook = pretend_executed(project, new_output("display_data", {"text/html": html}))
-    staged_notebooks.badge_tables(notebook, "C")
-    (output,) = notebook.cells[2].outputs
-    assert '<caption><span class="attm-badge">Level C</span> Rewards' in output.data["text/html"]
-    assert output.data["text/html"].endswith("<table><caption>x</caption>")
+    badge = '<caption><span class="attm-badge">Level B</span> Rewards'
+    assert badge in table.data["text/html"]
+    assert table.data["text/html"].endswith("<table><caption>x</caption>")
 
 
 def test_a_level_is_stated_or_printed_or_a(project):
@@ -91,20 +102,6 @@ def test_a_level_is_stated_or_printed_or_a(project):
     assert staged_notebooks.page_level(pretend_executed(project, said), source) == "B"
     source.metadata["attm"] = {"level": "C"}
     assert staged_notebooks.page_level(pretend_executed(project, said), source) == "C"
-
-
-def test_parameters_stand_once_the_time_at_the_end_and_no_warning(project):
-    said = [new_output("stream", name=name, text=name) for name in ("stderr", "stdout")]
-    notebook = pretend_executed(project, *said)
-    notebook.cells.insert(2, code_cell("# Parameters\nseed = 7", ["injected-parameters"]))
-    staged_notebooks.prepare(notebook, make_notebook())
-    kept = [output.name for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert kept == ["stdout"]
-    parameters = [cell for cell in notebook.cells if "seed" in cell.source]
-    assert [cell.source for cell in parameters] == ["# Parameters\nseed = 7"]
-    assert "hide-input" in parameters[0].metadata.tags
-    assert notebook.cells[-1].source == "*This page took 2 s to run with `profile = 'smoke'`.*"
-    nbformat.validate(notebook)
 
 
 def test_the_first_page_gets_what_cells_are_tagged_for_it(project):
@@ -117,11 +114,3 @@ def test_the_first_page_gets_what_cells_are_tagged_for_it(project):
     page = staging.stage(project) / "book" / "generated" / "heard.html"
     assert page.read_text() == '<audio src="../notebooks/static/a.flac"></audio>'
     assert not page.with_name("results.png").exists(), "drawn only where there are results"
-
-
-def test_an_answer_that_a_cell_computes_comes_before_any_folded_cell():
-    said = nbformat.v4.new_output("display_data", {"text/html": "<p>It is so.</p>"})
-    notebook = make_notebook(code_cell("say()", ["hide-input", "answer"], [said]))
-    answer_first(notebook)
-    assert notebook.cells[0].source.endswith("\n\n<p>It is so.</p>")
-    assert notebook.cells[-1].outputs == []
