@@ -3,13 +3,12 @@
 import importlib
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-ROOT = Path(__file__).parents[3]
+from attm_companion.study.result_files import ROOT
 
 
 @pytest.fixture

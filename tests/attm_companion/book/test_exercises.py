@@ -2,7 +2,6 @@
 
 import ast
 import re
-from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -11,8 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from attm_companion.book import exercises
+from attm_companion.study.result_files import ROOT
 
-ROOT = Path(__file__).parents[3]
 CHECKS = {name for name in vars(exercises) if name.startswith("check_")}
 PAGES = [
     *sorted((ROOT / "notebooks").glob("stage-*.ipynb")),

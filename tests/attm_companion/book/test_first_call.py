@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from attm_companion.study.result_files import ROOT
+
 MOST = 55
 OPENING = "study = open_study(profile, seed)\nstudy.crpo().uid"
 

@@ -11,17 +11,9 @@ from attm_core.errors import ResultError
 
 ROOT = Path(__file__).parents[3]
 PAGES = (
-    "compute-account",
-    "cross-mechanism",
-    "cumulative-ablation",
-    "floor-and-ceiling",
-    "full-mix-reward",
-    "head-sweep",
-    "score-sweep",
-    "summary",
-    "two-runs",
-    "variants",
-)
+    "compute-account", "cross-mechanism", "cumulative-ablation", "floor-and-ceiling",
+    "full-mix-reward", "head-sweep", "score-sweep", "summary", "two-runs", "variants",
+)  # fmt: skip
 COMPUTED = ("is-it-the-experts", "training-seeds", "which-metric")  # answers chosen by the results
 ROLE = re.compile(r"\{(num|says)\}`([^`]+)`")
 TESTED = set(PAGES) - {"compute-account", "summary", "two-runs"}  # pages of per-prompt scores

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -14,11 +13,11 @@ import torch
 
 from attm_companion.book.html_gates import page_problems
 from attm_companion.book.room import Version, level_gains, peaks, room
+from attm_companion.study.result_files import ROOT
 from attm_core.audio import load_audio
 from attm_core.errors import InputError
 from attm_core.generation.loudness import integrated_loudness
 
-ROOT = Path(__file__).resolve().parents[3]
 RATE = 16_000
 NAMES = ("baseline", "SFT", "CRPO")
 KNOB = [(s, w) for w in (1.0, 4.0) for s in (-0.5, 0.0, 2.0, 5.0)]

@@ -507,8 +507,6 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(casting, "trained", trained)
     monkeypatch.setattr(casting, "trained_reward", trained)
     monkeypatch.setattr(casting, "ensure", trained)
-    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("ATTM_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv("ATTM_RELEASED_DIR", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "out").mkdir()
@@ -579,22 +577,16 @@ def claimed(path: Path) -> None:
 
 SCORES = {"clap": np.zeros(3), "reward": np.zeros(3), "embeddings": np.zeros((3, 2)),
           "vocals_db": np.full(3, np.nan)}  # fmt: skip
-BAD_SCORES: dict[str, dict[str, np.ndarray]] = {
-    "NaN": {"clap": np.array([0, np.nan, 0])},
-    "infinity": {"reward": np.full(3, np.inf)},
-    "NaN embedding": {"embeddings": np.full((3, 2), np.nan)},
-    "another length": {"reward": np.zeros(2)},
-    "fewer clips": {"embeddings": np.zeros((2, 2))},
-    "a column": {"clap": np.zeros((3, 1))},
-    "a number": {"ccs": np.zeros(())},
-    "no embedding": {"embeddings": np.zeros(3)},
+BAD_SCORES: dict[str, dict[str, object]] = {
+    "NaN": {"clap": [0, np.nan, 0]}, "infinity": {"reward": [np.inf] * 3},
+    "NaN embedding": {"embeddings": [[np.nan] * 2] * 3}, "another length": {"reward": [0.0] * 2},
+    "fewer clips": {"embeddings": np.zeros((2, 2))}, "a column": {"clap": np.zeros((3, 1))},
+    "a number": {"ccs": 0.0}, "no embedding": {"embeddings": np.zeros(3)},
     "nobody": {name: values[:0] for name, values in SCORES.items()},
-    "text": {"clap": np.array(["a", "b", "c"])},
-    "integers": {"clap": np.zeros(3, dtype=int)},
-    "complex": {"reward": np.zeros(3, dtype=complex)},
-    "unknown": {"more": np.zeros(3)},
-    "code": {"clap": np.array([published.MakesFolder(Path("ran"))] * 3)},
-}
+    "text": {"clap": ["a", "b", "c"]}, "integers": {"clap": [0, 0, 0]},
+    "complex": {"reward": [0j, 0j, 0j]}, "unknown": {"more": np.zeros(3)},
+    "code": {"clap": [published.MakesFolder(Path("ran"))] * 3},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("problem", [*BAD_SCORES, "missing", "claimed size", "absent", "torn"])

@@ -5,9 +5,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
+import torch
 from toy_networks import RATE_HZ, BrokenCodec, ToyStudio
 
 from attm_companion.commands import casting
@@ -15,14 +15,14 @@ from attm_companion.commands.casting import Loaded
 from attm_companion.commands.cli import main
 from attm_companion.study.profile import load_profile
 from attm_companion.study.study import Study
+from attm_core.audio import save_audio
 
 OWN = load_profile("smoke").generation
 
 
 @pytest.fixture
-def studio(monkeypatch, tmp_path):
+def studio(monkeypatch):
     """A toy in the place of whatever the study would have trained."""
-    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
     studio = ToyStudio()
     studio.asked = []
 
@@ -50,12 +50,6 @@ def metadata(path: Path) -> dict:
 
 def run(*words) -> int:
     return main([str(word) for word in words])
-
-
-def tone(path: Path, seconds: float = 1.5, rate: int = 44_100, channels: int = 2) -> Path:
-    wave = 0.1 * np.sin(np.arange(int(seconds * rate)) / 20)
-    soundfile.write(path, np.stack([wave] * channels, axis=1), rate)
-    return path
 
 
 def test_generate_writes_clips_records_and_a_table(studio, tmp_path, capsys):
@@ -113,7 +107,10 @@ def test_a_model_that_fails_leaves_nothing(studio, tmp_path, capsys, command):
 
 
 def test_score_takes_any_rate_and_channels(studio, tmp_path, capsys):
-    files = [tone(tmp_path / "a.wav"), tone(tmp_path / "b.flac", 2.0, 8_000, 1)]
+    wave = 0.1 * torch.sin(torch.arange(66_150) / 20)
+    files = [tmp_path / "a.wav", tmp_path / "b.flac"]
+    for path, n_channels, rate in zip(files, (2, 1), (44_100, 8_000), strict=True):
+        save_audio(path, wave.expand(n_channels, -1), rate)
     assert run("score", *files, "--profile", "smoke", "--no-train") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["file", "reward", "CLAP"]
@@ -185,8 +182,7 @@ def test_submission_without_a_list_takes_the_profile_s_prompts(studio, tmp_path,
     assert metadata(tmp_path / "x.zip")["record"]["prompts"] == {"000": "one", "001": "two"}
 
 
-def test_random_weights_go_the_whole_way(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+def test_random_weights_go_the_whole_way(tmp_path, capsys):
     out = tmp_path / "out"
     words = ["--random-weights", "--steps", "1", "--profile", "smoke", "--out", out]
     assert run("generate", "calm piano", *words) == 0
@@ -219,8 +215,7 @@ def test_a_backbone_from_a_file_takes_the_study_s_place(studio, tmp_path, monkey
 
 
 @pytest.mark.slow
-def test_a_smoke_study_generates_and_scores_what_it_generated(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
+def test_a_smoke_study_generates_and_scores_what_it_generated(tmp_path, capsys):
     out = tmp_path / "out"
     assert run("generate", "calm piano", "--profile", "smoke", "--out", out) == 0
     (path,) = out.glob("*.wav")

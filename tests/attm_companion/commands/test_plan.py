@@ -21,7 +21,6 @@ PRICES = Prices({key: {"gflop": 10.0, "cpu_s": 0.5} for key in PARTS})
 
 @pytest.fixture(autouse=True)
 def _no_assets(monkeypatch, tmp_path):
-    monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(tmp_path / "assets"))
 
 

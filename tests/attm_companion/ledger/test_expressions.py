@@ -1,13 +1,12 @@
-from pathlib import Path
-
 import pytest
 
 from attm_companion.ledger.expressions import evaluate
 from attm_companion.ledger.release.audit import load_audit
 from attm_companion.paper_numbers import load_paper
+from attm_companion.study.result_files import ROOT
 from attm_core.errors import InputError, ResultError
 
-AUDIT = load_audit(Path(__file__).resolve().parents[3] / "results" / "released_audit.json")
+AUDIT = load_audit(ROOT / "results" / "released_audit.json")
 
 
 @pytest.mark.parametrize(
