@@ -58,10 +58,10 @@ SLIPS = [
     (r"\bmean\b", "sum"), (r"\bsum", "mean"), ("square", "abs"), ("square", "exp"),
     ("log10", "sqrt"), ("logsigmoid", "sigmoid"), ("zeros", "ones"), (r" - \w+_ref\b", ""),
     (r" \+ 3", " * 2"), (r" \+ 3", ""), (r"scores \+ 3", "-scores"), (r"2 \* n", "2 + n"),
-    (r"2 \* n", "n_steps * n"), (r"len\(pieces\)", "len(set(train_pieces))"), (" i ", " (i + 1) "),
+    (r"2 \* n", "n_steps * n"), (r"len\(pieces\)", "len(set(train_pieces))"),
     (r"target_lufs - lufs,", "99,"), (r", highest_\w+ - peak_db", ", 99"), (r" \+ z_clap", ""),
     (r"z_reward \+ z_clap", "reward + clap"), (r"\[:keep\]", "[-keep:]"), (r"e_s\[", "0 * e_s["),
-    (r"\bdropped,", "~dropped,"), (" - x_0$", ""),
+    (r"\bdropped,", "~dropped,"), (" - x_0$", ""), (" i /", " (i + 1) /"),
 ]  # fmt: skip
 # What is added to every score, or multiplies every one, leaves these answers right.
 HARMLESS = {"check_invariance": 1, "check_select": 5}
