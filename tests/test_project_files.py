@@ -105,7 +105,9 @@ def dry_run(*arguments: str) -> str:
     ).stdout
 
 
-def test_make_book_goes_through_all_stages_in_order():
+def test_make_makes_the_environment_first_and_book_goes_through_all_stages_in_order():
+    for target in ("test", "check", "lab", "serve", "lock", "screenshots"):
+        assert dry_run(target).startswith("scripts/environment"), target
     text = dry_run("book")
     steps = ["scripts/environment", "attm study", "attm notebooks", "attm book"]
     places = [text.index(step) for step in steps]
@@ -121,11 +123,6 @@ def test_torture_without_a_part_is_all_of_it(monkeypatch):
     words = shlex.split(re.search(r"scripts/torture\.py(.*)", dry_run("torture"))[1])
     assert torture.asked(words).parts == list(torture.PARTS)
     assert torture.asked(["disk", "kills"]).parts == ["disk", "kills"]
-
-
-@pytest.mark.parametrize("target", ["test", "check", "lab", "serve", "lock", "screenshots"])
-def test_make_has_the_target_and_makes_the_environment_first(target):
-    assert dry_run(target).startswith("scripts/environment")
 
 
 def test_ci_runs_rules_tests_and_the_smallest_book_by_pinned_actions():

@@ -106,15 +106,6 @@ def test_songeval_pairs_follow_the_seed_and_the_gap(tmp_path):
     assert (number["a_audio"] - number["b_audio"]).abs().min() >= 5
 
 
-def read_last(folder: Path, kind: str, record: dict[str, Any]) -> pd.DataFrame:
-    """What is read of a record after good ones, where ids must differ."""
-    if kind == "aime":
-        return preferences.read_aime(*aime_files(folder, [record]))
-    if kind == "songeval":
-        return preferences.read_songeval(write(folder / "metadata.jsonl", [record]), 1)
-    return preferences.read_music_arena(write(folder / "battles.json", [BATTLES[0], record]))
-
-
 def rated(*annotation: object) -> dict[str, Any]:
     return {"song_id": "s", "annotation": list(annotation)}
 
@@ -142,7 +133,13 @@ MALFORMED = [
 @pytest.mark.parametrize(("record", "kind", "message"), MALFORMED)
 def test_malformed_records_are_refused(tmp_path, record, kind, message):
     with pytest.raises(InputError, match=message):
-        read_last(tmp_path, kind, record)
+        if kind == "aime":
+            preferences.read_aime(*aime_files(tmp_path, [record]))
+        elif kind == "songeval":
+            preferences.read_songeval(write(tmp_path / "metadata.jsonl", [record]), 1)
+        else:
+            rows = [battle(0, "A"), record]  # ids must differ
+            preferences.read_music_arena(write(tmp_path / "battles.json", rows))
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])

@@ -79,12 +79,6 @@ def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
     table = open_table(done)
     assert set(table.columns) == {*COLUMNS, *REWARD_COLUMNS, "problem"}
     assert len(table) == 22 and (table["problem"] == "").all()
-    # Two channels of which the second is half the first: their mean is 0.75 of a tone that the
-    # whole track's peak brings to 0.95, so a window's mean level lies between.
-    means = open_latents(done).mean[torch.arange(len(open_latents(done)))]
-    assert means.shape[1:] == (4, 3)
-    peak = max(float(open_latents(done, s).mean[torch.arange(3)].max()) for s in ("train", "valid"))
-    assert 0.6 < peak <= 0.96
     tracks = table.groupby("track_id")["reward_score"].mean()
     np.testing.assert_allclose(table["track_reward_score"], tracks[table["track_id"]])
 

@@ -62,7 +62,7 @@ def write_flan_t5(folder: Path) -> nn.Module:
     return model
 
 
-def write_mert(folder: Path, **changes: object) -> nn.Module:
+def write_mert(folder: Path) -> nn.Module:
     """MERT's files: HuBERT's weights under the old names of weight normalisation."""
     from transformers import HubertConfig, HubertModel
 
@@ -81,7 +81,7 @@ def write_mert(folder: Path, **changes: object) -> nn.Module:
         "deepnorm": False, "feature_extractor_cqt": False, "feature_extractor_cqt_bins": 336,
         "feat_proj_layer_norm": True, "mask_channel_length": 10,
     }  # fmt: skip
-    (folder / "config.json").write_text(json.dumps(stated | changes))
+    (folder / "config.json").write_text(json.dumps(stated))
     write_mert_processor(folder)
     return model
 

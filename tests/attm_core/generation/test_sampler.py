@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -18,14 +16,6 @@ def test_two_euler_steps_by_hand() -> None:
     seen: list[tuple[int, float]] = []
     euler_sample(lambda x, t: x, NOISE, 4, lambda i, t, x: seen.append((i, t)))
     assert seen == [(0, 1.0), (1, 0.75), (2, 0.5), (3, 0.25), (4, 0.0)]
-
-
-def test_error_falls_as_the_first_power_of_the_step() -> None:
-    def error(n_steps: int) -> float:
-        result = euler_sample(lambda x, t: x, torch.ones(1, 1, 1, dtype=torch.float64), n_steps)
-        return abs(result.item() - math.exp(-1))
-
-    assert error(50) / error(100) == pytest.approx(2.0, rel=0.05)
 
 
 def test_noise_of_a_prompt_does_not_depend_on_the_batch() -> None:
