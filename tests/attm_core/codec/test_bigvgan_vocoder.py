@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from vae_weights import TINY_BIGVGAN
 
 from attm_core.codec import bigvgan_vocoder
 from attm_core.codec.mel import MEL_44K
 from attm_core.errors import CheckpointError
+
+LOG_MEL = torch.randn(2, 128, 6, generator=torch.Generator().manual_seed(1)) - 4.0
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +33,11 @@ def folder(tmp_path: Path, untrained: nn.Module) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def log_mel() -> Tensor:
-    return torch.randn(2, 128, 6, generator=torch.Generator().manual_seed(1)) - 4.0
-
-
-def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module, log_mel: Tensor) -> None:
+def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module) -> None:
     vocoder = bigvgan_vocoder.load_bigvgan(folder, MEL_44K)
     with torch.no_grad():
-        expected = untrained(log_mel)
-        waves = vocoder(log_mel)
+        expected = untrained(LOG_MEL)
+        waves = vocoder(LOG_MEL)
     assert waves.shape == (2, 1, 6 * 512)
     assert (waves - expected).norm() < 1e-4 * (expected - expected.mean()).norm()
     assert expected.std() > 0.01
@@ -49,15 +46,15 @@ def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module, log_me
     assert not any(parameter.requires_grad for parameter in vocoder.parameters())
     with torch.no_grad():
         vocoder.conv_post.weight.mul_(1e4)
-        assert vocoder(log_mel).abs().max() == 1.0
+        assert vocoder(LOG_MEL).abs().max() == 1.0
 
 
-def test_loads_weights_saved_without_weight_norm(tmp_path: Path, log_mel: Tensor) -> None:
+def test_loads_weights_saved_without_weight_norm(tmp_path: Path) -> None:
     plain = bigvgan_vocoder.random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(2))
     plain._save_pretrained(tmp_path)
     with torch.no_grad():
-        waves = plain(log_mel)
-        assert torch.equal(bigvgan_vocoder.load_bigvgan(tmp_path)(log_mel), waves)
+        waves = plain(LOG_MEL)
+        assert torch.equal(bigvgan_vocoder.load_bigvgan(tmp_path)(LOG_MEL), waves)
     assert 0.001 < waves.std() < 0.5
 
 

@@ -13,9 +13,8 @@ from attm_core.data.extraction import ExtractionCast, ExtractionConfig
 from attm_core.data.jamendo import Caption, window_table
 
 RATE_HZ = 4_000
-WINDOW_S = 0.5
 CONFIG = ExtractionConfig(shard_size=4, batch_size=3, dtype="float32")
-WINDOWS = WindowConfig(max_windows=3, window_s=WINDOW_S, min_track_s=0.25, n_valid=2, n_test=1)
+WINDOWS = WindowConfig(max_windows=3, window_s=0.5, min_track_s=0.25, n_valid=2, n_test=1)
 
 
 class ToyCodec:

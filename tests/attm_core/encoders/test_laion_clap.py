@@ -133,21 +133,18 @@ def test_published_size() -> None:
     assert len(network.state_dict()) == 504  # 505 in the files, with the buffer that is dropped
 
 
-@pytest.fixture
-def content(network: torch.nn.Module) -> dict[str, object]:
-    return published_files.clap_checkpoint(network)
-
-
-def test_other_positions_are_refused(content, published, tmp_path) -> None:
+def test_other_positions_are_refused(network, published, tmp_path) -> None:
+    content = published_files.clap_checkpoint(network)
     content["state_dict"][f"module.{_POSITION_IDS}"].zero_()
     torch.save(content, tmp_path / NAME)
     with pytest.raises(CheckpointError, match="is not 0, 1, 2"):
         load(tmp_path, published)
 
 
-def test_a_bare_state_dict_without_the_old_buffer_loads(content, published, tmp_path, clap) -> None:
-    del content["state_dict"][f"module.{_POSITION_IDS}"]
-    torch.save(content["state_dict"], tmp_path / NAME)
+def test_a_bare_state_dict_without_the_old_buffer_loads(network, published, tmp_path, clap) -> None:
+    state = published_files.clap_checkpoint(network)["state_dict"]
+    del state[f"module.{_POSITION_IDS}"]
+    torch.save(state, tmp_path / NAME)
     texts = ["the", "piano"]
     assert torch.equal(load(tmp_path, published).embed_text(texts), clap.embed_text(texts))
 

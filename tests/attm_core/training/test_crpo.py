@@ -79,13 +79,12 @@ def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(polic
     objective = CRPOObjective(policy, *pairs, settings(nulls=NullConfig(0.5, 0.5)))
     seen = []
 
-    class Spy(torch.nn.Module):
-        def forward(self, x_t, t, conditions, s):
-            seen.append((x_t, t, conditions.tokens, conditions.pooled, s))
-            return policy(x_t, t, conditions, s)
+    def spy(x_t, t, conditions, s):
+        seen.append((x_t, t, conditions.tokens, conditions.pooled, s))
+        return policy(x_t, t, conditions, s)
 
-    draw, objective.reference = objective.draw(2), Spy()
-    objective.losses(Spy(), draw)
+    draw, objective.reference = objective.draw(2), spy
+    objective.losses(spy, draw)
     for own, frozen in zip(*seen, strict=True):
         assert torch.equal(own, frozen)
     x_t, t, tokens, pooled, s = seen[0]
