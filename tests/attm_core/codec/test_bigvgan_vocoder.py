@@ -1,11 +1,9 @@
 """BigVGAN from a local folder: a small model of the real class, saved as the real one is."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 from vae_weights import TINY_BIGVGAN
 
 from attm_core.codec import bigvgan_vocoder
@@ -16,7 +14,7 @@ LOG_MEL = torch.randn(2, 128, 6, generator=torch.Generator().manual_seed(1)) - 4
 
 
 @pytest.fixture(scope="module")
-def untrained() -> nn.Module:
+def untrained():
     """Loud, not yet clipping, and of magnitudes that weight norm has to fold."""
     vocoder = bigvgan_vocoder._make_bigvgan(TINY_BIGVGAN)
     generator = torch.Generator().manual_seed(0)
@@ -28,12 +26,12 @@ def untrained() -> nn.Module:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, untrained: nn.Module) -> Path:
+def folder(tmp_path, untrained):
     untrained._save_pretrained(tmp_path)  # the package's own way
     return tmp_path
 
 
-def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module) -> None:
+def test_loads_what_the_package_saves(folder, untrained):
     vocoder = bigvgan_vocoder.load_bigvgan(folder, MEL_44K)
     with torch.no_grad():
         expected = untrained(LOG_MEL)
@@ -49,7 +47,7 @@ def test_loads_what_the_package_saves(folder: Path, untrained: nn.Module) -> Non
         assert vocoder(LOG_MEL).abs().max() == 1.0
 
 
-def test_loads_weights_saved_without_weight_norm(tmp_path: Path) -> None:
+def test_loads_weights_saved_without_weight_norm(tmp_path):
     plain = bigvgan_vocoder.random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(2))
     plain._save_pretrained(tmp_path)
     with torch.no_grad():
@@ -59,7 +57,7 @@ def test_loads_weights_saved_without_weight_norm(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow  # the meta device takes seconds to import
-def test_full_size_has_the_published_number_of_parameters() -> None:
+def test_full_size_has_the_published_number_of_parameters():
     with torch.device("meta"):
         vocoder = bigvgan_vocoder._make_bigvgan(bigvgan_vocoder.BIGVGAN_V2_44K)
     bigvgan_vocoder._remove_weight_norm(vocoder)
@@ -87,7 +85,7 @@ def test_other_configurations_are_refused(folder, changes, message):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]"])
-def test_a_broken_configuration_is_refused(folder: Path, content: str) -> None:
+def test_a_broken_configuration_is_refused(folder, content):
     (folder / "config.json").write_text(content)
     with pytest.raises(CheckpointError, match="fetch the vocoder again"):
         bigvgan_vocoder.load_bigvgan(folder)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 from vae_weights import TINY, formula_state, tiny_latents, tiny_mel
 
 from attm_core.codec import mmaudio_vae
@@ -16,7 +15,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
-def state() -> dict[str, Tensor]:
+def state():
     return formula_state(mmaudio_vae.MMAudioVAE(TINY).state_dict())
 
 

@@ -1,7 +1,6 @@
 """MERT without remote code: the published files of a tiny model, segments, and bad input."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,11 +19,11 @@ def noise(*shape: int) -> torch.Tensor:
 
 
 @pytest.fixture
-def published(tmp_path: Path) -> torch.nn.Module:
+def published(tmp_path):
     return write_mert(tmp_path)
 
 
-def test_embedding_is_the_mean_of_the_last_layer(tmp_path: Path, published) -> None:
+def test_embedding_is_the_mean_of_the_last_layer(tmp_path, published):
     waves = noise(3, RATE)
     embedded = Mert.load(tmp_path).embed_audio(waves[:, None], RATE)
     expected = published(waves).last_hidden_state.mean(dim=1).detach()
@@ -69,14 +68,14 @@ def test_old_and_new_names_of_weights_load_and_the_mask_vector_may_lack(tmp_path
     ],
 )
 @pytest.mark.usefixtures("published")
-def test_other_models_are_refused(tmp_path: Path, file: str, change, match: str) -> None:
+def test_other_models_are_refused(tmp_path, file, change, match):
     stated = json.loads((tmp_path / file).read_text())
     (tmp_path / file).write_text("{" if change is None else json.dumps(stated | change))
     with pytest.raises((CheckpointError, InputError), match=match):
         Mert.load(tmp_path)
 
 
-def test_normalisation_follows_the_processors_configuration(tmp_path: Path, published) -> None:
+def test_normalisation_follows_the_processors_configuration(tmp_path, published):
     from transformers import Wav2Vec2FeatureExtractor
 
     waves = noise(2, RATE) + 0.05
@@ -90,7 +89,7 @@ def test_normalisation_follows_the_processors_configuration(tmp_path: Path, publ
     assert not torch.allclose(embedded, plain, atol=1e-3)
 
 
-def test_segments_cover_and_join_a_short_last_one() -> None:
+def test_segments_cover_and_join_a_short_last_one():
     segment = 300 * RATE
     assert _segment_bounds(10 * RATE) == [(0, 10 * RATE)]
     assert _segment_bounds(segment) == [(0, segment)]
@@ -111,7 +110,7 @@ def test_segments_are_weighted_by_their_frames(tmp_path, published, monkeypatch)
 
 
 @pytest.mark.usefixtures("published")
-def test_batches_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_do_not_matter(tmp_path, monkeypatch):
     encoder = Mert.load(tmp_path)
     together = encoder.embed_audio(noise(5, RATE)[:, None], RATE)
     monkeypatch.setattr(mert, "_CHUNK_S", 1)
@@ -131,6 +130,6 @@ def test_batches_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (torch.zeros(1, RATE), 0, "0 Hz"),
     ],
 )
-def test_unusable_audio_is_refused(tmp_path: Path, waves, rate, match) -> None:
+def test_unusable_audio_is_refused(tmp_path, waves, rate, match):
     with pytest.raises(InputError, match=match):
         Mert.load(tmp_path).embed_audio(waves[:, None], rate)

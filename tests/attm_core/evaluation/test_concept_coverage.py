@@ -1,4 +1,3 @@
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +24,7 @@ def marked(*values: float) -> Tensor:
     return torch.tensor(values).view(-1, 1, 1).expand(-1, 1, 100)
 
 
-def test_by_hand() -> None:
+def test_by_hand():
     # 1 of 2, 3 of 4 and 0 of 1.
     concepts = [CONCEPTS[:2], CONCEPTS, CONCEPTS[:1]]
     found = concept_coverage(marked(1.0, 3.0, 0.0), RATE, concepts, marked_judge)
@@ -40,7 +39,7 @@ def test_by_hand() -> None:
         ([["x", "x"], ["y"]], "prompt 0 needs distinct"),
     ],
 )
-def test_bad_requests_are_refused(concepts: list[list[str]], message: str) -> None:
+def test_bad_requests_are_refused(concepts, message):
     with pytest.raises(InputError, match=message):
         concept_coverage(marked(1.0, 1.0), RATE, concepts, marked_judge)
     with pytest.raises(InputError, match="one answer per concept"):
@@ -48,11 +47,11 @@ def test_bad_requests_are_refused(concepts: list[list[str]], message: str) -> No
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return write_audio_language_model(tmp_path_factory.mktemp("judge"), CONCEPTS)
 
 
-def test_language_judge_of_the_real_class(folder: Path) -> None:
+def test_language_judge_of_the_real_class(folder):
     judge = AudioLanguageJudge.load(folder)
     wave = torch.randn(2, RATE, generator=torch.Generator().manual_seed(0))
     first = judge(wave[None], RATE, [CONCEPTS])
@@ -63,7 +62,7 @@ def test_language_judge_of_the_real_class(folder: Path) -> None:
     assert len({judge._margin(audio, RATE, concept) for audio, concept in asked}) == 3
 
 
-def test_language_judge_reads_yes_against_no(folder: Path) -> None:
+def test_language_judge_reads_yes_against_no(folder):
     judge = AudioLanguageJudge.load(folder)
     numbers = judge.processor.tokenizer.get_vocab()
     logits = torch.zeros(1, 2, len(numbers))
@@ -76,7 +75,7 @@ def test_language_judge_reads_yes_against_no(folder: Path) -> None:
     assert judge(torch.zeros(1, 1, 4), RATE, [["piano"]]) == [[True]]
 
 
-def test_missing_model_says_what_to_fetch(tmp_path: Path) -> None:
+def test_missing_model_says_what_to_fetch(tmp_path):
     with pytest.raises(AssetError, match="fetch Qwen/Qwen2-Audio"):
         AudioLanguageJudge.load(tmp_path / "none")
     with pytest.raises(AssetError, match="no loadable"):
