@@ -6,11 +6,6 @@ from attm_core.backbone.flux_audio import Conditions
 
 
 @pytest.fixture
-def generator() -> torch.Generator:
-    return torch.Generator().manual_seed(7)
-
-
-@pytest.fixture
 def inputs() -> tuple[Tensor, Tensor, Conditions]:
     """x_t, t and conditions for three rows of the ``SMALL`` sizes."""
     generator = torch.Generator().manual_seed(11)

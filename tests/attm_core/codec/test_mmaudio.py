@@ -11,7 +11,6 @@ from attm_core.codec.mmaudio import SAMPLES_PER_LATENT, MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAE, random_mmaudio_vae
 from attm_core.configuration import CLIP_SAMPLES, MMAudioVAEConfig
 from attm_core.errors import ConfigError, InputError
-from attm_core.protocols import Codec
 
 SHORT = 5000  # four whole latents and 904 samples
 
@@ -32,7 +31,7 @@ def latents(n: int) -> Tensor:
 
 
 def test_ten_seconds_are_430_latents_of_440320_samples() -> None:
-    codec: Codec = MMAudioCodec(MMAudioVAE(MMAudioVAEConfig()), None)
+    codec = MMAudioCodec(MMAudioVAE(MMAudioVAEConfig()), None)
     assert (codec.sample_rate_hz, codec.n_samples) == (44_100, CLIP_SAMPLES) == (44_100, 441_000)
     assert (codec.n_latents, codec.n_channels) == (430, 40)
     assert codec.n_latents * SAMPLES_PER_LATENT == 440_320

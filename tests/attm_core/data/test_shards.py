@@ -21,7 +21,6 @@ from attm_core.errors import AssetError, ConfigError, InputError, StorageError
 from attm_core.files import load_tensors, save_tensors
 from attm_core.randomness import torch_generator
 from attm_core.ranker.reward_model import REWARD_COLUMNS
-from attm_core.training.data import LatentSet
 
 
 @pytest.fixture
@@ -69,12 +68,6 @@ def apart(*given: object) -> multiprocessing.Process:
     return process
 
 
-def in_memory(clips: LatentSet) -> LatentSet:
-    rows, texts = torch.arange(len(clips)), torch.arange(len(clips.tokens))
-    clips = replace(clips, mean=clips.mean[rows], std=clips.std[rows])
-    return replace(clips, tokens=clips.tokens[texts], pooled=clips.pooled[texts])
-
-
 def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
     table = open_table(done)
     assert set(table.columns) == {*COLUMNS, *REWARD_COLUMNS, "problem"}
@@ -98,7 +91,9 @@ def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
 
 def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
     clips = open_latents(done)
-    spelled = in_memory(clips)
+    rows, texts = torch.arange(len(clips)), torch.arange(len(clips.tokens))
+    spelled = replace(clips, mean=clips.mean[rows], std=clips.std[rows])
+    spelled = replace(spelled, tokens=clips.tokens[texts], pooled=clips.pooled[texts])
     assert not isinstance(clips.mean, torch.Tensor) and isinstance(spelled.mean, torch.Tensor)
     assert clips.digest() == spelled.digest()
     rows = torch.tensor([5, 0, 5, 11])

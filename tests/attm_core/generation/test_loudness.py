@@ -11,16 +11,12 @@ from attm_core.errors import ConfigError, InputError
 from attm_core.generation import loudness
 
 RATE = 48000
+NOISE = torch.randn(1, 16000, generator=torch.Generator().manual_seed(0))
 
 
 def tone(frequency_hz: float, amplitude: float, phase=0.0, rate=RATE) -> torch.Tensor:
     n = torch.arange(rate, dtype=torch.float64)
     return (amplitude * torch.sin(2 * math.pi * frequency_hz / rate * n + phase)).float()[None]
-
-
-def noise(seed: int, level: float = 0.1, rate: int = 16000) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return level * torch.randn(1, rate, generator=generator)
 
 
 def test_loudness_of_the_standards_tone() -> None:
@@ -50,7 +46,7 @@ def test_true_peak_of_tones(share_of_rate: float, phase: float) -> None:
 
 
 def test_true_peak_is_never_below_the_sample_peak_and_scales() -> None:
-    wave = noise(0)
+    wave = 0.1 * NOISE
     assert loudness.true_peak(wave) >= float(wave.abs().max())
     assert loudness.true_peak(3 * wave) == pytest.approx(3 * loudness.true_peak(wave), rel=1e-5)
     assert loudness.true_peak(torch.tensor([[-0.7]])) == pytest.approx(0.7)
@@ -95,7 +91,7 @@ def test_loudness_gives_way_to_the_ceiling_by_hand() -> None:
 
 @pytest.mark.parametrize("level", [0.0, 1e-6])
 def test_silence_is_left_alone(level: float) -> None:
-    wave = noise(0, level)
+    wave = level * NOISE
     scaled, report = loudness.normalize_loudness(wave, 16000)
     assert report.outcome == "silent"
     assert report.gain_db == 0.0

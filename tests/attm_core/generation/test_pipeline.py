@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
-from toy_networks import N_SAMPLES, RATE_HZ, BrokenCodec, ToySeparator, ToyStudio
+from toy_networks import N_SAMPLES, RATE_HZ, BrokenCodec, ToyBackbone, ToySeparator, ToyStudio
 from training_toys import awake, tiny_model, tiny_set
 
 from attm_core.backbone.config import Conditions
@@ -73,20 +72,17 @@ def test_prompts_and_seeds_go_in_pairs_and_clips_are_numbers():
             prompt_seeds(seed, 1)
 
 
-class Gaussian:
+class Gaussian(ToyBackbone):
     """Exact velocity of flows whose data are one point per prompt: v = (x_t − x_0)/t."""
 
-    def project(self, conditions: Conditions) -> Conditions:
-        return conditions
-
-    def velocity(self, x_t: Tensor, t: Tensor, given: Conditions, s: Tensor | None) -> Tensor:
+    def velocity(self, x_t, t, given, s):
         point = given.pooled[:, None, :] + (0 if s is None else s[:, None, None])
         return (x_t.repeat(len(given) // len(x_t), 1, 1) - point) / t[:, None, None]
 
-    def null_conditions(self, batch: int) -> Conditions:
+    def null_conditions(self, batch):
         return Conditions(torch.zeros(batch, 1, 1), torch.zeros(batch, 3))
 
-    def unnormalize(self, latents: Tensor) -> Tensor:
+    def unnormalize(self, latents):
         return 10 * latents
 
 
@@ -127,7 +123,7 @@ def test_the_real_backbone_by_separate_branches():
     torch.testing.assert_close(drawn, x.detach(), atol=1e-4, rtol=1e-4)
 
 
-def tones(n: int = 5) -> Tensor:
+def tones(n: int = 5) -> torch.Tensor:
     tone = torch.sin(2 * torch.pi * 500 * torch.arange(RATE_HZ) / RATE_HZ)
     return 0.05 * torch.arange(1.0, n + 1)[:, None, None] * tone
 

@@ -23,8 +23,8 @@ def small_head(clap: int = 3, mert: int = 5, text: int = 3, seed: int = 0) -> Tu
     return TuneJuryHead(clap, mert, (8, 4), text_width=text, generator=generator)
 
 
-def features(n: int, seed: int = 0, widths: tuple[int, int, int] = (3, 5, 3)) -> ClipFeatures:
-    generator = torch_generator(seed, "features")
+def features(n: int, *widths: int) -> ClipFeatures:
+    generator = torch_generator(0, "features")
     return ClipFeatures(*(torch.randn(n, width, generator=generator) for width in widths))
 
 
@@ -81,7 +81,7 @@ def test_score_by_hand_through_batchnorm_and_relu():
 )
 def test_a_wrong_width_is_named(name, widths):
     with pytest.raises(InputError, match=f"{name} features have shape"):
-        small_head().eval().score(features(2, widths=widths))
+        small_head().eval().score(features(2, *widths))
     with pytest.raises(InputError, match="is empty"):
         TuneJuryHead(0, 0)
 
@@ -98,7 +98,7 @@ def test_dropout_draws_from_its_generator_and_keeps_the_mean():
     assert torch.equal(layer(torch.ones(200, 200)), dropped)
     assert torch.equal(layer.eval()(dropped), dropped)
     with pytest.raises(InputError, match="set_dropout_generator"):
-        small_head().train().score(features(4))
+        small_head().train().score(features(4, 3, 5, 3))
 
 
 def test_safetensors_round_trip_keeps_weights_widths_and_scores(tmp_path):

@@ -5,15 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training_toys import (
-    SAMPLING,
-    awake,
-    interrupted,
-    same_weights,
-    tiny_model,
-    tiny_set,
-    tiny_train,
-)
+import training_toys as toys
 
 from attm_core.configuration import CRPOConfig, NullConfig
 from attm_core.errors import InputError
@@ -25,21 +17,22 @@ from attm_core.training.run import Run
 
 @pytest.fixture
 def policy():
-    model = awake(tiny_model("input_add"))
-    model.set_latent_statistics(*tiny_set().statistics())
+    model = toys.awake(toys.tiny_model("input_add"))
+    model.set_latent_statistics(*toys.tiny_set().statistics())
     return model
 
 
 def settings(n_steps: int = 12, beta: float = 2000.0, **changes) -> CRPOConfig:
     return CRPOConfig(
-        n_prompts=8, n_per_prompt=3, s=2.0, beta=beta, training=tiny_train(n_steps, **changes)
+        n_prompts=8, n_per_prompt=3, s=2.0, beta=beta, training=toys.tiny_train(n_steps, **changes)
     )
 
 
 @pytest.fixture
 def pairs():
     """Winners with their text and score, and the latents of the losers."""
-    return replace(tiny_set(16, seed=1), std=torch.zeros(16, 4, 3)), tiny_set(16, seed=2).mean
+    winners, losers = (toys.tiny_set(16, seed=seed) for seed in (1, 2))
+    return replace(winners, std=torch.zeros(16, 4, 3)), losers.mean
 
 
 def test_pairs_are_the_best_and_the_worst_under_one_prompt():
@@ -79,12 +72,13 @@ def test_both_sides_and_both_models_see_the_same_noise_time_and_conditions(polic
     objective = CRPOObjective(policy, *pairs, settings(nulls=NullConfig(0.5, 0.5)))
     seen = []
 
-    def spy(x_t, t, conditions, s):
-        seen.append((x_t, t, conditions.tokens, conditions.pooled, s))
-        return policy(x_t, t, conditions, s)
+    class Spy(torch.nn.Module):
+        def forward(self, x_t, t, conditions, s):
+            seen.append((x_t, t, conditions.tokens, conditions.pooled, s))
+            return policy(x_t, t, conditions, s)
 
-    draw, objective.reference = objective.draw(2), spy
-    objective.losses(spy, draw)
+    draw, objective.reference = objective.draw(2), Spy()
+    objective.losses(Spy(), draw)
     for own, frozen in zip(*seen, strict=True):
         assert torch.equal(own, frozen)
     x_t, t, tokens, pooled, s = seen[0]
@@ -106,7 +100,7 @@ def test_training_prefers_the_winners(policy, pairs):
 
 def test_the_stage_samples_ranks_pairs_and_trains_unless_all_fit_alike(policy, tmp_path):
     before = copy.deepcopy(policy)
-    result = crpo(policy, SAMPLING, tiny_set(6), settings(), Run(tmp_path, seed=3))
+    result = crpo(policy, toys.SAMPLING, toys.tiny_set(6), settings(), Run(tmp_path, seed=3))
     assert result.latents.shape == (8, 3, 4, 3)
     assert len(set(result.prompts)) == 8  # ten captions: none occurs twice
     assert result.clap == pytest.approx(result.latents[:, :, 0, 0].double().numpy())
@@ -125,14 +119,14 @@ def test_the_stage_samples_ranks_pairs_and_trains_unless_all_fit_alike(policy, t
 def test_a_stopped_stage_keeps_its_samples_and_ends_the_same(policy, tmp_path):
     config = settings(beta=50.0)
     whole, cut, resumed = policy, copy.deepcopy(policy), copy.deepcopy(policy)
-    wanted = crpo(whole, SAMPLING, None, config, Run(tmp_path / "whole"))
-    with interrupted(8):
-        crpo(cut, SAMPLING, None, config, Run(tmp_path / "cut"))
-    deaf = replace(SAMPLING, generate=None, judge=None)
+    wanted = crpo(whole, toys.SAMPLING, None, config, Run(tmp_path / "whole"))
+    with toys.interrupted(8):
+        crpo(cut, toys.SAMPLING, None, config, Run(tmp_path / "cut"))
+    deaf = replace(toys.SAMPLING, generate=None, judge=None)
     got = crpo(resumed, deaf, None, config, Run(tmp_path / "cut"))
-    assert same_weights(whole, resumed)
-    assert not same_weights(whole, cut)
+    assert toys.same_weights(whole, resumed)
+    assert not toys.same_weights(whole, cut)
     assert got.log["loss"].tolist() == wanted.log["loss"].tolist()
-    flat = replace(SAMPLING, judge=lambda clips, captions: (np.zeros(24), np.zeros(24)))
+    flat = replace(toys.SAMPLING, judge=lambda clips, captions: (np.zeros(24), np.zeros(24)))
     with pytest.raises(InputError, match="nothing to prefer"):
         crpo(policy, flat, None, settings(), Run(tmp_path))

@@ -5,7 +5,6 @@ import pytest
 import torch
 from training_toys import SAMPLING, interrupted, same_weights, tiny_model, tiny_set, tiny_train
 
-from attm_core.backbone.flux_audio import FluxAudio
 from attm_core.configuration import ExpertIterationConfig
 from attm_core.errors import InputError
 from attm_core.files import load_tensors
@@ -55,7 +54,7 @@ def test_controls_keep_as_many_at_random_or_none():
     assert picks["none"].tolist() == []
 
 
-def stage_1() -> FluxAudio:
+def stage_1():
     model = tiny_model()
     model.set_latent_statistics(*tiny_set().statistics())
     return model
