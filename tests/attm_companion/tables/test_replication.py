@@ -5,7 +5,7 @@ import pytest
 from attm_companion.study.result_files import read_run, write_result
 from attm_companion.study.results import QUERY, Result, Value
 from attm_companion.tables.replication import agreement, mechanisms, pairs
-from attm_companion.tables.summary import MECHANISMS, Mechanism, verdict
+from attm_companion.tables.summary import MECHANISMS, verdict
 from attm_core.errors import ResultError
 
 Z_95 = 1.959964
@@ -36,15 +36,6 @@ def test_a_value_without_interval_decides_nothing():
     assert verdict(Value(row="a", metric="fad", value=0.3, unit="FAD"), 1) == "no interval"
 
 
-def add_deciding(result: Result, mechanism: Mechanism, value: float, half: float) -> None:
-    """Add the line that a mechanism is decided by."""
-    match = QUERY.match(mechanism.query)
-    s = float(match["s"]) if match["s"] else None
-    facts = {"against": match["against"] or "", "s": s, "n": 100}
-    ends = {"low": value - half, "high": value + half}
-    result.add(match["row"], match["metric"], value, "1", **facts, **ends)
-
-
 def run(shift: float = 0.0, half: float = Z_95) -> dict[str, Result]:
     """A run whose every value is ``shift``, with an interval of ± ``half``."""
     results: dict[str, Result] = {}
@@ -53,7 +44,10 @@ def run(shift: float = 0.0, half: float = Z_95) -> dict[str, Result]:
         result = results.setdefault(
             mechanism.experiment, Result(mechanism.experiment, "toy", provenance=origin)
         )
-        add_deciding(result, mechanism, shift, half)
+        match = QUERY.match(mechanism.query)
+        facts = {"against": match["against"] or "", "s": match["s"] and float(match["s"])}
+        ends = {"low": shift - half, "high": shift + half}
+        result.add(match["row"], match["metric"], shift, "1", **facts, **ends)
     for metric in ("fad", "clap", "reward"):
         results["cumulative"].add("row0", metric, shift, "1", low=shift - half, high=shift + half)
     return results

@@ -7,18 +7,8 @@ from attm_companion.world import captions
 from attm_companion.world.arrangement import arrange
 from attm_core.randomness import numpy_generator
 
-WORDS = {
-    "tempo": "slow",
-    "pace": "at a slow tempo",
-    "mood": "urgent",
-    "mood2": "tense",
-    "work": "reel",
-    "key": "A minor",
-    "mode": "minor",
-    "instruments": "violin and cello",
-    "voices": " with a choir",
-    "manner": "softly",
-}
+WORDS = {"mood": "urgent", "work": "reel", "key": "A minor", "instruments": "violin and cello"}
+WORDS |= {"voices": " with a choir", "manner": "softly"}
 FAULT_TALK = re.compile(
     "hiss|noise|noisy|clip|distort(?!ed guitar)|dull|muffl|hum|wow|telephone|drop|mud|quality|clean"
 )

@@ -10,11 +10,8 @@ from attm_companion.world.preferences import bayes_ceiling, simulate_votes, tag_
 from attm_companion.world.vote_features import gather_pairs
 from attm_core.errors import ConfigError, InputError
 
-N_CLIPS = 400
-SMALL = PreferenceConfig(n_pairs=800, n_replicates=100)
 
-
-def make_table(n: int = N_CLIPS) -> pd.DataFrame:
+def make_table(n: int = 400) -> pd.DataFrame:
     generator = np.random.default_rng(0)
     words = [["slow", "fast"], ["calm", "bright", "dark"], ["strings", "brass", "piano"]]
     tags = [", ".join(str(generator.choice(group)) for group in words) for _ in range(n)]
@@ -38,7 +35,7 @@ FIT = tag_fit(TABLE["tags"])
 
 @pytest.fixture(scope="module")
 def votes() -> pd.DataFrame:
-    return simulate_votes(TABLE, FIT, SMALL, seed=1)
+    return simulate_votes(TABLE, FIT, PreferenceConfig(n_pairs=800, n_replicates=100), seed=1)
 
 
 @pytest.fixture(scope="module")
