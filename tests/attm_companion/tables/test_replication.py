@@ -1,5 +1,7 @@
 """What the study says of each mechanism, and whether two runs say the same."""
 
+from dataclasses import replace
+
 import pytest
 
 from attm_companion.study.result_files import read_run, write_result
@@ -9,11 +11,6 @@ from attm_companion.tables.summary import MECHANISMS, verdict
 from attm_core.errors import ResultError
 
 Z_95 = 1.959964
-
-
-def difference(value: float, half: float) -> Value:
-    low, high = value - half, value + half
-    return Value(row="a", metric="reward", value=value, unit="reward", n=100, low=low, high=high)
 
 
 @pytest.mark.parametrize(
@@ -29,11 +26,10 @@ def difference(value: float, half: float) -> Value:
     ],
 )
 def test_the_interval_alone_decides(value, half, direction, expected):
-    assert verdict(difference(value, half), direction) == expected
-
-
-def test_a_value_without_interval_decides_nothing():
-    assert verdict(Value(row="a", metric="fad", value=0.3, unit="FAD"), 1) == "no interval"
+    bare = Value(row="a", metric="reward", value=value, unit="reward")
+    line = replace(bare, low=value - half, high=value + half)
+    assert verdict(line, direction) == expected
+    assert verdict(bare, direction) == "no interval"
 
 
 def run(shift: float = 0.0, half: float = Z_95) -> dict[str, Result]:
