@@ -52,7 +52,8 @@ def test_correlations_are_those_of_the_means_over_the_training_and_the_deployed_
     assert value.low < value.value < value.high
     assert (value.n, value.paper) == (len(deployed), paper_value("fig2.hybrid_r"))
     assert result["r of sft"].paper is None
-    assert result.find("reward of bandwidth 1 at s=2") and not result.find("fad_range of bandwidth 1")
+    assert result.find("reward of bandwidth 1 at s=2")
+    assert not result.find("fad_range of bandwidth 1")
 
 
 def test_ranges_and_lift(result):
