@@ -1,6 +1,3 @@
-import pytest
-
-from attm_companion.book import PublishingError, refuse
 from attm_companion.book.layout import project_root, static_folder, tree_hash
 
 
@@ -24,9 +21,3 @@ def test_the_hash_of_a_tree_sees_names_and_contents_but_not_order(tmp_path):
     a.write_text("2")
     b.write_text("1")
     assert tree_hash(tmp_path, [a, b]) != first
-
-
-def test_refuse_lists_all_problems():
-    refuse([], "nothing")
-    with pytest.raises(PublishingError, match=r"(?s)pages: 2 problem.*- one.*- two"):
-        refuse(["one", "two"], "pages")

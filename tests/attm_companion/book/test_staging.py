@@ -58,7 +58,9 @@ def test_what_is_no_sound_book_is_refused(project):
         staging.stage(project)
     toc = project.root / "_toc.yml"
     (project.prose / "index.md").rename(project.prose / "forgotten.md")
-    with pytest.raises(PublishingError, match=r"lists book/index,[\s\S]*forgotten is not in"):
+    with pytest.raises(
+        PublishingError, match=r"2 problem[\s\S]*lists book/index,[\s\S]*- .*forgotten is not in"
+    ):
         staging.stage(project)
     toc.write_text(toc.read_text() + "  - file: notebooks/demo\n")
     with pytest.raises(PublishingError, match="multiple times: 'notebooks/demo'"):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 
@@ -37,11 +38,11 @@ def test_usage_errors_leave_with_two(words, capsys):
     assert "usage: attm" in capsys.readouterr().err
 
 
-def parser_that_raises(error: BaseException) -> argparse.ArgumentParser:
-    def run(options):
-        raise error
-
-    return parser_that_runs(run)
+def run_instead(monkeypatch, run) -> None:
+    """Whatever the words, the command is ``run``."""
+    parser = argparse.ArgumentParser()
+    parser.set_defaults(run=run)
+    monkeypatch.setattr(cli, "build_parser", lambda: parser)
 
 
 @pytest.mark.parametrize(
@@ -54,12 +55,12 @@ def parser_that_raises(error: BaseException) -> argparse.ArgumentParser:
     ],
 )
 def test_errors_are_one_line_on_stderr(monkeypatch, capsys, error, said):
-    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(error))
+    run_instead(monkeypatch, Mock(side_effect=error))
     assert cli.main([]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("attm: ") and said in captured.err
     assert (captured.err.count("\n"), captured.out) == (1, "")
-    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_raises(KeyError("a bug")))
+    run_instead(monkeypatch, Mock(side_effect=KeyError("a bug")))
     with pytest.raises(KeyError, match="a bug"):  # is not hidden
         cli.main([])
 
@@ -79,7 +80,7 @@ def test_a_signal_ends_a_command_in_one_line(monkeypatch, capsys, number, swallo
                     raise
                 left.pop()
 
-    monkeypatch.setattr(cli, "build_parser", lambda: parser_that_runs(run))
+    run_instead(monkeypatch, run)
     monkeypatch.setattr(cli, "AGAIN_S", 0.05)
     found = signal.signal(number, signal.default_int_handler)  # a job in the background ignores it
     try:
@@ -100,12 +101,6 @@ def test_a_reader_that_leaves_is_no_error(words, buffered):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
-
-
-def parser_that_runs(run) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser()
-    parser.set_defaults(run=run)
-    return parser
 
 
 def test_help_needs_no_heavy_library():

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -142,33 +140,20 @@ def test_submission_holds_one_clip_a_prompt(studio, tmp_path, capsys, words, see
     assert [path.name for path in out.parent.iterdir()] == ["sub.zip"]
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from attm_core.files import write_atomic
-def write(part):
-    part.write_text("half")
-    os.kill(os.getpid(), signal.SIGKILL)
-write_atomic(Path(sys.argv[1]), write)
-"""
-
-
 def test_submission_clears_what_a_killed_one_left_and_nothing_else(studio, tmp_path):
-    out, other = tmp_path / "sub.zip", tmp_path / "sub.b.zip"
-    for path in (out, other):
-        subprocess.run([sys.executable, "-c", KILLED, path], check=False)
-    left = {path.name: path for path in tmp_path.glob(".*.part.zip")}
-    (mine,) = (path for name, path in left.items() if not name.startswith(".sub.b."))
-    dead = mine.name.split("-")[-1].removesuffix(".part.zip")
-    kept = [left[name] for name in left if name != mine.name]
-    for name in (str(os.getppid()), "elsewhere", f"host-{dead}"):  # at work, not ours, not here
-        kept.append(mine.with_name(mine.name.replace(dead, name)))
-        kept[-1].write_text("keep")
-    words = ["--prompts", tmp_path / "p.json", "--profile", "smoke", "--out", out]
+    host, dead = os.uname().nodename, 99_999_999
+    left = tmp_path / f".sub.{host}-{dead}.part.zip"
+    kept = [  # another submission's, a running process's, of other names
+        tmp_path / f".sub.b.{host}-{dead}.part.zip",
+        tmp_path / f".sub.{host}-{os.getppid()}.part.zip",
+        *(tmp_path / f".sub.{host}-{end}" for end in (f"host-{dead}.part.zip", "x.part.zip", dead)),
+    ]
+    for path in (left, *kept):
+        path.write_text("half")
+    words = ["--prompts", tmp_path / "p.json", "--profile", "smoke", "--out", tmp_path / "sub.zip"]
     (tmp_path / "p.json").write_text('["calm"]')
     assert run("submission", *words) == 0
-    assert len(left) == 2
-    assert sorted(tmp_path.glob(".*.part.zip")) == sorted(kept)
+    assert sorted(tmp_path.glob(".sub.*")) == sorted(kept)
 
 
 def test_submission_without_a_list_takes_the_profile_s_prompts(studio, tmp_path, monkeypatch):
