@@ -53,8 +53,8 @@ def test_what_is_no_sound_book_is_refused(project):
         staging.stage(project)
     pretend_executed(project)
     with (project.root / "_config.yml").open("a") as stream:
-        stream.write("title: again\n")
-    with pytest.raises(ConfigError, match="'title' is given twice"):
+        stream.write("own:\n  title: once\n  title: again\n")
+    with pytest.raises(ConfigError, match=r"_config.yml, line \d+: 'title' is given twice"):
         staging.stage(project)
     toc = project.root / "_toc.yml"
     (project.prose / "index.md").rename(project.prose / "forgotten.md")
@@ -64,6 +64,12 @@ def test_what_is_no_sound_book_is_refused(project):
         staging.stage(project)
     toc.write_text(toc.read_text() + "  - file: notebooks/demo\n")
     with pytest.raises(PublishingError, match="multiple times: 'notebooks/demo'"):
+        staging.stage(project)
+    toc.write_text("a: [")
+    with pytest.raises(ConfigError, match=r"_toc.yml is not valid YAML"):
+        staging.stage(project)
+    toc.unlink()
+    with pytest.raises(ConfigError, match=r"_toc.yml does not exist"):
         staging.stage(project)
 
 
