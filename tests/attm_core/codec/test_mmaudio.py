@@ -3,14 +3,14 @@
 import pytest
 import torch
 from torch import Tensor
-from vae_weights import TINY, TINY_BIGVGAN
+from vae_weights import TINY, TINY_BIGVGAN, formula_state
 
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
 from attm_core.codec.mel import MEL_44K, LogMel
 from attm_core.codec.mmaudio import SAMPLES_PER_LATENT, MMAudioCodec
 from attm_core.codec.mmaudio_vae import MMAudioVAE, random_mmaudio_vae
 from attm_core.configuration import CLIP_SAMPLES, MMAudioVAEConfig
-from attm_core.errors import ConfigError, InputError
+from attm_core.errors import CheckpointError, ConfigError, InputError
 
 SHORT = 5000  # four whole latents and 904 samples
 
@@ -81,6 +81,15 @@ def test_half_precision_in_float32_out() -> None:
     decoded = codec.decode(mean)
     assert mean.dtype == std.dtype == decoded.dtype == torch.float32
     assert (mean - exact).norm() < 0.05 * exact.norm()
+
+
+def test_loads_from_the_published_files(tmp_path):
+    torch.save(formula_state(MMAudioVAE(TINY).state_dict()), tmp_path / "v1-44.pth")
+    random_bigvgan(TINY_BIGVGAN, torch.Generator().manual_seed(0))._save_pretrained(tmp_path)
+    codec = MMAudioCodec.load(tmp_path / "v1-44.pth", tmp_path, SHORT, TINY)
+    assert codec.decode(codec.encode(waves(1)[:, None])[0]).shape == (1, 1, SHORT)
+    with pytest.raises(CheckpointError, match="wanted"):
+        MMAudioCodec.load(tmp_path / "v1-44.pth", None)  # it is not of the published size
 
 
 def test_what_cannot_be_is_refused(codec: MMAudioCodec) -> None:
