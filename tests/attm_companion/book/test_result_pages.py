@@ -1,15 +1,14 @@
 """What result pages promise: an answer with live numbers first, plumbing folded, open tests."""
 
 import re
-from pathlib import Path
 
 import nbformat
 import pytest
 
 from attm_companion.book.numbers import find_number, find_phrase
+from attm_companion.study.result_files import ROOT
 from attm_core.errors import ResultError
 
-ROOT = Path(__file__).parents[3]
 PAGES = (
     "compute-account", "cross-mechanism", "cumulative-ablation", "floor-and-ceiling",
     "full-mix-reward", "head-sweep", "score-sweep", "summary", "two-runs", "variants",

@@ -65,8 +65,8 @@ def test_what_is_no_sound_book_is_refused(project):
     toc.write_text(toc.read_text() + "  - file: notebooks/demo\n")
     with pytest.raises(PublishingError, match="multiple times: 'notebooks/demo'"):
         staging.stage(project)
-    toc.write_text("a: [")
-    with pytest.raises(ConfigError, match=r"_toc.yml is not valid YAML"):
+    toc.write_text("a: &few [x, x]\nb: [*few, *few]\n")  # a bomb begins so
+    with pytest.raises(ConfigError, match=r"_toc.yml is not valid YAML: aliases are not allowed"):
         staging.stage(project)
     toc.unlink()
     with pytest.raises(ConfigError, match=r"_toc.yml does not exist"):
