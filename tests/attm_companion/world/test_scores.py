@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attm_companion.world import sheet_music as scores
-from attm_companion.world.sheet_music import KINDS, choose_files, read_piece
+from attm_companion.world.sheet_music import KINDS, choose_files, estimate_key, read_piece
 from attm_core.errors import RenderError
 
 
@@ -46,6 +46,14 @@ def test_ties_are_joined_and_grace_notes_left_out() -> None:
     part.append(note.Note("D4").getGrace())
     part.append(chord.Chord(["E4", "G4"], quarterLength=1))
     np.testing.assert_array_equal(scores._part_notes(part), [[0, 6, 60], [6, 1, 64], [6, 1, 67]])
+
+
+@pytest.mark.parametrize(("tonic", "mode"), [(0, "major"), (7, "major"), (2, "minor")])
+def test_key_of_a_scale_that_rests_on_its_triad(tonic: int, mode: str) -> None:
+    steps = (0, 2, 4, 5, 7, 9, 11) if mode == "major" else (0, 2, 3, 5, 7, 8, 11)
+    weights = (4, 1, 2, 1, 3, 1, 1)
+    notes = np.array([[0.0, w, 60 + tonic + s] for s, w in zip(steps, weights, strict=True)])
+    assert estimate_key(notes) == (tonic, mode)
 
 
 def test_an_unreadable_score_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
