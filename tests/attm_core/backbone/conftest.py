@@ -1,12 +1,11 @@
 import pytest
 import torch
-from torch import Tensor
 
 from attm_core.backbone.flux_audio import Conditions
 
 
 @pytest.fixture
-def inputs() -> tuple[Tensor, Tensor, Conditions]:
+def inputs():
     """x_t, t and conditions for three rows of the ``SMALL`` sizes."""
     generator = torch.Generator().manual_seed(11)
     x_t = torch.randn(3, 9, 4, generator=generator)

@@ -1,10 +1,7 @@
 """Weights and inputs from a formula, the same for the reference and for us."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
-from torch import Tensor
 from vae_weights import chirp
 
 from attm_core.backbone.config import FluxAudioConfig
@@ -19,7 +16,7 @@ TINY = {
 SMALL = FluxAudioConfig(**TINY | {"ffn_multiple": 16, "score_features": 16})
 
 
-def random_model(head: str = "none") -> FluxAudio:
+def random_model(head="none"):
     """Of the ``SMALL`` sizes, with random values for every parameter."""
     generator = torch.Generator().manual_seed(7)
     model = FluxAudio(SMALL.with_head(head), generator)
@@ -31,7 +28,7 @@ def random_model(head: str = "none") -> FluxAudio:
     return model
 
 
-def formula_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def formula_weights(state):
     """Every entry of a state dict, in order of its name, scaled by 1/√(fan-in)."""
     made = {}
     for rank, name in enumerate(sorted(state)):
@@ -41,7 +38,7 @@ def formula_weights(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return made
 
 
-def tiny_inputs() -> dict[str, Tensor]:
+def tiny_inputs():
     """x_t, t and text features for two rows of the TINY sizes."""
     return {
         "x_t": chirp((2, 9, 4), 0.1),

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import Tensor
 from vae_weights import TINY, TINY_BIGVGAN, formula_state
 
 from attm_core.codec.bigvgan_vocoder import random_bigvgan
@@ -16,21 +15,21 @@ SHORT = 5000  # four whole latents and 904 samples
 
 
 @pytest.fixture(scope="module")
-def codec() -> MMAudioCodec:
+def codec():
     generator = torch.Generator().manual_seed(0)
     vocoder = random_bigvgan(TINY_BIGVGAN, generator)
     return MMAudioCodec(random_mmaudio_vae(generator, TINY), vocoder, SHORT, batch_size=2)
 
 
-def waves(n: int, n_samples: int = SHORT) -> Tensor:
+def waves(n, n_samples=SHORT):
     return 0.1 * torch.randn(n, n_samples, generator=torch.Generator().manual_seed(1))
 
 
-def latents(n: int) -> Tensor:
+def latents(n):
     return torch.randn(n, 4, 3, generator=torch.Generator().manual_seed(2))
 
 
-def test_ten_seconds_are_430_latents_of_440320_samples() -> None:
+def test_ten_seconds_are_430_latents_of_440320_samples():
     codec = MMAudioCodec(MMAudioVAE(MMAudioVAEConfig()), None)
     assert (codec.sample_rate_hz, codec.n_samples) == (44_100, CLIP_SAMPLES) == (44_100, 441_000)
     assert (codec.n_latents, codec.n_channels) == (430, 40)
@@ -41,7 +40,7 @@ def test_ten_seconds_are_430_latents_of_440320_samples() -> None:
     assert codec.decode_mel(mean).shape == (1, 128, 860)
 
 
-def test_encode_is_the_vae_on_the_mel_of_whole_latents_and_sees_no_more(codec) -> None:
+def test_encode_is_the_vae_on_the_mel_of_whole_latents_and_sees_no_more(codec):
     mean, std = codec.encode(waves(1)[:, None])
     expected = codec.vae.encode(LogMel(MEL_44K)(waves(1)[:, : 4 * SAMPLES_PER_LATENT]))
     assert torch.equal(mean, expected[0].transpose(1, 2))
@@ -52,7 +51,7 @@ def test_encode_is_the_vae_on_the_mel_of_whole_latents_and_sees_no_more(codec) -
     assert torch.equal(codec.encode(changed[:, None])[0], mean)
 
 
-def test_decode_pads_with_silence(codec: MMAudioCodec) -> None:
+def test_decode_pads_with_silence(codec):
     decoded = codec.decode(latents(1))[:, 0]
     assert decoded.shape == (1, SHORT)
     assert decoded.abs().max() <= 1.0
@@ -63,7 +62,7 @@ def test_decode_pads_with_silence(codec: MMAudioCodec) -> None:
     assert torch.equal(decoded[:, : 4 * SAMPLES_PER_LATENT], expected)
 
 
-def test_batches_change_nothing(codec: MMAudioCodec) -> None:
+def test_batches_change_nothing(codec):
     three = codec.encode(waves(3)[:, None])[0]
     one_by_one = torch.cat([codec.encode(wave[None][:, None])[0] for wave in waves(3)])
     assert torch.allclose(three, one_by_one, atol=1e-5)
@@ -71,7 +70,7 @@ def test_batches_change_nothing(codec: MMAudioCodec) -> None:
     assert torch.allclose(codec.decode(latents(3)), one_by_one, atol=1e-5)
 
 
-def test_half_precision_in_float32_out() -> None:
+def test_half_precision_in_float32_out():
     generator = torch.Generator().manual_seed(0)
     vae, vocoder = random_mmaudio_vae(generator, TINY), random_bigvgan(TINY_BIGVGAN, generator)
     codec = MMAudioCodec(vae, vocoder, SHORT)
@@ -92,7 +91,7 @@ def test_loads_from_the_published_files(tmp_path):
         MMAudioCodec.load(tmp_path / "v1-44.pth", None)  # it is not of the published size
 
 
-def test_what_cannot_be_is_refused(codec: MMAudioCodec) -> None:
+def test_what_cannot_be_is_refused(codec):
     for shape in ((1, 1, SHORT - 1), (1, SHORT), (1, 1, 1)):
         with pytest.raises(InputError, match=r"not 5000|must have shape"):
             codec.encode(torch.zeros(shape))

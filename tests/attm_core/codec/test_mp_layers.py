@@ -4,22 +4,21 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
 
 from attm_core.codec import mp_layers
 
 
-def normal(*shape: int, seed: int = 0) -> Tensor:
+def normal(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def with_random_weights(module: torch.nn.Module) -> torch.nn.Module:
+def with_random_weights(module):
     for rank, parameter in enumerate(module.parameters()):
         parameter.data = mp_layers.effective_weight(normal(*parameter.shape, seed=rank))
     return module.requires_grad_(False)
 
 
-def test_unit_magnitude_and_sum_by_hand() -> None:
+def test_unit_magnitude_and_sum_by_hand():
     # Channels (3, 4): norm 5, root mean square 5/√2.
     x = torch.tensor([[[3.0], [4.0]]])
     assert mp_layers._unit_magnitude(x, dim=1).flatten().tolist() == pytest.approx(
@@ -41,5 +40,5 @@ def test_unit_magnitude_and_sum_by_hand() -> None:
     ],
     ids=["silu", "sum", "convolution", "residual block", "up-sampling"],
 )
-def test_magnitude_is_preserved(output: Tensor) -> None:
+def test_magnitude_is_preserved(output):
     assert output.square().mean().sqrt().item() == pytest.approx(1.0, abs=0.1)

@@ -1,11 +1,9 @@
 """A tiny mel VAE, its weights and inputs from a formula, the same for the reference and for us."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from attm_core.codec.bigvgan_vocoder import BIGVGAN_V2_44K
 from attm_core.configuration import MMAudioVAEConfig
@@ -19,14 +17,14 @@ TINY_BIGVGAN: dict[str, Any] = BIGVGAN_V2_44K | {
 }
 
 
-def chirp(shape: tuple[int, ...], phase: float) -> Tensor:
+def chirp(shape, phase):
     """√2·sin of a quadratic chirp over the flat index: unit variance, no two entries alike."""
     index = np.arange(int(np.prod(shape)), dtype=np.float64)
     values = np.sqrt(2.0) * np.sin(phase + 1.7 * index + 0.01 * index**2)
     return torch.from_numpy(values.reshape(shape)).float()
 
 
-def formula_state(shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def formula_state(shapes):
     """Every entry of a state dict, in order of its name; weights of several magnitudes."""
     made = {}
     for rank, name in enumerate(sorted(shapes)):
@@ -37,11 +35,11 @@ def formula_state(shapes: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return made
 
 
-def tiny_mel() -> Tensor:
+def tiny_mel():
     """Log-mel (2, 128, 12)."""
     return -4.0 + 2.0 * chirp((2, 128, 12), 0.4)
 
 
-def tiny_latents() -> Tensor:
+def tiny_latents():
     """Latents (2, 3, 6)."""
     return chirp((2, 3, 6), 0.7)

@@ -1,10 +1,8 @@
 """Roles with known answers and short tracks of tones, for tests of the extraction."""
 
 import os
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import soundfile
 import torch
 
@@ -62,12 +60,12 @@ class ToyRanker:
         return waves.abs().mean(dim=(1, 2)) + lengths
 
 
-def toy_cast(**roles) -> ExtractionCast:
+def toy_cast(**roles):
     given = {"codec": ToyCodec(), "text": ToyText(), "clap": ToyClap(), "uid": "toys"}
     return ExtractionCast(**given | {"separator": ToySeparator(), "ranker": ToyRanker()} | roles)
 
 
-def write_track(path: Path, seconds: float, pitch_hz: float, rate: int = RATE_HZ) -> None:
+def write_track(path, seconds, pitch_hz, rate=RATE_HZ):
     """A stereo tone that grows louder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     time_s = np.arange(round(seconds * rate)) / rate
@@ -75,7 +73,7 @@ def write_track(path: Path, seconds: float, pitch_hz: float, rate: int = RATE_HZ
     soundfile.write(str(path), np.stack([tone, 0.5 * tone], axis=1), rate, subtype="FLOAT")
 
 
-def hours_of_silence(path: Path, rate: int, hours: float = 3.0, n_channels: int = 1) -> None:
+def hours_of_silence(path, rate, hours=3.0, n_channels=1):
     """A WAV whose samples are a hole in the file: it takes no disk and no time to write."""
     soundfile.write(path, np.zeros((1, n_channels), dtype=np.int16), rate)
     n_bytes = int(hours * 3600) * rate * 2 * n_channels
@@ -86,7 +84,7 @@ def hours_of_silence(path: Path, rate: int, hours: float = 3.0, n_channels: int 
     os.truncate(path, 44 + n_bytes)
 
 
-def toy_table(root: Path) -> pd.DataFrame:
+def toy_table(root):
     """Windows of tracks of 1.5 s and one of 0.3 s; two rates."""
     captions = []
     for number in range(8):
@@ -97,7 +95,7 @@ def toy_table(root: Path) -> pd.DataFrame:
     return window_table(captions, root, WINDOWS)
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def contents(folder):
     """All files below a folder but locks."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {

@@ -1,7 +1,6 @@
 import json
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +16,13 @@ RATE = 8_000
 SMALL = WindowConfig(n_valid=2, n_test=1)
 
 
-def write_captions(folder: Path, value: object) -> Path:
+def write_captions(folder, value):
     path = folder / "jamendo_qwen.json"
     path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
     return path
 
 
-def add_track(root: Path, path: str, seconds: float, rate: int = RATE) -> jamendo.Caption:
+def add_track(root, path, seconds, rate=RATE):
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     wave = 0.1 * np.sin(np.arange(round(seconds * rate)) * 0.1)
     soundfile.write(str(root / path), wave, rate)
@@ -31,14 +30,14 @@ def add_track(root: Path, path: str, seconds: float, rate: int = RATE) -> jamend
 
 
 @pytest.fixture
-def tracks(tmp_path: Path) -> list[jamendo.Caption]:
+def tracks(tmp_path):
     lengths = [35.0, 25.5, 12.0, 31.0, 7.0, 30.0, 120.5]
     return [
         add_track(tmp_path, f"{n:02d}/{100 + n}.wav", length) for n, length in enumerate(lengths)
     ]
 
 
-def test_captions_are_read_in_their_order(tmp_path: Path) -> None:
+def test_captions_are_read_in_their_order(tmp_path):
     records = [
         {"path": "14/214.mp3", "caption": " Slow piano. ", "tags": ["piano"]},
         {"path": "00/7000.low.mp3", "caption": "Fast drums."},
@@ -72,7 +71,7 @@ def test_captions_that_cannot_be_used_are_refused(tmp_path, value, match):
         jamendo.read_captions(tmp_path / "none.json")
 
 
-def test_windows_by_hand() -> None:
+def test_windows_by_hand():
     # 35 s at 8 kHz: three windows, (280000 - 80000) // 2 = 100000 samples apart.
     assert jamendo._window_starts(280_000, RATE, SMALL) == [0, 100_000, 200_000]
     assert jamendo._window_starts(159_999, RATE, SMALL) == [0]
@@ -82,14 +81,14 @@ def test_windows_by_hand() -> None:
 
 
 @given(st.integers(40_000, 60_000_000), st.sampled_from([8_000, 22_050, 44_100, 48_000]))
-def test_windows_lie_in_the_track_and_do_not_overlap(n_samples: int, rate: int) -> None:
+def test_windows_lie_in_the_track_and_do_not_overlap(n_samples, rate):
     starts, width = jamendo._window_starts(n_samples, rate, SMALL), 10 * rate
     assert starts[0] == 0 and 1 <= len(starts) <= 10
     assert starts[-1] + width <= max(n_samples, width)
     assert all(b - a >= width for a, b in pairwise(starts))
 
 
-def test_the_table_has_a_row_per_window(tmp_path: Path, tracks: list[jamendo.Caption]) -> None:
+def test_the_table_has_a_row_per_window(tmp_path, tracks):
     table = jamendo.window_table(tracks, tmp_path, SMALL)
     assert tuple(table.columns) == jamendo.COLUMNS
     windows = Counter(table["track_id"])
@@ -139,7 +138,7 @@ def test_unusable_tracks_are_listed_and_neither_they_nor_the_order_matter(tmp_pa
     assert table.loc[table["track_id"] == "111", "path"].tolist() == ["11/111.low.flac"]
 
 
-def test_one_track_more_moves_at_most_two_others() -> None:
+def test_one_track_more_moves_at_most_two_others():
     ids, config = [str(n) for n in range(1000)], WindowConfig(n_valid=20, n_test=20)
     before = jamendo._assign_tracks(ids, config)
     for extra in ("a", "b", "c", "d"):

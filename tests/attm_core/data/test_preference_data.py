@@ -4,7 +4,6 @@ import json
 import math
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from attm_core.errors import InputError
 from attm_core.files import read_json, write_json
 
 
-def write(path: Path, rows: Any) -> Path:
+def write(path, rows):
     if path.suffix == ".jsonl":
         path.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
     elif path.suffix == ".parquet":
@@ -26,12 +25,12 @@ def write(path: Path, rows: Any) -> Path:
     return path
 
 
-def battle(number: int, vote: str) -> dict[str, str]:
+def battle(number, vote):
     files = {f"{side}_audio": f"{number}_{side}.wav" for side in "ab"}
     return {"battle_uuid": f"uuid-{number}", "vote": vote, "prompt": "a slow waltz", **files}
 
 
-def song(name: str, *ratings: float) -> dict[str, Any]:
+def song(name, *ratings):
     """A song whose annotators give one rating each on all axes."""
     rated = [dict.fromkeys(preferences.AXES, rating) for rating in ratings]
     return {"song_id": name, "annotation": rated}
@@ -60,7 +59,7 @@ def test_musicprefs_keeps_its_prompt_and_says_that_nobody_saw_it(tmp_path):
     assert not table["prompt_shown"].any()
 
 
-def aime_files(folder: Path, answers: list[dict[str, str]]) -> tuple[Path, Path]:
+def aime_files(folder, answers):
     tracks = [
         {"id": "1", "model": "musicgen", "description": "jazz, piano, calm", "audio": "1.mp3"},
         {"id": "2", "model": "MTG-Jamendo", "description": "jazz, piano, calm", "audio": "2.mp3"},
@@ -106,7 +105,7 @@ def test_songeval_pairs_follow_the_seed_and_the_gap(tmp_path):
     assert (number["a_audio"] - number["b_audio"]).abs().min() >= 5
 
 
-def rated(*annotation: object) -> dict[str, Any]:
+def rated(*annotation):
     return {"song_id": "s", "annotation": list(annotation)}
 
 

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 from dataclasses import replace
-from pathlib import Path
 
 import extraction_toys as toys
 import numpy as np
@@ -24,24 +23,24 @@ from attm_core.ranker.reward_model import REWARD_COLUMNS
 
 
 @pytest.fixture
-def audio(tmp_path: Path) -> Path:
+def audio(tmp_path):
     root = tmp_path / "audio"
     toys.toy_table(root).to_parquet(root / "windows.parquet")
     return root
 
 
 @pytest.fixture
-def table(audio: Path) -> pd.DataFrame:
+def table(audio):
     return pd.read_parquet(audio / "windows.parquet")
 
 
 @pytest.fixture
-def done(audio: Path, table: pd.DataFrame, tmp_path: Path) -> Path:
+def done(audio, table, tmp_path):
     extract(table, audio, toys.toy_cast(), tmp_path / "done", toys.CONFIG)
     return tmp_path / "done"
 
 
-def extract_mortally(audio: Path, folder: Path, after: int, where: str) -> None:
+def extract_mortally(audio, folder, after, where):
     """Die at the ``after``-th call of the codec or in the middle of the ``after``-th file."""
     calls, codec = itertools.count(1), toys.ToyCodec()
 
@@ -61,14 +60,14 @@ def extract_mortally(audio: Path, folder: Path, after: int, where: str) -> None:
     extract(table, audio, toys.toy_cast(codec=codec), folder, toys.CONFIG)
 
 
-def apart(*given: object) -> multiprocessing.Process:
+def apart(*given):
     """``extract_mortally`` in a process of its own."""
     process = multiprocessing.get_context("spawn").Process(target=extract_mortally, args=given)
     process.start()
     return process
 
 
-def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
+def test_every_clip_has_its_latents_and_scores(audio, done):
     table = open_table(done)
     assert set(table.columns) == {*COLUMNS, *REWARD_COLUMNS, "problem"}
     assert len(table) == 22 and (table["problem"] == "").all()
@@ -76,7 +75,7 @@ def test_every_clip_has_its_latents_and_scores(audio: Path, done: Path) -> None:
     np.testing.assert_allclose(table["track_reward_score"], tracks[table["track_id"]])
 
 
-def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
+def test_a_clip_by_hand(audio, done, table):
     row = 1
     clip = table.iloc[row]
     wave, rate = soundfile.read(str(audio / clip["path"]))
@@ -89,7 +88,7 @@ def test_a_clip_by_hand(audio: Path, done: Path, table: pd.DataFrame) -> None:
     assert score == pytest.approx(np.abs(window).mean() + len(clip["caption"]) / 1000, rel=0.01)
 
 
-def test_a_set_on_disk_is_the_set_in_memory(done: Path) -> None:
+def test_a_set_on_disk_is_the_set_in_memory(done):
     clips = open_latents(done)
     rows, texts = torch.arange(len(clips)), torch.arange(len(clips.tokens))
     spelled = replace(clips, mean=clips.mean[rows], std=clips.std[rows])
@@ -124,7 +123,7 @@ def test_a_killed_extraction_ends_with_the_same_files(audio, table, done, tmp_pa
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
 
 
-def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Path) -> None:
+def test_two_processes_make_what_one_makes(audio, done, tmp_path):
     for process in [apart(audio, tmp_path / "shared", 0, "codec") for _ in range(2)]:
         process.join(300)
         assert process.exitcode == 0
@@ -132,7 +131,7 @@ def test_two_processes_make_what_one_makes(audio: Path, done: Path, tmp_path: Pa
 
 
 def test_a_file_system_without_locks_is_an_error(audio, table, tmp_path, monkeypatch):
-    def flock(*_: object) -> None:
+    def flock(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", flock)
@@ -142,7 +141,7 @@ def test_a_file_system_without_locks_is_an_error(audio, table, tmp_path, monkeyp
         open_table(tmp_path / "out")
 
 
-def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
+def test_clips_that_cannot_be_used_are_left_out(tmp_path):
     root = tmp_path / "audio"
     table = toys.toy_table(root)
     by_path = table[table["split"] == "train"].groupby("path").size()
@@ -177,7 +176,7 @@ def test_clips_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
         open_latents(tmp_path / "mute")
 
 
-def test_another_extraction_and_what_is_none_are_refused(audio, table, done, tmp_path) -> None:
+def test_another_extraction_and_what_is_none_are_refused(audio, table, done, tmp_path):
     with pytest.raises(ConfigError, match="differs in cast"):
         extract(table, audio, toys.toy_cast(uid="others"), done, toys.CONFIG)
     with pytest.raises(ConfigError, match="differs in batch_size"):
@@ -197,7 +196,7 @@ def test_another_extraction_and_what_is_none_are_refused(audio, table, done, tmp
         open_latents(done, "dev")
 
 
-def test_sharded_rows_are_those_of_the_whole(tmp_path: Path) -> None:
+def test_sharded_rows_are_those_of_the_whole(tmp_path):
     whole = torch.arange(22.0).reshape(11, 2)
     paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
     for path, part in zip(paths, whole.split(4), strict=True):

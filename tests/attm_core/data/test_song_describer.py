@@ -1,6 +1,5 @@
 import io
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,32 +21,32 @@ ROWS = (
 RATE = 16_000
 
 
-def write_csv(folder: Path, text: str) -> Path:
+def write_csv(folder, text):
     path = folder / "song_describer.csv"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def encoded(wave: np.ndarray, kind: str = "FLAC", rate: int = RATE) -> bytes:
+def encoded(wave, kind="FLAC", rate=RATE):
     stream = io.BytesIO()
     soundfile.write(stream, wave, rate, format=kind)
     return stream.getvalue()
 
 
-def ramp(seconds: float) -> np.ndarray:
+def ramp(seconds):
     """A wave that rises from 0 to 1, with minus a half of it as second channel."""
     rise = np.arange(round(seconds * RATE)) / (seconds * RATE)
     return np.stack([rise, -0.5 * rise], axis=1)
 
 
-def write_zip(path: Path, files: dict[str, bytes]) -> Path:
+def write_zip(path, files):
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
 
 
-def test_captions_are_read(tmp_path: Path) -> None:
+def test_captions_are_read(tmp_path):
     table = song_describer.read_song_describer(write_csv(tmp_path, HEADER + ROWS))
     assert table["caption_id"].tolist() == ["2", "5", "7", "10"]
     assert table["track_id"].tolist() == ["981782", "226", "981782", "976785"]
@@ -75,14 +74,14 @@ def test_captions_are_read(tmp_path: Path) -> None:
         (HEADER + "1,2,3,4,5,6,7,8,9,10,11\n" + "1,2\n1,2,3,4,5,6,7,8,9,1,1,1\n", "CSV"),
     ],
 )
-def test_malformed_captions_are_refused(tmp_path: Path, text: str, match: str) -> None:
+def test_malformed_captions_are_refused(tmp_path, text, match):
     with pytest.raises(InputError, match=match):
         song_describer.read_song_describer(write_csv(tmp_path, text))
     with pytest.raises(InputError, match="attm assets fetch song_describer"):
         song_describer.read_song_describer(tmp_path / "none.csv")
 
 
-def test_the_middle_of_a_track_is_read_from_the_archive(tmp_path: Path) -> None:
+def test_the_middle_of_a_track_is_read_from_the_archive(tmp_path):
     files = {
         "audio/26/226.2min.flac": encoded(ramp(30.0)),
         "audio/85/976785.2min.flac": encoded(ramp(4.0)),
@@ -100,7 +99,7 @@ def test_the_middle_of_a_track_is_read_from_the_archive(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["audio.zip"]
 
 
-def test_the_centre_of_short_waves() -> None:
+def test_the_centre_of_short_waves():
     wave = torch.tensor([[1.0, 2.0, 3.0]])
     assert song_describer.centre(wave, 1).tolist() == [[2.0]]
     assert song_describer.centre(wave, 2).tolist() == [[1.0, 2.0]]

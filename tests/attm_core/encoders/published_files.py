@@ -3,11 +3,9 @@
 import json
 import os
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from attm_core.configuration import ClapArchitecture
 from attm_core.randomness import torch_generator
@@ -22,7 +20,7 @@ SMALL_CLAP = ClapArchitecture("HTSAT-tiny", n_words=4 + 256 + 2, n_layers=1)
 WORDS = ["▁a", "▁calm", "▁piano", "▁piece", "▁loud", "▁drums", "▁", *"abcdefghijklmnopqrstuvwxyz,."]
 
 
-def redraw(module: nn.Module, name: str, scale: float = 0.05) -> nn.Module:
+def redraw(module, name, scale=0.05):
     """Random weights from a named stream, buffers and norms left as they are."""
     generator = torch_generator(0, "published files", name)
     with torch.no_grad():
@@ -32,7 +30,7 @@ def redraw(module: nn.Module, name: str, scale: float = 0.05) -> nn.Module:
     return module.eval()
 
 
-def write_t5_tokenizer(folder: Path) -> int:
+def write_t5_tokenizer(folder):
     """A unigram tokenizer with T5's special tokens in T5's files; its number of words."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -51,7 +49,7 @@ def write_t5_tokenizer(folder: Path) -> int:
     return len(pieces)
 
 
-def write_flan_t5(folder: Path) -> nn.Module:
+def write_flan_t5(folder):
     """Encoder, decoder and head in one safetensors file; returns the whole model."""
     from transformers import T5Config, T5ForConditionalGeneration
 
@@ -62,7 +60,7 @@ def write_flan_t5(folder: Path) -> nn.Module:
     return model
 
 
-def write_mert(folder: Path) -> nn.Module:
+def write_mert(folder):
     """MERT's files: HuBERT's weights under the old names of weight normalisation."""
     from transformers import HubertConfig, HubertModel
 
@@ -86,12 +84,12 @@ def write_mert(folder: Path) -> nn.Module:
     return model
 
 
-def write_mert_processor(folder: Path, **changes: object) -> None:
+def write_mert_processor(folder, **changes):
     stated = {"do_normalize": False, "feature_size": 1, "sampling_rate": 24000}
     (folder / "preprocessor_config.json").write_text(json.dumps(stated | changes))
 
 
-def write_roberta_tokenizer(folder: Path) -> int:
+def write_roberta_tokenizer(folder):
     """A byte-level BPE without merges but one, in RoBERTa's files; its number of words."""
     from transformers.models.roberta.tokenization_roberta import bytes_to_unicode
 
@@ -101,7 +99,7 @@ def write_roberta_tokenizer(folder: Path) -> int:
     return len(words)
 
 
-def clap_checkpoint(network: nn.Module) -> dict[str, object]:
+def clap_checkpoint(network):
     """What LAION's training script saves: prefixes, RoBERTa's old buffer, NumPy numbers."""
     weights = OrderedDict((f"module.{k}", v) for k, v in network.state_dict().items())
     weights["module.text_branch.embeddings.position_ids"] = torch.arange(514)[None]
@@ -112,7 +110,7 @@ def clap_checkpoint(network: nn.Module) -> dict[str, object]:
     return {**facts, "state_dict": weights, "optimizer": optimizer}
 
 
-def tiny_demucs(*sources: str, channels: int = 2) -> nn.Module:
+def tiny_demucs(*sources, channels=2):
     """A small model of Demucs' first class, with weights that differ from call to call."""
     from demucs.demucs import Demucs
 
@@ -121,7 +119,7 @@ def tiny_demucs(*sources: str, channels: int = 2) -> nn.Module:
         return Demucs(list(sources), audio_channels=channels, samplerate=8000, segment=2, **size)
 
 
-def write_demucs(path: Path, *sources: str) -> Path:
+def write_demucs(path, *sources):
     """A package as demucs writes it; the published ones end in the first digits of their hash."""
     model = tiny_demucs(*sources or ("drums", "vocals"))
     args, kwargs = model._init_args_kwargs
@@ -134,14 +132,14 @@ def write_demucs(path: Path, *sources: str) -> Path:
 class MakesFolder:
     """A pickle of this makes a folder when a loader runs its code."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path):
         self.path = path
 
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self):
         return os.mkdir, (str(self.path),)
 
 
-def write_audio_language_model(path: Path, words: list[str]) -> Path:
+def write_audio_language_model(path, words):
     """A tiny Qwen2-Audio with random weights, saved the way the real one is."""
     import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers

@@ -1,7 +1,6 @@
 """FLAN-T5: the published files of a tiny model of the same class, and what can be wrong in them."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,24 +14,24 @@ TEXTS = ["a calm piano piece", "", "loud drums, " * 60]
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Module]:
+def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flan_t5")
     return folder, write_flan_t5(folder)
 
 
 @pytest.fixture
-def folder(published: tuple[Path, torch.nn.Module], tmp_path: Path) -> Path:
+def folder(published, tmp_path):
     for path in published[0].iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     return tmp_path
 
 
-def rewrite(folder: Path, change: dict[str, torch.Tensor]) -> None:
+def rewrite(folder, change):
     path = folder / "model.safetensors"
     save_file(load_file(path) | change, path)
 
 
-def test_states_are_those_of_the_whole_models_encoder(published) -> None:
+def test_states_are_those_of_the_whole_models_encoder(published):
     folder, whole = published
     encoder = FlanT5.load(folder)
     states = encoder.encode(TEXTS)
@@ -44,7 +43,7 @@ def test_states_are_those_of_the_whole_models_encoder(published) -> None:
     assert torch.equal(states[:1], expected.detach())
 
 
-def test_all_positions_are_handed_on_but_masked_inside_and_texts_cut(published) -> None:
+def test_all_positions_are_handed_on_but_masked_inside_and_texts_cut(published):
     encoder = FlanT5.load(published[0])
     states = encoder.encode(TEXTS)
     assert (states.abs().sum(-1) > 0).all()
@@ -58,13 +57,13 @@ def test_all_positions_are_handed_on_but_masked_inside_and_texts_cut(published) 
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
-def test_a_missing_file_says_how_to_fetch_it(folder: Path, name: str) -> None:
+def test_a_missing_file_says_how_to_fetch_it(folder, name):
     (folder / name).unlink()
     with pytest.raises(AssetError, match=rf"lacks {name}: run `attm assets fetch flan_t5`"):
         FlanT5.load(folder)
 
 
-def test_a_tokenizer_of_another_model_is_refused_and_the_decoder_ignored(folder: Path) -> None:
+def test_a_tokenizer_of_another_model_is_refused_and_the_decoder_ignored(folder):
     rewrite(folder, {"lm_head.weight": torch.full((3,), torch.nan)})
     assert FlanT5.load(folder).encode(["a"]).isfinite().all()
     config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 20}

@@ -4,7 +4,6 @@ Importing the package's model file and building its smallest network takes most 
 """
 
 import sys
-from pathlib import Path
 
 import published_files
 import pytest
@@ -30,12 +29,12 @@ RATE = 48_000
 
 
 @pytest.fixture(scope="module")
-def network() -> torch.nn.Module:
+def network():
     return published_files.redraw(build_network(published_files.SMALL_CLAP), "clap")
 
 
 @pytest.fixture(scope="module")
-def published(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clap")
     assert published_files.write_roberta_tokenizer(folder) == published_files.SMALL_CLAP.n_words
     torch.save(published_files.clap_checkpoint(network), folder / NAME)
@@ -43,26 +42,26 @@ def published(network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clap(published: Path) -> LaionClap:
+def clap(published):
     return load(published)
 
 
-def load(folder: Path, tokenizer_folder: Path | None = None) -> LaionClap:
+def load(folder, tokenizer_folder=None):
     given = {"architecture": published_files.SMALL_CLAP}
     return LaionClap.load("evaluation", folder, tokenizer_folder or folder, **given)
 
 
-def noise(*shape: int) -> torch.Tensor:
+def noise(*shape):
     return torch.randn(*shape, generator=torch_generator(0, "clap", "noise")) * 0.1
 
 
-def test_quantisation_truncates_and_clips() -> None:
+def test_quantisation_truncates_and_clips():
     waves = torch.tensor([[0.0, 0.5, -0.5, 1.7, -1.7, 1.9 / 32767, -1.9 / 32767]])
     whole = [0, 16383, -16383, 32767, -32767, 1, -1]
     assert torch.equal(_quantize(waves), torch.tensor([whole]) / 32767)
 
 
-def test_short_audio_is_repeated_whole_then_padded_and_long_audio_cropped() -> None:
+def test_short_audio_is_repeated_whole_then_padded_and_long_audio_cropped():
     waves = torch.arange(1.0, 190_001.0)[None]
     padding = torch.zeros(1, _WINDOW - 380_000)
     assert torch.equal(_ten_seconds(waves), torch.cat([waves, waves, padding], dim=1))
@@ -74,7 +73,7 @@ def test_short_audio_is_repeated_whole_then_padded_and_long_audio_cropped() -> N
     assert torch.equal(_ten_seconds(waves[:, :_WINDOW]), waves[:, :_WINDOW])
 
 
-def test_audio_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
+def test_audio_embeddings_are_the_networks(clap, network):
     waves = noise(2, _WINDOW)
     embedded = clap.embed_audio(waves[:, None], RATE)
     given = {"waveform": _quantize(waves), "longer": torch.tensor([False, False])}
@@ -86,7 +85,7 @@ def test_audio_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Mo
     assert not torch.allclose(embedded[0], embedded[1], atol=1e-4)
 
 
-def test_long_audio_embeds_the_same_every_time(clap: LaionClap) -> None:
+def test_long_audio_embeds_the_same_every_time(clap):
     waves = noise(1, _WINDOW + 96_000)
     first = clap.embed_audio(waves[:, None], RATE)
     assert torch.equal(first, clap.embed_audio(waves[:, None], RATE))
@@ -95,7 +94,7 @@ def test_long_audio_embeds_the_same_every_time(clap: LaionClap) -> None:
     assert not torch.allclose(first, at_start.embed_audio(waves[:, None], RATE), atol=1e-5)
 
 
-def test_text_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Module) -> None:
+def test_text_embeddings_are_the_networks(clap, network):
     embedded = clap.embed_text(["the", ""])
     # Numbered by hand: <s>, "th" (260), "e" (byte 0x65 is the 69th of the byte alphabet), </s>.
     ids = torch.tensor([[0, 260, 4 + 68, 2] + [1] * 73, [0, 2] + [1] * 75])
@@ -105,7 +104,7 @@ def test_text_embeddings_are_the_networks(clap: LaionClap, network: torch.nn.Mod
     assert not torch.allclose(embedded[0], embedded[1], atol=1e-4)
 
 
-def test_texts_are_cut_after_77_tokens_and_nothing_gives_nothing(clap: LaionClap) -> None:
+def test_texts_are_cut_after_77_tokens_and_nothing_gives_nothing(clap):
     text = "x" * 75
     first, second, shorter = clap.embed_text([text, text + "yz", text[:-1] + "y"])
     assert torch.equal(first, second) and not torch.equal(first, shorter)
@@ -115,7 +114,7 @@ def test_texts_are_cut_after_77_tokens_and_nothing_gives_nothing(clap: LaionClap
         clap.embed_audio(torch.full((1, 1, 100), torch.inf), RATE)
 
 
-def test_building_touches_neither_the_package_nor_global_randomness() -> None:
+def test_building_touches_neither_the_package_nor_global_randomness():
     with pytest.raises(ConfigError, match="no configuration 'HTSAT-huge'"):
         build_network(ClapArchitecture("HTSAT-huge"))
     before = torch.random.get_rng_state()
@@ -124,7 +123,7 @@ def test_building_touches_neither_the_package_nor_global_randomness() -> None:
     assert not [name for name in sys.modules if name.split(".")[0] in ("laion_clap", "clap_module")]
 
 
-def test_published_size() -> None:
+def test_published_size():
     network = build_network(ClapArchitecture())
     assert sum(parameter.numel() for parameter in network.parameters()) == 199_564_633
     roberta = network.text_branch.config  # what a checkpoint's shapes do not tell, of roberta-base
@@ -133,7 +132,7 @@ def test_published_size() -> None:
     assert len(network.state_dict()) == 504  # 505 in the files, with the buffer that is dropped
 
 
-def test_other_positions_are_refused(network, published, tmp_path) -> None:
+def test_other_positions_are_refused(network, published, tmp_path):
     content = published_files.clap_checkpoint(network)
     content["state_dict"][f"module.{_POSITION_IDS}"].zero_()
     torch.save(content, tmp_path / NAME)
@@ -141,7 +140,7 @@ def test_other_positions_are_refused(network, published, tmp_path) -> None:
         load(tmp_path, published)
 
 
-def test_a_bare_state_dict_without_the_old_buffer_loads(network, published, tmp_path, clap) -> None:
+def test_a_bare_state_dict_without_the_old_buffer_loads(network, published, tmp_path, clap):
     state = published_files.clap_checkpoint(network)["state_dict"]
     del state[f"module.{_POSITION_IDS}"]
     torch.save(state, tmp_path / NAME)
@@ -149,7 +148,7 @@ def test_a_bare_state_dict_without_the_old_buffer_loads(network, published, tmp_
     assert torch.equal(load(tmp_path, published).embed_text(texts), clap.embed_text(texts))
 
 
-def test_missing_files_say_how_to_fetch_them(published: Path, tmp_path: Path) -> None:
+def test_missing_files_say_how_to_fetch_them(published, tmp_path):
     with pytest.raises(AssetError, match=r"90\.14\.pt: run `attm assets fetch clap_evaluation`"):
         load(tmp_path, published)
     with pytest.raises(AssetError, match=r"89\.98\.pt: run `attm assets fetch clap_conditioning`"):
@@ -159,7 +158,7 @@ def test_missing_files_say_how_to_fetch_them(published: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("text", "match"), [("{", "unreadable"), ('{"a": 0}', "does not belong")])
-def test_another_tokenizer_is_refused(published, tmp_path, text, match) -> None:
+def test_another_tokenizer_is_refused(published, tmp_path, text, match):
     published_files.write_roberta_tokenizer(tmp_path)
     (tmp_path / "vocab.json").write_text(text)
     with pytest.raises(CheckpointError, match=match):

@@ -3,7 +3,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from published_files import write_audio_language_model
-from torch import Tensor
 
 from attm_core.errors import AssetError, InputError
 from attm_core.evaluation.concept_coverage import AudioLanguageJudge, concept_coverage
@@ -12,7 +11,7 @@ RATE = 16000
 CONCEPTS = ["piano", "drums", "choir", "organ"]
 
 
-def marked_judge(waves: Tensor, rate: int, concepts: list[list[str]]) -> list[list[bool]]:
+def marked_judge(waves, rate, concepts):
     """Reads the number of concepts heard from the first sample."""
     return [
         [bool(i < wave[0, 0]) for i in range(len(names))]
@@ -20,7 +19,7 @@ def marked_judge(waves: Tensor, rate: int, concepts: list[list[str]]) -> list[li
     ]
 
 
-def marked(*values: float) -> Tensor:
+def marked(*values):
     return torch.tensor(values).view(-1, 1, 1).expand(-1, 1, 100)
 
 

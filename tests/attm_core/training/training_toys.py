@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -23,14 +22,14 @@ SIZE = {
 }  # fmt: skip
 
 
-def tiny_model(score_head: str = "global_adaln", seed: int = 0) -> FluxAudio:
+def tiny_model(score_head="global_adaln", seed=0):
     config = FluxAudioConfig(**SHAPE, **SIZE, score_head=score_head)
     model = FluxAudio(config, torch_generator(seed, "model"))
     model.set_null_text(torch.full((2, 5), -1.0), torch.full((6,), -1.0))
     return model
 
 
-def awake(model: FluxAudio) -> FluxAudio:
+def awake(model):
     """With weights past the start, where the velocity is zero, and latent statistics."""
     draw = torch_generator(3, "weights")
     with torch.no_grad():
@@ -41,7 +40,7 @@ def awake(model: FluxAudio) -> FluxAudio:
     return model.eval()
 
 
-def tiny_set(n: int = 24, seed: int = 0) -> LatentSet:
+def tiny_set(n=24, seed=0):
     draw = torch_generator(seed, "clips")
     score = torch.randn(n, generator=draw)
     mean = score[:, None, None] + 0.5 * torch.randn(n, 4, 3, generator=draw)
@@ -50,15 +49,15 @@ def tiny_set(n: int = 24, seed: int = 0) -> LatentSet:
     return LatentSet(mean, std, tokens, torch.randn(n, 6, generator=draw), score)
 
 
-def tiny_train(n_steps: int = 12, **changes: object) -> SFTConfig:
+def tiny_train(n_steps=12, **changes):
     settings = {"lr": 1e-2, "warmup_steps": 3, "precision": "fp32", "save_every": 4}
     return SFTConfig(n_steps, **{**settings, "batch_size": 8, **changes})
 
 
-def tiny_sampling(n: int = 10) -> Sampling:
+def tiny_sampling(n=10):
     """Latents are noise, judged by their mean and their first entry."""
 
-    def encode(captions: list[str]) -> Conditions:
+    def encode(captions):
         numbers = torch.tensor([float(caption) for caption in captions])
         return Conditions(numbers[:, None, None].repeat(1, 2, 5), numbers[:, None].repeat(1, 6))
 
@@ -77,7 +76,7 @@ SAMPLING = tiny_sampling()
 
 
 @contextmanager
-def interrupted(at: int, batch_size: int = 8, kills: bool = False) -> Iterator[None]:
+def interrupted(at, batch_size=8, kills=False):
     """A training of that batch size is interrupted at a step, or its process killed."""
     draw = SFTObjective.draw
 
@@ -93,6 +92,6 @@ def interrupted(at: int, batch_size: int = 8, kills: bool = False) -> Iterator[N
         yield
 
 
-def same_weights(one: FluxAudio, other: FluxAudio) -> bool:
+def same_weights(one, other):
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
