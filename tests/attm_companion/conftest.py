@@ -1,5 +1,4 @@
 import shutil
-from pathlib import Path
 
 import pytest
 import toy_stages
@@ -19,7 +18,7 @@ def browser():
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path, monkeypatch) -> Path:
+def own_folders(tmp_path, monkeypatch):
     """No test of the study reads or writes a real cache or real results."""
     monkeypatch.setenv("ATTM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ATTM_RESULTS", str(tmp_path / "results"))
@@ -32,7 +31,7 @@ def toy_log(tmp_path, monkeypatch):
     path = tmp_path / "log.txt"
     monkeypatch.setenv(toy_stages.LOG_VARIABLE, str(path))
 
-    def read() -> list[tuple[int, str]]:
+    def read():
         lines = path.read_text().splitlines() if path.exists() else []
         return [(int(pid), label) for pid, _, label in (line.partition(" ") for line in lines)]
 

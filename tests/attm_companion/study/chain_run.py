@@ -1,6 +1,5 @@
 """Corpus to scores of the submitted hybrid, as small as it goes: run it, or kill it on the way."""
 
-from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.profile import Profile, load_profile
 from attm_companion.study.scheduler import ensure
 from attm_companion.study.study import Study
@@ -9,7 +8,7 @@ CLIPS = {"n_pieces": 20, "n_train": 24, "n_valid": 8, "n_test": 8, "n_reference"
 STEPS = {"n_steps": 40, "batch_size": 8, "save_every": 10}  # long enough to be killed in between
 
 
-def tiny_profile() -> Profile:
+def tiny_profile():
     """The smoke profile with fewer clips, and training that goes on after its first save."""
     values = load_profile("smoke").model_dump()
     cast = values["cast"]
@@ -29,7 +28,7 @@ def tiny_profile() -> Profile:
     return Profile.model_validate(values | {"name": "tiny"})
 
 
-def hybrid() -> ConditionStage:
+def hybrid():
     """Sub. 1 of the tiny study."""
     study = Study(tiny_profile())
     return study.condition(study.crpo(), study.evaluation, s=study.profile.generation.s)

@@ -2,7 +2,6 @@
 
 import shutil
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import paper_world
@@ -12,7 +11,7 @@ from published_files import write_audio_language_model
 
 from attm_companion.study import paper_frozen
 from attm_companion.study.paper_frozen import MdxExtraStage
-from attm_companion.study.stage import Stage, ancestry, run_stage
+from attm_companion.study.stage import ancestry, run_stage
 from attm_companion.study.study import Study
 from attm_core import assets
 from attm_core.data import song_describer
@@ -24,14 +23,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("assets")
     paper_world.write_assets(folder)
     return folder
 
 
 @pytest.fixture
-def study(published, monkeypatch) -> Study:
+def study(published, monkeypatch):
     """A study of tiny files that stand where the published ones would."""
     monkeypatch.setenv(assets._FOLDER_VARIABLE, str(published))
     monkeypatch.setattr(paper_frozen, "verify", lambda asset: {asset.name: "unverified"})
@@ -41,7 +40,7 @@ def study(published, monkeypatch) -> Study:
     return Study(paper_world.tiny_profile())
 
 
-def run(*stages: Stage) -> None:
+def run(*stages):
     for stage in ancestry(list(stages)):
         run_stage(stage)
 

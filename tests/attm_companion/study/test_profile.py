@@ -1,7 +1,6 @@
 import math
 from dataclasses import replace
 from importlib import resources
-from typing import Any
 
 import pydantic
 import pytest
@@ -15,7 +14,7 @@ from attm_core.configuration import SFTConfig
 from attm_core.errors import ConfigError
 
 
-def raw(name: str) -> dict[str, Any]:
+def raw(name):
     file = resources.files("attm_companion.study") / "profiles" / f"{name}.yaml"
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 

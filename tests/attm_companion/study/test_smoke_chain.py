@@ -7,20 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from chain_run import hybrid
 
-from attm_companion.study.chain import TrainedStage
-from attm_companion.study.conditions import ConditionStage
 from attm_companion.study.frozen import WEIGHTS
 from attm_companion.study.launch import Launch
-from attm_companion.study.stage import RECORD_NAME, Stage, ancestry, run_stage
+from attm_companion.study.stage import RECORD_NAME, ancestry, run_stage
 from attm_core.files import load_tensors
 
 SCRIPT = Path(__file__).with_name("chain_run.py")
@@ -28,14 +24,14 @@ LIMIT_S = 600.0
 BIT_FOR_BIT = {"rtol": 0, "atol": 0, "equal_nan": True}
 
 
-def start(cache: Path) -> subprocess.Popen[str]:
+def start(cache):
     """The chain in a process group of its own, so that a kill meets its workers too."""
     environment = {**os.environ, "ATTM_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
     facts = {"env": environment, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, str(SCRIPT)], start_new_session=True, **facts)
 
 
-def finish(cache: Path) -> list[str]:
+def finish(cache):
     """Run to the end; the labels of the stages it ran."""
     with start(cache) as run:
         _, said = run.communicate(timeout=LIMIT_S)
@@ -43,7 +39,7 @@ def finish(cache: Path) -> list[str]:
     return re.findall(r"^\[\d+/\d+, \d+ s\] (.*)$", said, re.MULTILINE)
 
 
-def kill_in(stage: Stage, cache: Path) -> None:
+def kill_in(stage, cache):
     """Run until the training of a stage has saved its state for the first time, then kill -9."""
     deadline = time.monotonic() + LIMIT_S
     with start(cache) as run:
@@ -57,7 +53,7 @@ def kill_in(stage: Stage, cache: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory):
     """The cache of a chain that nothing disturbed; its labels are checked on the way."""
     cache = tmp_path_factory.mktemp("whole")
     labels = finish(cache)
@@ -67,18 +63,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cache
 
 
-def trained(condition: ConditionStage) -> list[TrainedStage]:
+def trained(condition):
     """SFT, expert iteration and CRPO of a condition of the hybrid."""
     crpo = condition.weights
     return [crpo.start.start, crpo.start, crpo]
 
 
-def weights(stage: Stage, cache: Path) -> Mapping[str, Any]:
+def weights(stage, cache):
     """The weights that a stage left in one of the caches."""
     return load_tensors(cache / stage.uid / WEIGHTS)
 
 
-def without(whole: Path, stages: Sequence[Stage], cache: Path) -> None:
+def without(whole, stages, cache):
     """Copy a cache but for some stages."""
     left_out = {stage.uid for stage in stages}
     shutil.copytree(whole, cache, ignore=lambda _, names: left_out & set(names))

@@ -57,7 +57,7 @@ class GreedyStage(stages.Stage):
     kind: Literal["greedy"] = "greedy"
     mebibytes: int
 
-    def run(self, folder) -> None:
+    def run(self, folder):
         assert sum(bytearray(self.mebibytes << 20)) == 0
         write_json(folder / "out.json", self.mebibytes)
 

@@ -1,6 +1,5 @@
 import re
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ ROWS = sorted({row for pair in PAIRS for row in pair} - {"experts.sampling", "ex
 LEVEL = {"v1": 0.5, "experts": 0.5, "control": 0.9, "v1_v2": 0.1, "v1.high": 1.0, "v1.low": 0.2}
 
 
-def condition(seed: int, row: str, noise: float, level: float) -> Scores:
+def condition(seed, row, noise, level):
     rng = np.random.default_rng([seed, ROWS.index(row)])
     prompts = np.random.default_rng(0).normal(size=N)
     reward = prompts + level + noise * rng.normal()
@@ -30,7 +29,7 @@ def condition(seed: int, row: str, noise: float, level: float) -> Scores:
     return Scores(0.3 + 0 * prompts, reward, points, np.full(N, np.nan))
 
 
-def world(seeds: int = 8, noise: float = 0.01, **levels: float) -> Result:
+def world(seeds=8, noise=0.01, **levels):
     """A table of seeds whose conditions have these Rewards beyond that of the baseline."""
     scored = {
         seed: {row: condition(seed, row, noise, levels.get(row, 0.0)) for row in ROWS}
@@ -49,11 +48,11 @@ def world(seeds: int = 8, noise: float = 0.01, **levels: float) -> Result:
 
 
 @pytest.fixture(scope="module")
-def result() -> Result:
+def result():
     return world(**LEVEL)
 
 
-def test_contrasts_by_hand(result: Result) -> None:
+def test_contrasts_by_hand(result):
     contrast = contrast_of(by_seed(result), "experts", "control", "reward")
     assert list(contrast.index) == list(range(1, 9))
     first = result["reward of experts trained with 1"], result["reward of control trained with 1"]
@@ -68,7 +67,7 @@ def test_contrasts_by_hand(result: Result) -> None:
     assert (new_prompts.over, new_prompts.n) == ("training seeds and prompts", 8 * N)
 
 
-def test_verdicts_of_a_world_whose_truth_is_known(result: Result) -> None:
+def test_verdicts_of_a_world_whose_truth_is_known(result):
     said = conclude(result)["verdict"]
     assert said["score knob of v1 (Δ_out)"] == "shows"
     assert said["score conditioning lifts Reward"] == "shows"
@@ -81,7 +80,7 @@ def test_verdicts_of_a_world_whose_truth_is_known(result: Result) -> None:
     assert set(said[len(MECHANISMS) :]) == {""}
 
 
-def test_p_values_are_adjusted_for_the_family_alone(result: Result) -> None:
+def test_p_values_are_adjusted_for_the_family_alone(result):
     family = conclude(result).iloc[: len(MECHANISMS)]
     raw, seeds = [], by_seed(result)
     for mechanism in MECHANISMS:
@@ -91,7 +90,7 @@ def test_p_values_are_adjusted_for_the_family_alone(result: Result) -> None:
     assert list(family["p"]) == pytest.approx(holm(raw))
 
 
-def test_noise_makes_verdicts_undecided_and_says_how_many_seeds_they_take() -> None:
+def test_noise_makes_verdicts_undecided_and_says_how_many_seeds_they_take():
     noisy = conclude(world(4, noise=1.0, **LEVEL))
     line = noisy.loc["CRPO changes no Reward"]
     assert line["verdict"] == "undecided"
@@ -101,7 +100,7 @@ def test_noise_makes_verdicts_undecided_and_says_how_many_seeds_they_take() -> N
         world(seeds=1)
 
 
-def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
+def test_halves_are_the_first_and_the_last_seeds(result):
     found = training_seeds.halves(result)
     assert found.loc["score conditioning lifts Reward", "agree"]
     assert list(found["second half"]) == list(conclude(result, [5, 6, 7, 8])["verdict"][:15])
@@ -118,7 +117,7 @@ def test_halves_are_the_first_and_the_last_seeds(result: Result) -> None:
         ({"noise": 1.0}, ("cannot tell", "nor seen not to")),
     ],
 )
-def test_the_answer_about_experts_follows_the_seeds(levels: dict[str, float], said: Any) -> None:
+def test_the_answer_about_experts_follows_the_seeds(levels, said):
     text = str(seed_views.experts_answer(world(**levels)))
     assert all(words in text for words in said), text
     follows = str(seed_views.consequence(world(**levels)))
@@ -133,11 +132,11 @@ def test_the_answer_about_experts_follows_the_seeds(levels: dict[str, float], sa
         ({"noise": 1.0}, "cannot be concluded"),
     ],
 )
-def test_crpo_is_read_beside_its_positive_control(levels: dict[str, float], said: str) -> None:
+def test_crpo_is_read_beside_its_positive_control(levels, said):
     assert said in str(seed_views.crpo_sentence(world(**levels)))
 
 
-def test_verdicts_and_halves_in_words(result: Result) -> None:
+def test_verdicts_and_halves_in_words(result):
     text = str(seed_views.verdict_answer(result))
     assert "Over 8 training seeds" in text
     assert re.search(r"\(Stage 1\) \(opposite: −0\.\d+ \[−", text), text

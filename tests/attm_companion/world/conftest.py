@@ -1,22 +1,20 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from attm_companion.world.build import build_corpus
 from attm_companion.world.config import CorpusConfig
-from attm_companion.world.sheet_music import Piece, make_piece
+from attm_companion.world.sheet_music import make_piece
 
 
 @pytest.fixture(scope="session")
-def tiny_config() -> CorpusConfig:
+def tiny_config():
     return CorpusConfig(
         n_pieces=20, n_train=6, n_valid=2, n_test=2, n_reference=3, n_prompts=2, voice_share=0.5
     )
 
 
 @pytest.fixture(scope="session")
-def tiny_corpus(tiny_config: CorpusConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_corpus(tiny_config, tmp_path_factory):
     """A corpus of 15 clips built by one worker."""
     folder = tmp_path_factory.mktemp("corpus")
     build_corpus(tiny_config, folder, workers=1)
@@ -24,7 +22,7 @@ def tiny_corpus(tiny_config: CorpusConfig, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def scale() -> Piece:
+def scale():
     """Four octave-wide scales of C major in quarter notes, in two parts a tenth apart."""
     steps = np.array([0, 2, 4, 5, 7, 9, 11, 12] * 4, dtype=float)
     starts = np.arange(32.0)

@@ -14,8 +14,7 @@ import torch
 
 from attm_companion.world import build
 from attm_companion.world.build import build_corpus, plan_clips
-from attm_companion.world.clip_making import Clip, ClipTask, load_piece, make_clip
-from attm_companion.world.config import CorpusConfig
+from attm_companion.world.clip_making import ClipTask, load_piece, make_clip
 from attm_companion.world.production import FAULTS, quality_of
 from attm_companion.world.store import ClipStore
 from attm_core.errors import AssetError, InputError, RenderError
@@ -24,23 +23,23 @@ from attm_core.files import read_json, sha256_file
 FILES = ("mix.npy", "instrumental.npy", "vocals.npy", "clips.parquet")
 
 
-def _hashes(folder: Path) -> list[str]:
+def _hashes(folder):
     return [sha256_file(folder / name) for name in FILES]
 
 
-def _fail_clip_0_once(task: ClipTask) -> Clip:
+def _fail_clip_0_once(task):
     if task.clip_id == 0 and task.attempt == 0:
         raise RenderError("the accordion hangs")
     return make_clip(task)
 
 
-def _copy_pieces(source: Path, target: Path) -> Path:
+def _copy_pieces(source, target):
     """A folder whose scores are read already."""
     shutil.copytree(source / "pieces", target / "pieces")
     return target
 
 
-def test_the_folder_holds_what_is_promised(tiny_corpus: Path, tiny_config: CorpusConfig) -> None:
+def test_the_folder_holds_what_is_promised(tiny_corpus, tiny_config):
     names = {path.name for path in tiny_corpus.iterdir()}
     assert names == {*FILES, "corpus.json", "pieces"}
     shape = (tiny_config.n_clips, tiny_config.n_samples)
@@ -61,7 +60,7 @@ def test_a_corpus_is_made_once_and_by_two_workers_as_by_one(tiny_corpus, tmp_pat
     assert _hashes(tmp_path / "again") == _hashes(tiny_corpus)
 
 
-def test_plan_shares_clips_over_pieces(tiny_config: CorpusConfig) -> None:
+def test_plan_shares_clips_over_pieces(tiny_config):
     pieces = {Path(f"{i}.json"): (f"piece{i}", "chorale") for i in range(40)}
     tasks = plan_clips(replace(tiny_config, n_train=53), pieces)
     assert [task.clip_id for task in tasks] == list(range(len(tasks)))
@@ -121,7 +120,7 @@ def test_a_killed_build_leaves_no_corpus_and_goes_on(tiny_corpus, tmp_path, tiny
     assert _hashes(folder) == _hashes(tiny_corpus)
 
 
-def test_waves_are_the_stored_integers(tiny_corpus: Path) -> None:
+def test_waves_are_the_stored_integers(tiny_corpus):
     store, rows = ClipStore(tiny_corpus), [4, 1]
     waves = store.waves("mix", rows)
     assert waves.dtype == torch.float32 and waves.shape == (2, store.n_samples)
@@ -134,7 +133,7 @@ def test_waves_are_the_stored_integers(tiny_corpus: Path) -> None:
         store.waves("drums", [0])
 
 
-def test_voices_and_faults_are_what_the_table_says(tiny_corpus: Path) -> None:
+def test_voices_and_faults_are_what_the_table_says(tiny_corpus):
     store = ClipStore(tiny_corpus)
     energy = store.waves("vocals", range(len(store))).square().sum(dim=1).numpy()
     has_voice = store.table["has_voice"].to_numpy()

@@ -1,13 +1,11 @@
 """The networks that listen to the miniature: stand-ins for CLAP and MERT, and the oracle."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import Tensor
 from toy_instruments import toy_clips
 
 from attm_companion.world import config, oracle
@@ -24,7 +22,7 @@ RATE_HZ = 16_000
 TOWER = config.MelTowerConfig(channels=(8, 16))
 
 
-def fit(steps: int) -> config.FitConfig:
+def fit(steps):
     return config.FitConfig(steps=steps, batch_size=24, learning_rate=5e-3)
 
 
@@ -44,11 +42,11 @@ class WordCode:
 
     width = 8
 
-    def pooled(self, texts: list[str]) -> Tensor:
+    def pooled(self, texts):
         return torch.stack([torch.randn(8, generator=torch_generator(0, text)) for text in texts])
 
 
-def toy_table(hiss: torch.Tensor) -> pd.DataFrame:
+def toy_table(hiss):
     truth = dict.fromkeys(HIDDEN, np.zeros(len(hiss)))
     plain = {"ensemble": "electric piano trio", "tempo": "slow", "key": "D major"}
     sung = np.arange(len(hiss)) % 2 == 0
@@ -60,7 +58,7 @@ def toy_table(hiss: torch.Tensor) -> pd.DataFrame:
 BUILD = {"clap": lambda size: MiniClap(size, WordCode()), "mert": MiniMert, "oracle": Oracle}
 
 
-def train(name: str) -> torch.nn.Module:
+def train(name):
     waves, captions, hiss = toy_clips(96, seed=0)
     mels, size, generator = listen(waves, RATE_HZ), SIZES[name], torch_generator(0)
     if name == "clap":
@@ -71,11 +69,11 @@ def train(name: str) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="module")
-def trained() -> dict[str, torch.nn.Module]:
+def trained():
     return {name: train(name) for name in SIZES}
 
 
-def heard(network: torch.nn.Module, waves: Tensor) -> Tensor:
+def heard(network, waves):
     """What a network says of clips (n, S), by clip."""
     if isinstance(network, Oracle):
         return torch.from_numpy(network.judge(listen(waves, RATE_HZ)).hidden)
@@ -83,7 +81,7 @@ def heard(network: torch.nn.Module, waves: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_training_is_reproducible_and_silent_about_global_state(name: str, trained) -> None:
+def test_training_is_reproducible_and_silent_about_global_state(name, trained):
     state = torch.random.get_rng_state()
     again = train(name).state_dict()
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -92,7 +90,7 @@ def test_training_is_reproducible_and_silent_about_global_state(name: str, train
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_file_round_trip(name: str, trained, tmp_path: Path) -> None:
+def test_file_round_trip(name, trained, tmp_path):
     waves, _, _ = toy_clips(3, seed=4)
     path = save_module(tmp_path / "network.safetensors", trained[name], SIZES[name])
     loaded, _ = load_module(path, type(SIZES[name]), BUILD[name])
@@ -100,7 +98,7 @@ def test_file_round_trip(name: str, trained, tmp_path: Path) -> None:
     assert torch.equal(heard(loaded, waves), heard(trained[name], waves))
 
 
-def test_info_nce_by_hand() -> None:
+def test_info_nce_by_hand():
     # Two distinct pairs with logits (a, 0; 0, a): each row and column costs log(1 + e^-a).
     logits = 2.0 * torch.eye(2)
     assert info_nce(logits, torch.tensor([0, 1])) == pytest.approx(math.log(1 + math.exp(-2)))
@@ -109,7 +107,7 @@ def test_info_nce_by_hand() -> None:
     assert info_nce(3 * torch.eye(2), torch.tensor([5, 5])) > math.log(2)
 
 
-def test_held_out_pairs_match(trained) -> None:
+def test_held_out_pairs_match(trained):
     waves, captions, _ = toy_clips(30, seed=1)
     quality = clap_quality(trained["clap"], listen(waves, RATE_HZ), captions, torch_generator(2))
     assert quality["matched"] > quality["shuffled"] + 0.5
@@ -119,7 +117,7 @@ def test_held_out_pairs_match(trained) -> None:
         train_mini_clap(waves[:2], ["x"], WordCode(), SIZES["clap"], torch_generator(0))
 
 
-def test_loudness_is_not_heard(trained) -> None:
+def test_loudness_is_not_heard(trained):
     waves, _, _ = toy_clips(4, seed=5)
     unit = waves / waves.square().mean(-1, keepdim=True).sqrt()
     soft, middle, loud = (
@@ -130,7 +128,7 @@ def test_loudness_is_not_heard(trained) -> None:
     assert torch.isfinite(listen(torch.zeros(1, 16_384), RATE_HZ)).all()
 
 
-def test_windows_do_not_overlap() -> None:
+def test_windows_do_not_overlap():
     frames = torch.arange(20.0).expand(200, 1, 20)
     first, second = disjoint_crops(frames, 8, torch_generator(0))
     assert first.shape == second.shape == (200, 1, 8)
@@ -140,7 +138,7 @@ def test_windows_do_not_overlap() -> None:
         disjoint_crops(torch.zeros(1, 1, 15), 8, torch_generator(0))
 
 
-def test_probe_by_hand() -> None:
+def test_probe_by_hand():
     features = np.linspace(-1, 1, 40)[:, None]
     assert probe_r2(features, 3 * features[:, 0] + 1, 30, ridge=0.0) == pytest.approx(1.0)
     # A constant answer of 0 for targets ±1 leaves all of their variance.
@@ -150,14 +148,14 @@ def test_probe_by_hand() -> None:
         probe_r2(features, np.ones(40), 30)
 
 
-def test_hiss_is_readable_although_no_label_told_of_it(trained) -> None:
+def test_hiss_is_readable_although_no_label_told_of_it(trained):
     waves, _, hiss = toy_clips(150, seed=1)
     embedding = heard(trained["mert"], waves)
     assert embedding.shape == (150, SIZES["mert"].tower.width)
     assert probe_r2(embedding.numpy(), hiss.numpy(), 100) > 0.8
 
 
-def test_concepts_of_a_caption() -> None:
+def test_concepts_of_a_caption():
     held = oracle.concept_table(toy_table(torch.zeros(2)))
     names = [{name for name, has in zip(CONCEPTS, row, strict=True) if has} for row in held]
     expected = {"electric piano", "fretless bass", "electric piano trio", "slow", "major, slow"}
@@ -165,7 +163,7 @@ def test_concepts_of_a_caption() -> None:
     assert concepts_of(CAPTION, TAGS) == ["electric piano", "fretless bass", "slow", "major, slow"]
 
 
-def test_expected_fit_by_hand() -> None:
+def test_expected_fit_by_hand():
     concepts = np.zeros((1, len(CONCEPTS)))
     for name, probability in {"slow": 0.9, "major, slow": 0.8, "electric piano trio": 0.3}.items():
         concepts[0, CONCEPTS.index(name)] = probability
@@ -174,7 +172,7 @@ def test_expected_fit_by_hand() -> None:
     assert Opinion(np.zeros((1, 2)), concepts, concepts[0]).fit([TAGS]) == pytest.approx(expected)
 
 
-def test_figures_by_hand() -> None:
+def test_figures_by_hand():
     table = toy_table(torch.tensor([0.0, 0.01, 0.02, 0.03]))
     hidden = np.zeros((4, len(HIDDEN)))
     hidden[:, HIDDEN.index("hiss")] = [0.0, 0.2, 0.4, 0.2]  # the last is 0.4 off
@@ -185,7 +183,7 @@ def test_figures_by_hand() -> None:
     assert quality["accuracy"] == {"voices": pytest.approx((1 / 2 + 2 / 2) / 2)}
 
 
-def test_utility_by_hand() -> None:
+def test_utility_by_hand():
     # Two ordinary training clips of quality 0 and 1 that share one of three tags with each other:
     # fit 1 twice and 1/3 twice, mean 2/3, deviation 1/3.
     table = pd.DataFrame({"split": "train", "quality": [0.0, 1.0], "tags": ["a, b, c", "a, d, e"]})
@@ -194,7 +192,7 @@ def test_utility_by_hand() -> None:
     assert taste.utility(np.array([0.5]), np.array([2 / 3])) == pytest.approx([0.0])
 
 
-def test_hidden_hiss_is_learnt(trained) -> None:
+def test_hidden_hiss_is_learnt(trained):
     waves, _, hiss = toy_clips(60, seed=1)
     opinion = trained["oracle"].judge(listen(waves, RATE_HZ))
     level = opinion.hidden[:, HIDDEN.index("hiss")]

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -24,14 +23,14 @@ CONFIG = MiniCodecConfig(
 )
 
 
-def test_kl_by_hand() -> None:
+def test_kl_by_hand():
     assert mini_codec.kl_divergence(torch.zeros(3), torch.zeros(3)) == 0
     # N(3, e): ½(9 + e − 1 − 1).
     value = mini_codec.kl_divergence(torch.tensor([3.0]), torch.tensor([1.0]))
     assert value == pytest.approx(0.5 * (7 + math.e))
 
 
-def test_principal_components_of_an_ellipse() -> None:
+def test_principal_components_of_an_ellipse():
     angle = torch.linspace(0, 2 * math.pi, 401)[:-1]
     ellipse = torch.stack([3 * angle.cos() + 7, angle.sin()], dim=1)
     components, deviations = mini_codec.principal_components(ellipse, 1)
@@ -39,7 +38,7 @@ def test_principal_components_of_an_ellipse() -> None:
     assert float(deviations[0]) == pytest.approx(3 / math.sqrt(2), rel=1e-4)
 
 
-def test_training_beats_the_linear_start_and_follows_its_generator() -> None:
+def test_training_beats_the_linear_start_and_follows_its_generator():
     waves, errors = toy_clips(64, 0)[0], []
     for steps, seed in ((60, 0), (1, 0), (1, 0), (1, 1)):
         config = replace(CONFIG, fit=FitConfig(steps=steps, batch_size=16))
@@ -50,7 +49,7 @@ def test_training_beats_the_linear_start_and_follows_its_generator() -> None:
     assert errors[1] == errors[2] != errors[3]
 
 
-def test_file_round_trip_and_shapes(tmp_path: Path) -> None:
+def test_file_round_trip_and_shapes(tmp_path):
     trained = mini_codec.train_mini_codec(toy_clips(64, 0)[0], CONFIG, torch_generator(0))
     path = save_module(tmp_path / "codec.safetensors", trained, CONFIG)
     loaded, _ = load_module(path, MiniCodecConfig, mini_codec.MiniCodec)

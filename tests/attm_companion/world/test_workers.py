@@ -3,7 +3,6 @@ import subprocess
 import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from attm_companion.world.workers import run_tasks
 from attm_core.errors import ConfigError, RenderError
 
 
-def _misbehave(folder: Path, how: str, number: int) -> int:
+def _misbehave(folder, how, number):
     if number == 1:
         (folder / "pid").write_text(str(os.getpid()))
     if number == 1 and how == "sleep":
@@ -23,7 +22,7 @@ def _misbehave(folder: Path, how: str, number: int) -> int:
     return number * number
 
 
-def test_a_script_without_guard_is_told_so(tmp_path: Path) -> None:
+def test_a_script_without_guard_is_told_so(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
         "import math\n"
@@ -40,7 +39,7 @@ def test_a_script_without_guard_is_told_so(tmp_path: Path) -> None:
     ("how", "said"),
     [("sleep", "no answer within 2 s"), ("die", "died"), ("raise", "ValueError: one is not")],
 )
-def test_a_task_that_fails_is_given_up_and_the_others_are_done(tmp_path, how, said) -> None:
+def test_a_task_that_fails_is_given_up_and_the_others_are_done(tmp_path, how, said):
     results = dict(run_tasks(partial(_misbehave, tmp_path, how), [0, 1, 2, 3], 1, 2.0))
     assert [results[i] for i in (0, 2, 3)] == [0, 4, 9]
     assert isinstance(results[1], RenderError)

@@ -3,12 +3,11 @@
 import math
 
 import torch
-from torch import Tensor
 
 PARTIALS = {"flute": [1.0], "organ": [1.0, 0.9, 0.8, 0.7], "clarinet": [1.0, 0.0, 0.8, 0.0, 0.6]}
 
 
-def toy_clips(n_clips: int, seed: int) -> tuple[Tensor, list[str], Tensor]:
+def toy_clips(n_clips, seed):
     """Waves (n, 16384) at 16 kHz, captions, and the level of hiss (n,) that no caption tells."""
     generator = torch.Generator().manual_seed(seed)
     time = torch.arange(16_384) / 16_000
@@ -21,6 +20,6 @@ def toy_clips(n_clips: int, seed: int) -> tuple[Tensor, list[str], Tensor]:
     return waves + hiss[:, None] * noise, [f"a solo {names[k]}" for k in kinds], hiss
 
 
-def tone(name: str, root_hz: Tensor, time: Tensor) -> Tensor:
+def tone(name, root_hz, time):
     partials = enumerate(PARTIALS[name], start=1)
     return 0.1 * sum(a * torch.sin(2 * math.pi * k * root_hz * time) for k, a in partials)
