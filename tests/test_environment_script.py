@@ -40,9 +40,7 @@ def run(project: Path) -> tuple[int, list[str]]:
     calls.unlink(missing_ok=True)
     command = ["bash", "scripts/environment"]
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHON": str(project / "python3.11")}
-    finished = subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, check=False
-    )
+    finished = subprocess.run(command, cwd=project, env=environment, capture_output=True)
     return finished.returncode, calls.read_text().splitlines() if calls.exists() else []
 
 

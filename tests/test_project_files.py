@@ -1,5 +1,3 @@
-"""Files at the top of the tree agree with each other."""
-
 import importlib
 import os
 import re

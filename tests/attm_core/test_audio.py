@@ -1,5 +1,3 @@
-"""Audio files: what is read, and what is refused before it takes memory."""
-
 import math
 
 import pytest

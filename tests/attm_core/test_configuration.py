@@ -1,5 +1,3 @@
-"""Settings: a value that makes no sense is refused where it is read, by its name."""
-
 import math
 
 import pytest

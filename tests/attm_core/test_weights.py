@@ -1,5 +1,3 @@
-"""Weights: initial ones from a generator, our files with their configuration, other people's."""
-
 import dataclasses
 import json
 import zipfile

@@ -1,5 +1,3 @@
-"""Tables of the benchmarks: ratios, shares of the machine's rate, the published system in full."""
-
 from collections import Counter
 
 import pytest

@@ -1,5 +1,3 @@
-"""The paper's cast from its assets to a table's row: real code and file formats, tiny weights."""
-
 import shutil
 from functools import partial
 

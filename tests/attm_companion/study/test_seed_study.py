@@ -1,5 +1,3 @@
-"""The study of training seeds, and the open questions that share its stages."""
-
 import pickle
 from types import SimpleNamespace
 

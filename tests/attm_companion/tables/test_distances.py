@@ -1,5 +1,3 @@
-"""Distances beside FAD: kernel, MAUVE, density and coverage, FAD against the number of clips."""
-
 import math
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The table of open questions, and the page that reads it."""
-
 from itertools import product
 
 import matplotlib.pyplot as plt

@@ -1,5 +1,3 @@
-"""What the study says of each mechanism, and whether two runs say the same."""
-
 from dataclasses import replace
 
 import pytest

@@ -1,5 +1,3 @@
-"""The small optimisation loop: schedule by hand, batches, crops."""
-
 import pytest
 import torch
 

@@ -1,5 +1,3 @@
-"""Listeners: utilities by hand, vote probabilities in their limits, ratings."""
-
 import math
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The networks that listen to the miniature: stand-ins for CLAP and MERT, and the oracle."""
-
 import math
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The mini codec: principal components by hand, shapes, round trip, files."""
-
 import math
 from dataclasses import replace
 

@@ -1,5 +1,3 @@
-"""MiniLM: shapes, padding, independence of the batch, and that meaning is in it."""
-
 import pytest
 import torch
 

@@ -1,5 +1,3 @@
-"""Simulated votes: shapes and sizes of the four sources, honest probabilities, features."""
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,5 +1,3 @@
-"""The published encoders' classes with random weights: sizes, reproducibility, no side effect."""
-
 import pytest
 import torch
 from published_files import SMALL_CLAP, SMALL_MERT, SMALL_T5

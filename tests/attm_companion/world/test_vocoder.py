@@ -1,5 +1,3 @@
-"""Griffin-Lim: projections, determinism, and the mel spectrogram of what comes out."""
-
 import torch
 from toy_instruments import toy_clips
 

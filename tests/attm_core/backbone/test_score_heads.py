@@ -1,5 +1,3 @@
-"""The five heads: the same start as without a head, the null score, their own way in."""
-
 import math
 
 import pytest

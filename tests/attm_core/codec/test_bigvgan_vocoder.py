@@ -1,5 +1,3 @@
-"""BigVGAN from a local folder: a small model of the real class, saved as the real one is."""
-
 import json
 
 import pytest

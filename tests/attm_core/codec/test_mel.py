@@ -1,5 +1,3 @@
-"""Log-mel spectrograms: by hand, against librosa, and their frame count."""
-
 import math
 
 import numpy as np

@@ -1,5 +1,3 @@
-"""The paper's codec from wave to latents and back: shapes, lengths, files, refusals."""
-
 import pytest
 import torch
 from vae_weights import TINY, TINY_BIGVGAN, formula_state

@@ -1,5 +1,3 @@
-"""The mel VAE: names and values of the reference, lengths, and files that are refused."""
-
 import json
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""Magnitude-preserving layers: by hand and by their property."""
-
 import math
 
 import pytest

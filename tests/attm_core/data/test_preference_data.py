@@ -1,5 +1,3 @@
-"""The four data sets from tiny files in their published forms; ratings to pairs; split files."""
-
 import json
 import math
 from functools import partial

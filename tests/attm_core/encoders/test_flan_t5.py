@@ -1,5 +1,3 @@
-"""FLAN-T5: the published files of a tiny model of the same class, and what can be wrong in them."""
-
 import json
 
 import pytest

@@ -1,5 +1,3 @@
-"""MERT without remote code: the published files of a tiny model, segments, and bad input."""
-
 import json
 
 import pytest

@@ -1,5 +1,3 @@
-"""Accuracy, reliability bins and ECE: by hand, in limits, and against the released file."""
-
 import numpy as np
 import pytest
 from scipy.special import expit

@@ -1,5 +1,3 @@
-"""RankNet training: the loss by hand, batches, early stopping, reproducibility, learning."""
-
 import math
 
 import pytest

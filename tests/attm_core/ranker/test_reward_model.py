@@ -1,5 +1,3 @@
-"""The reward model: features in order, empty prompts as zeros, ensembles, columns."""
-
 import pandas as pd
 import pytest
 import torch

@@ -1,5 +1,3 @@
-"""The score head: names, counts, feature order, initialisation, dropout stream, files."""
-
 import math
 
 import pytest
