@@ -472,8 +472,10 @@ def commands() -> Iterator[tuple[list[str], str, dict[str, Content]]]:
         words = line.split(" ") if line != "--only" else ["--only", ""]
         said = "profile 'smoke' with {" if "=" in line and "x.y" not in line else ""
         yield ["study", "--dry-run", "--profile", "smoke", *words], said, {}
-    for content in PROFILES.values():
-        yield ["study", "--dry-run", "--profile", "my.yaml"], "", {"my.yaml": content}
+    reasons = {"bomb": "aliases are not allowed", "large": "at most 1000000 are read"}
+    for name, content in PROFILES.items():
+        said = reasons.get(name, "profile 'my.yaml': ")
+        yield ["study", "--dry-run", "--profile", "my.yaml"], said, {"my.yaml": content}
         yield ["doctor", "--profile", "my.yaml"], "", {"my.yaml": content}
     for name in NAMES_OF_PROFILES:
         text = SMOKE.replace("name: smoke", f"name: {json.dumps(name)}")
