@@ -10,8 +10,6 @@ from publishing_samples import code_cell, make_notebook
 from attm_companion.book import PublishingError, execution
 from attm_companion.book.execution import execute_all, plan
 
-CHECK = "from attm_companion.notebook_parameters import check_injected\n\ncheck_injected()"
-
 
 def write(layout, name, *cells):
     nbformat.write(make_notebook(*cells), layout.notebooks / f"{name}.ipynb")
@@ -65,7 +63,8 @@ def test_a_good_and_a_failing_notebook(project):
 
 
 def test_papermill_by_hand_refuses_a_misspelt_parameter(project):
-    write(project, "demo", code_cell(CHECK))
+    check = "from attm_companion.notebook_parameters import check_injected\ncheck_injected()"
+    write(project, "demo", code_cell(check))
     command = [sys.executable, "-m", "papermill", str(project.notebooks / "demo.ipynb")]
     command += [str(project.root / "out.ipynb"), "--cwd", str(project.root), "-p", "sede", "7"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -31,7 +31,6 @@ def test_a_clean_notebook_passes(tmp_path):
     ("outputs", "message"),
     [
         ([new_output("error", ename="E", evalue="bad", traceback=[])], "stored an error: E: bad"),
-        ([new_output("stream", name="stdout", text=TRACE)], "demo, cell 3 printed a traceback"),
         ([new_output("stream", name="stderr", text=TRACE)], "demo, cell 3 printed a traceback"),
         ([html('<audio src="static/no.mp3"></audio>')], "static/no.mp3, which does not exist"),
         ([picture()], "without a text"),

@@ -17,25 +17,19 @@ COMMANDS += ["submission", "claims", "assets"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "code", "said"),
     [
-        (["--version"], f"attm-companion {__version__}\n"),
-        *(([command, "--help"], f"usage: attm {command}") for command in COMMANDS),
+        (["--version"], 0, f"attm-companion {__version__}\n"),
+        *(([command, "--help"], 0, f"usage: attm {command}") for command in COMMANDS),
+        *((words, 2, "usage: attm") for words in ([], ["nothing"], ["study", "--nothing"])),
     ],
 )
-def test_each_command_explains_itself(words, said, capsys):
+def test_each_command_explains_itself_and_usage_errors_leave_with_two(words, code, said, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(words)
-    assert stopped.value.code == 0
-    assert capsys.readouterr().out.startswith(said)
-
-
-@pytest.mark.parametrize("words", [[], ["nothing"], ["study", "--nothing"]])
-def test_usage_errors_leave_with_two(words, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(words)
-    assert stopped.value.code == 2
-    assert "usage: attm" in capsys.readouterr().err
+    assert stopped.value.code == code
+    captured = capsys.readouterr()
+    assert (captured.err if code else captured.out).startswith(said)
 
 
 def run_instead(monkeypatch, run) -> None:

@@ -1,7 +1,4 @@
-from functools import partial
-
 import numpy as np
-import pytest
 from scipy import stats
 
 from attm_companion.ledger.checks.significance import bound
@@ -22,11 +19,6 @@ def test_the_bound_is_where_the_paired_test_turns(evidence: Evidence):
         y = r * x + np.sqrt(1 - r**2) * noise
         test = paired_t_test(sd * x, sd * stats.zscore(y, ddof=1) + found.change)
         assert (test.p < 0.05) is significant
-
-    read = partial(bound, load_paper(), audit)
-    always = read("table2.row0", "table2.row1", "reward", "greater")
-    never = read("table2.row2", "table2.row3", "clap", "greater")
-    assert always.needed_r == -1
-    assert never.needed_r == 1  # a loss is no improvement
-    # By hand: 0.42 = t·2·sd/√100 with t₀.₉₅ = 1.6604 gives sd = 1.2648.
-    assert always.needed_sd == pytest.approx(1.2648, abs=1e-3)
+    always = bound(load_paper(), audit, "table2.row0", "table2.row1", "reward", "greater")
+    never = bound(load_paper(), audit, "table2.row2", "table2.row3", "clap", "greater")
+    assert (always.needed_r, never.needed_r) == (-1, 1)  # a loss is no improvement
