@@ -111,8 +111,8 @@ def test_tags_of_departures_are_well_formed(path):
             pytest.fail(f"{name_of(path)}:{number}: not '{TAG.pattern}' with a reason")
 
 
-# What there is today, so that it only shrinks; the aims: 8,000 (65 modules), 20,000 and 14,000.
-BUDGETS = {("attm_core",): 8_000, ("attm_core", "attm_companion"): 24_650, ("tests",): 15_425}
+# Aims: 8,000, 20,000, 14,000; both packages together stand where they are, and only shrink.
+BUDGETS = {("attm_core",): 8_000, ("attm_core", "attm_companion"): 24_650, ("tests",): 14_000}
 
 
 @pytest.mark.parametrize(("folders", "budget"), BUDGETS.items(), ids=str)
