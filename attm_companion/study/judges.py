@@ -97,12 +97,12 @@ class EncoderStage(Stage):
         """Embeddings (n, P) of every version of the clips."""
         return load_tensors(self.artefact(EMBEDDED))
 
-    def _embed_all(self, encoder: MiniClap | MiniMert) -> dict[str, Tensor]:
+    def _embed_all(self, encoder: MiniClap | MiniMert, folder: Path) -> dict[str, Tensor]:
         """Write the encoder's embeddings of every version, for all that read them."""
         embedded: dict[str, Tensor] = {
             version: encoder.embed_mels(self.spectrograms.mels(version)) for version in VERSIONS
         }
-        save_tensors(self.folder / EMBEDDED, embedded)
+        save_tensors(folder / EMBEDDED, embedded)
         return embedded
 
 
@@ -121,7 +121,7 @@ class ClapStage(EncoderStage):
         mels, captions = self._captioned("train", VERSIONS)
         clap = train_mini_clap(mels, captions, self.text.encoder(), self.config, generator)
         save_module(folder / WEIGHTS, clap, clap.config)
-        self._embed_all(clap)
+        self._embed_all(clap, folder)
         held_out = self._captioned("valid", ("instrumental",))
         write_json(folder / QUALITY, clap_quality(clap, *held_out, generator))
 
@@ -150,7 +150,7 @@ class MertStage(EncoderStage):
         mels, _ = self.spectrograms.of_split("train", ("mix", "round_trip"))
         mert = train_mini_mert(mels, self.config, torch_generator(self.seed, "mert"))
         save_module(folder / WEIGHTS, mert, mert.config)
-        write_json(folder / QUALITY, self._probe(self._embed_all(mert)["mix"]))
+        write_json(folder / QUALITY, self._probe(self._embed_all(mert, folder)["mix"]))
 
     def model(self) -> MiniMert:
         """The trained model."""

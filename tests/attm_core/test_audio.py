@@ -1,4 +1,5 @@
 import math
+import resource
 
 import pytest
 import torch
@@ -29,8 +30,10 @@ def test_hours_of_audio_are_refused_by_their_header(
 ):
     hours_of_silence(path := tmp_path / "long.wav", rate, hours, channels)
     monkeypatch.setattr("soundfile.SoundFile.read", None)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB
     with pytest.raises(InputError, match=said):
         load_audio(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16 * 1024
 
 
 def test_nothing_is_written_of_audio_that_is_refused(tmp_path):

@@ -1,7 +1,6 @@
 """Pieces of a project in miniature: one page, one notebook, one result."""
 
 from dataclasses import asdict
-from pathlib import Path
 
 import nbformat
 
@@ -24,7 +23,7 @@ PAGE = (
 CODE = '"""Code <b>."""\n\nrate = 2  # PAPER-SILENT: the rate is ours\n'
 
 
-def write_results(folder: Path, experiment: str = "table", profile: str = "smoke") -> Path:
+def write_results(folder, experiment="table", profile="smoke"):
     """A table of one experiment with its provenance in ``folder``; returns the folder."""
     origin = {"code_commit": "abc1234", "date": "2026-01-02", "packages": {"torch": "2"}}
     result = Result(experiment, profile, provenance=origin)

@@ -1,5 +1,3 @@
-"""The benchmark scripts: a run without the reference does not lose the last one that had it."""
-
 import importlib
 import json
 import subprocess

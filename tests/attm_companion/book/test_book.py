@@ -46,7 +46,9 @@ def test_a_book_is_built_checked_and_kept(project, monkeypatch, capsys):
     (project.prose / "index.md").write_text(
         "{num}`table: nothing of row` {says}`table: fad of row|a`\n"
     )
-    message = "has no 'nothing of row'[\\s\\S]*says: .* an interval and three phrases"
+    message = (
+        "has no 'nothing of row'[\\s\\S]*says: .* needs a line with an interval and three phrases"
+    )
     with pytest.raises(PublishingError, match=message):
         build_book(project)
     assert "−0.42" in (project.html / "book" / "index.html").read_text(), "the old book stays"

@@ -1,5 +1,3 @@
-"""The first call of a notebook is quick, because it imports little of ours."""
-
 import os
 import subprocess
 import sys

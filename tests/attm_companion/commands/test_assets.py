@@ -1,5 +1,4 @@
 import hashlib
-from pathlib import Path
 
 import pytest
 
@@ -26,14 +25,21 @@ def test_manifest_names_every_part_of_the_paper_and_pins_the_public_release():
         assert any(f"{repository}/{commit}/" in file.url for file in released.files)
 
 
-def test_a_listing_elsewhere_is_refused(tmp_path: Path):
+def test_released_files_here_match_the_manifest(released_dir):
+    states = assets.verify(assets.load_manifest()["released"], released_dir)
+    tables = {path: state for path, state in states.items() if not path.endswith(".wav")}
+    assert tables
+    assert set(tables.values()) == {"verified"}
+
+
+def test_a_listing_elsewhere_is_refused(tmp_path):
     facts = "role: r, licence: l, homepage: https://example.org"
     (tmp_path / "assets.yaml").write_text(f"thing: {{{facts}, listing: ../files.yaml}}")
     with pytest.raises(AssetError, match="would leave its folder"):
         assets.load_manifest(tmp_path / "assets.yaml")
 
 
-def test_states_of_a_file(tmp_path: Path):
+def test_states_of_a_file(tmp_path):
     body, path = b"hello\n", tmp_path / "file"
     sha256 = hashlib.sha256(body).hexdigest()
     known = assets.AssetFile("file", URL, len(body), sha256)
@@ -53,7 +59,7 @@ def test_states_of_a_file(tmp_path: Path):
     assert assets.file_state(known, path) == "wrong size"
 
 
-def test_verify_counts_and_fails_on_absent_files(tmp_path: Path, capsys, monkeypatch):
+def test_verify_counts_and_fails_on_absent_files(tmp_path, capsys, monkeypatch):
     asset = assets.Asset("x", "r", "l", "https://example.org", (assets.AssetFile("f", URL, 1),))
     monkeypatch.setattr(assets_cli, "find_asset", lambda name: asset)
     words = ["assets", "verify", "x", "--to", str(tmp_path)]

@@ -1,7 +1,6 @@
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,26 +19,26 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 class Answers(BaseHTTPRequestHandler):
     """Serves BODY in the way that ``mode`` of its server says."""
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format, *args):
         pass
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         self.server.log.append((self.path, self.headers.get("Authorization", "")))
         MODES[self.server.mode](self)
 
-    def answer(self, body: bytes, length: int | None = None) -> None:
+    def answer(self, body, length=None):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
 
-    def send_elsewhere(self, place: str) -> None:
+    def send_elsewhere(self, place):
         self.send_response(302)
         self.send_header("Location", place)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def drip(self) -> None:
+    def drip(self):
         self.answer(b"", len(BODY))
         for place in range(0, len(BODY), 100):
             self.wfile.write(BODY[place : place + 100])
@@ -49,6 +48,7 @@ class Answers(BaseHTTPRequestHandler):
 
 MODES = {
     "good": lambda it: it.answer(BODY),
+    "truncates": lambda it: it.answer(BODY[:50_000], len(BODY)),
     "recovers": lambda it: it.answer(BODY if len(it.server.log) > 2 else BODY[:9], len(BODY)),
     "busy": lambda it: it.send_error(503),
     "corrupts": lambda it: it.answer(bytes(len(BODY))),
@@ -68,7 +68,7 @@ MODES = {
 
 
 @pytest.fixture
-def server(monkeypatch) -> Iterator[ThreadingHTTPServer]:
+def server(monkeypatch):
     """On a free port of this machine; logs requests as (path, Authorization)."""
     for name, value in {"ATTEMPTS": 3, "STALL_S": 0.5}.items():
         monkeypatch.setattr(download, name, value)
@@ -84,12 +84,12 @@ def server(monkeypatch) -> Iterator[ThreadingHTTPServer]:
     thread.join()
 
 
-def asset_of(url: str, sha256: str | None = SHA256, **changes: object) -> Asset:
+def asset_of(url, sha256=SHA256, **changes):
     file = AssetFile("deep/file.bin", url, len(BODY) if sha256 else None, sha256)
     return Asset("thing", "a test", "MIT", "https://example.org", (file,), **changes)
 
 
-def test_a_good_file_is_put_in_place_once(server, tmp_path: Path, capsys):
+def test_a_good_file_is_put_in_place_once(server, tmp_path, capsys):
     (path,) = fetch(asset_of(server.url), tmp_path)
     assert path.read_bytes() == BODY
     assert list(path.parent.iterdir()) == [path]
@@ -101,7 +101,7 @@ def test_a_good_file_is_put_in_place_once(server, tmp_path: Path, capsys):
 
 
 @pytest.mark.parametrize("sha256", [SHA256, None])
-def test_a_broken_transfer_starts_over(server, tmp_path: Path, sha256: str | None):
+def test_a_broken_transfer_starts_over(server, tmp_path, sha256):
     server.mode = "recovers"
     (path,) = fetch(asset_of(server.url, sha256), tmp_path)
     assert path.read_bytes() == BODY
@@ -111,7 +111,7 @@ def test_a_broken_transfer_starts_over(server, tmp_path: Path, sha256: str | Non
 @pytest.mark.parametrize(
     "plant", [Path.symlink_to, Path.hardlink_to, lambda part, victim: os.mkfifo(part)]
 )
-def test_what_lies_in_the_place_of_a_part_is_not_written_to(server, tmp_path: Path, plant):
+def test_what_lies_in_the_place_of_a_part_is_not_written_to(server, tmp_path, plant):
     name = f"deep/.file.{os.uname().nodename}-{os.getpid()}.part.bin"
     part, victim = tmp_path / name, tmp_path / "victim"
     part.parent.mkdir()
@@ -125,6 +125,7 @@ def test_what_lies_in_the_place_of_a_part_is_not_written_to(server, tmp_path: Pa
 @pytest.mark.parametrize(
     ("mode", "message"),
     [
+        ("truncates", "failed 3 times, last: peer closed connection"),
         ("busy", "failed 3 times, last: Server error '503"),
         ("corrupts", "wrong digest"),
         ("floods", "more than the 131072 bytes"),
@@ -149,7 +150,7 @@ def test_bad_servers_leave_nothing_and_a_next_run_succeeds(
     assert file_state(asset_of(server.url).files[0], path) == "verified"
 
 
-def test_a_token_needs_consent_and_stays_with_its_host(server, tmp_path: Path, monkeypatch):
+def test_a_token_needs_consent_and_stays_with_its_host(server, tmp_path, monkeypatch):
     with pytest.raises(AssetError, match="accept its terms"):
         fetch(asset_of(server.url, gated=True), tmp_path)
     assert server.log == []

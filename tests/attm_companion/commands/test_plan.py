@@ -1,5 +1,3 @@
-"""The dry run: settings, cost and missing assets of every stage."""
-
 from collections import Counter
 
 import pytest

@@ -1,17 +1,14 @@
-"""The ledger page: what it holds, and in a real browser its filters, keyboard and requests."""
-
 import re
 from pathlib import Path
 
 import pytest
 
-from attm_companion.ledger.ledger import Entry
 from attm_companion.ledger.page import answer_form, count_rows, ledger_view, source_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def test_every_row_is_labelled_and_loads_nothing(entries: list[Entry]):
+def test_every_row_is_labelled_and_loads_nothing(entries):
     html = ledger_view(entries).html
     assert html.count('<tr id="claim-C') == len(entries)
     assert "<caption>" in html
@@ -24,14 +21,14 @@ def test_every_row_is_labelled_and_loads_nothing(entries: list[Entry]):
     assert source_rows()["HP"]["read at"].startswith("09b68ac")
 
 
-def test_the_form_for_an_answer_is_linked(monkeypatch: pytest.MonkeyPatch):
+def test_the_form_for_an_answer_is_linked(monkeypatch):
     monkeypatch.setenv("GITHUB_REPOSITORY", "someone/project")
     assert "someone/project/issues/new?template=author-answer.yml" in answer_form(ROOT).html
     assert (ROOT / ".github" / "ISSUE_TEMPLATE" / "author-answer.yml").is_file()
 
 
 @pytest.fixture
-def tab(browser, entries: list[Entry], tmp_path: Path):
+def tab(browser, entries, tmp_path):
     """The page in a browser, which asks for nothing else."""
     page = tmp_path / "ledger.html"
     page.write_text(
@@ -45,15 +42,15 @@ def tab(browser, entries: list[Entry], tmp_path: Path):
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
 
 
-def test_filters_work_from_the_keyboard_and_ask_nothing_of_the_network(tab, entries: list[Entry]):
-    def press(*keys: str) -> None:
+def test_filters_work_from_the_keyboard_and_ask_nothing_of_the_network(tab, entries):
+    def press(*keys):
         for key in keys:
             tab.keyboard.press(key)
 
-    def focus(name: str) -> str:
+    def focus(name):
         return tab.evaluate(f"document.activeElement.{name}")
 
-    def shown() -> list[str]:
+    def shown():
         rows = 'document.querySelectorAll("tbody tr:not([hidden])")'
         return tab.evaluate(f"[...{rows}].map(row => row.id)")
 

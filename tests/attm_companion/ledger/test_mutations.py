@@ -1,16 +1,14 @@
 """Every computed verdict can fail: some change of a number or a figure that it reads flips it."""
 
 import copy
-from collections.abc import Iterator
-from typing import Any
 from unittest.mock import patch
 
 import pytest
 
-from attm_companion.ledger.evidence import Claim, Evidence, load_claims
+from attm_companion.ledger.evidence import Evidence, load_claims
 from attm_companion.ledger.ledger import run_check
 from attm_companion.ledger.release.audit import Audit
-from attm_companion.paper_numbers import Cell, Paper, parse_cell
+from attm_companion.paper_numbers import Paper, parse_cell
 
 COMPUTED = [claim for claim in load_claims().values() if claim.kind == "computed"]
 FACTORS = (0.5, 0.9, 1.1, 2.0, 10.0, 0.0, -1.0)
@@ -28,12 +26,12 @@ TOGETHER = {
 }
 
 
-def spied(kind: type, name: str) -> Any:
+def spied(kind, name):
     """A method that works as ever and remembers its calls."""
     return patch.object(kind, name, autospec=True, side_effect=getattr(kind, name))
 
 
-def asked_for(claim: Claim, evidence: Evidence) -> tuple[set[str], set[str]]:
+def asked_for(claim, evidence):
     """The printed numbers and the figures of the audit that a check reads."""
     printed, column, figure = (Paper, "cell"), (Paper, "column"), (Audit, "__getitem__")
     with spied(*printed) as cell, spied(*column) as column, spied(*figure) as figure:
@@ -44,7 +42,7 @@ def asked_for(claim: Claim, evidence: Evidence) -> tuple[set[str], set[str]]:
     return keys, {call.args[1] for call in figure.call_args_list}
 
 
-def leaves(path: str, node: Any) -> Iterator[tuple[str, Any]]:
+def leaves(path, node):
     if isinstance(node, dict):
         for name, child in node.items():
             yield from leaves(f"{path}.{name}", child)
@@ -52,7 +50,7 @@ def leaves(path: str, node: Any) -> Iterator[tuple[str, Any]]:
         yield path, node
 
 
-def reprinted(cell: Cell, others: set[float]) -> Iterator[str]:
+def reprinted(cell, others):
     """The cell with other digits, those of another cell, another emphasis or another mark."""
     unit = 2 * cell.half_unit
     values = [cell.value + n * unit for n in UNITS] + [cell.value * f for f in FACTORS]
@@ -62,7 +60,7 @@ def reprinted(cell: Cell, others: set[float]) -> Iterator[str]:
     yield f"{'**' * cell.bold}{cell.text}{'**' * cell.bold}{'' if cell.mark else '*'}"
 
 
-def moved(value: Any) -> Iterator[Any]:
+def moved(value):
     if isinstance(value, int | float):
         yield from (type(value)(value * factor) for factor in FACTORS)
         yield from (type(value)(value + n) for n in (-1, 1))
@@ -72,7 +70,7 @@ def moved(value: Any) -> Iterator[Any]:
         yield "other"
 
 
-def with_figures(evidence: Evidence, figures: dict[str, Any]) -> Evidence:
+def with_figures(evidence, figures):
     """The evidence with some printed numbers, or figures of the audit, changed."""
     paper, tree = evidence.paper, None
     for path, value in figures.items():
@@ -89,14 +87,14 @@ def with_figures(evidence: Evidence, figures: dict[str, Any]) -> Evidence:
     return Evidence(paper, audit)
 
 
-def verdict(claim: Claim, evidence: Evidence) -> str | None:
+def verdict(claim, evidence):
     try:
         return run_check(claim, evidence)[0]
     except (ZeroDivisionError, ValueError, IndexError, OverflowError, TypeError):
         return "refused"
 
 
-def changes(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
+def changes(claim, evidence):
     """Each change of one number that the check reads, and the declared joint ones."""
     cells, paths = asked_for(claim, evidence)
     if together := TOGETHER.get(claim.id):
@@ -114,7 +112,7 @@ def changes(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, Evidence]]:
                 yield f"{leaf} = {new}", with_figures(evidence, {leaf: new})
 
 
-def flips(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, str]]:
+def flips(claim, evidence):
     """The changes after which the check gives another verdict."""
     before = verdict(claim, evidence)
     for change, changed in changes(claim, evidence):
@@ -124,12 +122,12 @@ def flips(claim: Claim, evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("claim", COMPUTED, ids=lambda claim: claim.id)
-def test_some_change_flips_a_computed_verdict(claim: Claim, evidence: Evidence):
+def test_some_change_flips_a_computed_verdict(claim, evidence):
     assert next(flips(claim, evidence), None) is not None
 
 
 @pytest.mark.parametrize("claim_id", list(TOGETHER))
-def test_declared_joint_changes_are_needed_and_enough(claim_id: str, evidence: Evidence):
+def test_declared_joint_changes_are_needed_and_enough(claim_id, evidence):
     found = list(flips(load_claims()[claim_id], evidence))
     assert [" and " in change for change, _ in found] == [True]
 

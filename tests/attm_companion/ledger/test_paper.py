@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -21,7 +19,7 @@ def test_printed_digits_and_emphasis_are_kept():
 
 
 def test_every_number_has_a_place():
-    def walk(node: object, place: str | None) -> None:
+    def walk(node, place):
         if not isinstance(node, dict):
             assert place, node
             return
@@ -32,7 +30,7 @@ def test_every_number_has_a_place():
     walk(yaml.safe_load(PAPER_FILE.read_text(encoding="utf-8")), None)
 
 
-def test_unknown_words_and_unquoted_numbers_are_errors(tmp_path: Path):
+def test_unknown_words_and_unquoted_numbers_are_errors(tmp_path):
     with pytest.raises(InputError, match="no words"):
         load_paper().label("nothing")
     file = tmp_path / "paper.yaml"

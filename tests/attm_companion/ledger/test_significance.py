@@ -2,12 +2,11 @@ import numpy as np
 from scipy import stats
 
 from attm_companion.ledger.checks.significance import bound
-from attm_companion.ledger.evidence import Evidence
 from attm_companion.paper_numbers import load_paper
 from attm_core.evaluation.statistics import paired_t_test
 
 
-def test_the_bound_is_where_the_paired_test_turns(evidence: Evidence):
+def test_the_bound_is_where_the_paired_test_turns(evidence):
     """Two rows of equal deviation and the needed correlation: p crosses the level there."""
     audit = evidence.audit
     found = bound(load_paper(), audit, "table2.row0", "table2.row1", "clap", "two-sided")

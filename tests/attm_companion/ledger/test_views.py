@@ -5,7 +5,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from attm_companion.ledger import views
-from attm_companion.ledger.evidence import Evidence
 from attm_companion.ledger.highlights import LEAST_SURE, MATTER_MOST, departures, least_sure
 from attm_companion.ledger.ledger import build_ledger
 from attm_companion.ledger.page import chosen_view
@@ -20,7 +19,7 @@ def axis():
     return Figure().add_subplot()
 
 
-def clip(system: str, prompt: int) -> MeasuredClip:
+def clip(system, prompt):
     draw = numpy_generator(1, system, prompt)
     detail = draw.standard_normal(50)
     measures = {"system": system, "prompt_id": prompt, "loudness_lufs": -16.5 - prompt}
@@ -41,7 +40,7 @@ def test_committed_audit_is_drawn_without_any_clip(axis, monkeypatch):
     assert axis.images[0].get_array().shape == (3, 3)
 
 
-def test_measured_clips_are_drawn_one_by_one(axis, evidence: Evidence):
+def test_measured_clips_are_drawn_one_by_one(axis, evidence):
     measured = [clip(system, prompt) for system in ("baseline", "sub1") for prompt in (1, 2)]
     views.plot_levels(axis, evidence.audit, measured, "loudness_lufs", -16.5)
     points = np.concatenate([c.get_offsets() for c in axis.collections])
@@ -53,7 +52,7 @@ def test_measured_clips_are_drawn_one_by_one(axis, evidence: Evidence):
     assert np.allclose(np.diag(matrix), 1)
 
 
-def test_lag_picture_shows_the_shift_of_the_seeds(axis, evidence: Evidence):
+def test_lag_picture_shows_the_shift_of_the_seeds(axis, evidence):
     views.plot_lags(axis, evidence.audit)
     lines = {line.get_label(): line.get_xydata() for line in axis.lines}
     peak = lines["Sub. 1 and Sub. 2"]
@@ -62,7 +61,7 @@ def test_lag_picture_shows_the_shift_of_the_seeds(axis, evidence: Evidence):
     assert peak[peak[:, 1].argmax(), 0] == shift
 
 
-def test_other_pictures_have_labelled_axes(evidence: Evidence):
+def test_other_pictures_have_labelled_axes(evidence):
     scores = partial(views.plot_score_histogram, metric="clap")
     for plot in (views.plot_top_spectra, views.plot_track_scores, views.plot_reliability, scores):
         axis = Figure().add_subplot()
@@ -70,7 +69,7 @@ def test_other_pictures_have_labelled_axes(evidence: Evidence):
         assert axis.get_xlabel() and axis.get_ylabel() and axis.get_legend(), plot
 
 
-def test_tables_of_the_chapter(evidence: Evidence):
+def test_tables_of_the_chapter(evidence):
     rows = views.table2_rows(evidence.audit)
     assert rows.loc["Sub. 1, clap", "paper"] == evidence.paper["table2.row4.clap"]
     lengths = views.length_rows(evidence.audit)

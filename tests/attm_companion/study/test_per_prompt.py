@@ -1,5 +1,3 @@
-"""Every p value of a study comes out again from its per-prompt file, without a model."""
-
 import pytest
 from scipy.stats import ttest_rel
 from studies import N_PROMPTS, Asked, KnownStudy, noise, scores

@@ -56,9 +56,13 @@ def test_two_way_bootstrap_sees_both_levels() -> None:
 @pytest.mark.parametrize(
     ("values", "direction", "expected"),
     [
+        (0.2 + 0.02 * UNIT, 1, "shows"),
         (0.2 + 0.02 * UNIT, -1, "opposite"),
         (0.2 + 0.02 * UNIT, 0, "opposite"),
+        (0.01 + 0.002 * UNIT, 0, "equivalent"),
         (0.01 + 0.002 * UNIT, 1, "equivalent"),
+        (0.04 + 0.2 * UNIT, 1, "undecided"),
+        (0.04 + 0.2 * UNIT, 0, "undecided"),
     ],
 )
 def test_verdicts(values: np.ndarray, direction: int, expected: str) -> None:

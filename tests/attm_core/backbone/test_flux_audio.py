@@ -1,7 +1,4 @@
-"""FluxAudio: the published structure, the reference's numbers, the initial state, bad input.
-
-The golden files come from ``python tests/attm_core/make_golden.py``.
-"""
+"""The golden files come from ``python tests/attm_core/make_golden.py``."""
 
 import json
 from dataclasses import replace

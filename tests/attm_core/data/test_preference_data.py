@@ -101,6 +101,8 @@ def test_songeval_pairs_follow_the_seed_and_the_gap(tmp_path):
     assert not first.equals(preferences.read_songeval(path, 50, seed=43))
     number = first[["a_audio", "b_audio"]].map(lambda name: int(Path(name).stem[1:]))
     assert (number["a_audio"] - number["b_audio"]).abs().min() >= 5
+    with pytest.raises(InputError, match="ask for fewer or lower the gap"):
+        preferences.read_songeval(path, 5000)
 
 
 def rated(*annotation):

@@ -122,6 +122,7 @@ def test_batches_do_not_matter(tmp_path, monkeypatch):
     ("waves", "rate", "match"),
     [
         (torch.zeros(1, 399), RATE, "too short"),
+        (torch.zeros(1, 1), RATE, "too short"),
         (torch.zeros(1, 0), RATE, "S > 0"),
         (torch.zeros(RATE, 1, 1), RATE, r"\(B, C, S\)"),
         (torch.full((1, RATE), torch.nan), RATE, "NaN"),
